@@ -1,0 +1,1 @@
+//! exeat: the gate between AI agents and the internet.

@@ -1,1 +1,3 @@
 //! exeat: the gate between AI agents and the internet.
+
+pub mod name;

@@ -1,3 +1,4 @@
 //! exeat: the gate between AI agents and the internet.
 
 pub mod name;
+pub mod secret;

@@ -4,3 +4,4 @@ pub mod name;
 pub mod secret;
 pub mod refusal;
 pub mod fault;
+pub mod body;

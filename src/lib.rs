@@ -5,3 +5,4 @@ pub mod secret;
 pub mod refusal;
 pub mod fault;
 pub mod body;
+pub mod request;

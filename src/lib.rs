@@ -6,3 +6,4 @@ pub mod refusal;
 pub mod fault;
 pub mod body;
 pub mod request;
+pub mod address;

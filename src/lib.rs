@@ -7,3 +7,4 @@ pub mod fault;
 pub mod body;
 pub mod request;
 pub mod address;
+pub mod problem;

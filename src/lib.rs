@@ -8,3 +8,4 @@ pub mod body;
 pub mod request;
 pub mod address;
 pub mod problem;
+pub mod yaml;

@@ -9,3 +9,4 @@ pub mod request;
 pub mod address;
 pub mod problem;
 pub mod yaml;
+pub mod json;

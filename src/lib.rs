@@ -10,3 +10,4 @@ pub mod address;
 pub mod problem;
 pub mod yaml;
 pub mod json;
+pub mod jsonpath;

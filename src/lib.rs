@@ -11,3 +11,4 @@ pub mod problem;
 pub mod yaml;
 pub mod json;
 pub mod jsonpath;
+pub mod wire;

@@ -1,0 +1,30 @@
+//! HTTP/1 messages on the client side: read strictly, written in one way.
+//!
+//! hyper's server repairs or hides what attacks on message framing are made of (`Content-Length`
+//! beside `Transfer-Encoding`, doubled lengths, bare line feeds, padded chunk sizes) before the
+//! code behind it can see them. A gate whose reading of a message differs from its neighbour's
+//! guards nothing, so this module reads the bytes itself and refuses whatever two parsers could
+//! understand in two ways, also where RFC 9112 would let it be tolerant.
+//!
+//! Not here: sockets, deadlines, HTTP/2, who is served, and where a request may go. Nothing in this
+//! module waits, reads a clock or writes to a log.
+
+mod chunked;
+mod connection;
+mod framing;
+mod head;
+mod line;
+mod malformed;
+mod target;
+mod write;
+
+pub use chunked::{ChunkedReader, Piece};
+pub use connection::{nominated, strip_hop_by_hop};
+pub use framing::{Framing, ReplyFraming};
+pub use head::{Head, HeadLimits, HeadReader};
+pub use malformed::Malformed;
+pub use target::{Form, Target};
+pub use write::{CHUNK_END, CONTINUE, LAST_CHUNK, TUNNEL_OPEN, chunk_size, reply_head};
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,234 @@
+//! Replies to the client, written in one way.
+//!
+//! Not here: what a reply says. A [`HeaderValue`](http::HeaderValue) holds neither CR nor LF nor
+//! NUL, and nothing else of a reply's head is text from outside, so no value can end its line.
+
+use std::num::NonZeroUsize;
+
+use bytes::{BufMut, BytesMut};
+use http::{
+    HeaderMap, StatusCode,
+    header::{CONNECTION, CONTENT_LENGTH, TRANSFER_ENCODING},
+};
+
+use crate::wire::ReplyFraming;
+use crate::wire::framing::says_no_length;
+
+/// Appends the head of a reply to `out`. `Content-Length`, `Transfer-Encoding` and `Connection`
+/// come from `framing` and `close` alone; what `headers` says about them is left out. Other
+/// hop-by-hop headers are written as they are: [`strip_hop_by_hop`](crate::wire::strip_hop_by_hop)
+/// comes first where the headers are somebody else's.
+pub fn reply_head(
+    out: &mut BytesMut,
+    status: StatusCode,
+    headers: &HeaderMap,
+    framing: ReplyFraming,
+    close: bool,
+) {
+    out.reserve(64 + headers.len() * 48);
+    out.put_slice(b"HTTP/1.1 ");
+    out.put_slice(status.as_str().as_bytes());
+    // The space stays where there is no phrase (RFC 9112 §4).
+    out.put_u8(b' ');
+    out.put_slice(status.canonical_reason().unwrap_or_default().as_bytes());
+    out.put_slice(b"\r\n");
+    for (name, value) in headers {
+        if ![CONTENT_LENGTH, TRANSFER_ENCODING, CONNECTION].contains(name) {
+            field(out, name.as_str(), value.as_bytes());
+        }
+    }
+    if !says_no_length(status) {
+        framing_field(out, framing);
+    }
+    if close || framing == ReplyFraming::UntilClose {
+        field(out, "connection", b"close");
+    }
+    out.put_slice(b"\r\n");
+}
+
+fn framing_field(out: &mut BytesMut, framing: ReplyFraming) {
+    match framing {
+        ReplyFraming::Length(length) | ReplyFraming::Bodyless(Some(length)) => {
+            field(out, "content-length", length.to_string().as_bytes());
+        }
+        ReplyFraming::Chunked => field(out, "transfer-encoding", b"chunked"),
+        ReplyFraming::Bodyless(None) | ReplyFraming::UntilClose => {}
+    }
+}
+
+fn field(out: &mut BytesMut, name: &str, value: &[u8]) {
+    out.put_slice(name.as_bytes());
+    out.put_slice(b": ");
+    out.put_slice(value);
+    out.put_slice(b"\r\n");
+}
+
+/// Appends the line before a chunk of `length` bytes. Never zero: an empty chunk ends the body.
+pub fn chunk_size(out: &mut BytesMut, length: NonZeroUsize) {
+    let digits = length.ilog2() / 4;
+    for place in (0..=digits).rev() {
+        out.put_u8(b"0123456789abcdef"[length.get() >> (place * 4) & 0xf]);
+    }
+    out.put_slice(b"\r\n");
+}
+
+/// The reply to a CONNECT that is let through. It has no framing headers (RFC 9110 §9.3.6): the
+/// bytes after it are the tunnel's.
+pub const TUNNEL_OPEN: &[u8] = b"HTTP/1.1 200 Connection Established\r\n\r\n";
+
+/// Tells a client that waits for it to send the body.
+pub const CONTINUE: &[u8] = b"HTTP/1.1 100 Continue\r\n\r\n";
+
+/// Follows the data of every chunk.
+pub const CHUNK_END: &[u8] = b"\r\n";
+
+/// Ends a chunked body. A body that broke off must end without it.
+pub const LAST_CHUNK: &[u8] = b"0\r\n\r\n";
+
+#[cfg(test)]
+mod tests {
+    use http::{HeaderName, HeaderValue};
+
+    use super::*;
+
+    fn written(status: u16, headers: &HeaderMap, framing: ReplyFraming, close: bool) -> String {
+        let mut out = BytesMut::new();
+        reply_head(
+            &mut out,
+            StatusCode::from_u16(status).unwrap(),
+            headers,
+            framing,
+            close,
+        );
+        String::from_utf8(out.to_vec()).unwrap()
+    }
+
+    #[test]
+    fn a_head_is_written_in_one_way() {
+        use ReplyFraming::{Bodyless, Chunked, Length, UntilClose};
+        let mut headers = HeaderMap::new();
+        headers.insert("x-a", HeaderValue::from_static("1"));
+        for (status, framing, close, text) in [
+            (
+                200,
+                Length(3),
+                false,
+                "HTTP/1.1 200 OK\r\nx-a: 1\r\ncontent-length: 3\r\n\r\n",
+            ),
+            (
+                200,
+                Length(0),
+                false,
+                "HTTP/1.1 200 OK\r\nx-a: 1\r\ncontent-length: 0\r\n\r\n",
+            ),
+            (
+                200,
+                Chunked,
+                false,
+                "HTTP/1.1 200 OK\r\nx-a: 1\r\ntransfer-encoding: chunked\r\n\r\n",
+            ),
+            (
+                200,
+                UntilClose,
+                false,
+                "HTTP/1.1 200 OK\r\nx-a: 1\r\nconnection: close\r\n\r\n",
+            ),
+            (
+                200,
+                Bodyless(Some(9)),
+                true,
+                "HTTP/1.1 200 OK\r\nx-a: 1\r\ncontent-length: 9\r\nconnection: close\r\n\r\n",
+            ),
+            (
+                204,
+                Length(3),
+                false,
+                "HTTP/1.1 204 No Content\r\nx-a: 1\r\n\r\n",
+            ),
+            (
+                204,
+                Chunked,
+                false,
+                "HTTP/1.1 204 No Content\r\nx-a: 1\r\n\r\n",
+            ),
+            (
+                599,
+                Length(1),
+                false,
+                "HTTP/1.1 599 \r\nx-a: 1\r\ncontent-length: 1\r\n\r\n",
+            ),
+        ] {
+            assert_eq!(written(status, &headers, framing, close), text);
+        }
+    }
+
+    #[test]
+    fn framing_of_the_headers_never_shows() {
+        let mut headers = HeaderMap::new();
+        for (name, value) in [
+            ("content-length", "7"),
+            ("content-length", "8"),
+            ("transfer-encoding", "gzip"),
+            ("connection", "keep-alive"),
+        ] {
+            headers.append(name, HeaderValue::from_static(value));
+        }
+        let text = written(200, &headers, ReplyFraming::Length(3), false);
+        assert_eq!(text, "HTTP/1.1 200 OK\r\ncontent-length: 3\r\n\r\n");
+    }
+
+    #[test]
+    fn no_header_can_end_its_line() {
+        for byte in 0..=u8::MAX {
+            let Ok(value) = HeaderValue::from_bytes(&[b'a', byte, b'b']) else {
+                continue;
+            };
+            let headers = HeaderMap::from_iter([(HeaderName::from_static("x"), value)]);
+            let mut out = BytesMut::new();
+            reply_head(
+                &mut out,
+                StatusCode::OK,
+                &headers,
+                ReplyFraming::Length(0),
+                false,
+            );
+            let text = [
+                b"HTTP/1.1 200 OK\r\nx: a",
+                &[byte][..],
+                b"b\r\ncontent-length: 0\r\n\r\n",
+            ];
+            assert_eq!(out, text.concat());
+            assert!(!matches!(byte, b'\r' | b'\n' | b'\0'));
+        }
+    }
+
+    #[test]
+    fn a_chunk_size_is_hexadecimal_without_leading_zeros() {
+        for length in [
+            1,
+            9,
+            10,
+            15,
+            16,
+            255,
+            256,
+            4096,
+            65_535,
+            65_536,
+            0x7fff_ffff,
+            usize::MAX,
+        ] {
+            let mut out = BytesMut::new();
+            chunk_size(&mut out, NonZeroUsize::new(length).unwrap());
+            assert_eq!(out, format!("{length:x}\r\n"));
+        }
+    }
+
+    #[test]
+    fn a_tunnel_and_an_interim_reply_have_no_headers_at_all() {
+        for reply in [TUNNEL_OPEN, CONTINUE] {
+            let lines: Vec<&str> = std::str::from_utf8(reply).unwrap().split("\r\n").collect();
+            assert!(matches!(lines[..], [status, "", ""] if status.starts_with("HTTP/1.1 ")));
+        }
+    }
+}

@@ -12,3 +12,4 @@ pub mod yaml;
 pub mod json;
 pub mod jsonpath;
 pub mod wire;
+pub mod schema;

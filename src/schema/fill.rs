@@ -1,0 +1,163 @@
+//! Changes to an instance before it is checked or sent: defaults, absent nulls, the order of keys.
+//! None of them makes a value of the sender different.
+
+use serde_json::Map;
+use serde_json::Value;
+
+use super::node::NodeId;
+use super::node::Nodes;
+use super::reach::Reach;
+use super::reach::Walk;
+
+/// Drops nulls that mean "absent" and adds defaults, in `object` and every object below it.
+///
+/// Only what applies for certain is followed: a default in an `anyOf` branch or a `then` would
+/// decide whether that branch applies.
+pub(super) fn fill_defaults(nodes: &Nodes, object: &mut Map<String, Value>) {
+    Fill { nodes }.object(&[Nodes::ROOT], object);
+}
+
+struct Fill<'a> {
+    nodes: &'a Nodes,
+}
+
+impl Fill<'_> {
+    fn object(&self, views: &[NodeId], object: &mut Map<String, Value>) {
+        let members = certain(self.nodes, views);
+        for id in &members {
+            for name in self.nodes.get(*id).names() {
+                let below = named(self.nodes, &members, name);
+                if object.get(name).is_some_and(Value::is_null)
+                    && self.is_absent(&members, name, &below)
+                {
+                    object.shift_remove(name);
+                }
+                if let (None, Some(default)) = (object.get(name), default_of(self.nodes, &below)) {
+                    object.insert(name.to_owned(), default.clone());
+                }
+                if let Some(held) = object.get_mut(name) {
+                    self.value(&below, held);
+                }
+            }
+        }
+    }
+
+    fn value(&self, views: &[NodeId], value: &mut Value) {
+        match value {
+            Value::Object(object) => self.object(views, object),
+            Value::Array(items) => {
+                let members = certain(self.nodes, views);
+                for (at, item) in items.iter_mut().enumerate() {
+                    let nodes = members.iter().map(|id| self.nodes.get(*id));
+                    let below: Vec<NodeId> = nodes
+                        .filter_map(|node| node.prefix.get(at).copied().or(node.items))
+                        .collect();
+                    self.value(&below, item);
+                }
+            }
+            _ => {}
+        }
+    }
+
+    /// Whether a null stands for an optional property that cannot be null.
+    fn is_absent(&self, members: &[NodeId], name: &str, below: &[NodeId]) -> bool {
+        let required = |id: &NodeId| self.nodes.get(*id).required.iter().any(|it| it == name);
+        !members.iter().any(required) && below.iter().any(|id| forbids_null(self.nodes, *id))
+    }
+}
+
+/// The nodes that apply whenever `views` do.
+pub(super) fn certain(nodes: &Nodes, views: &[NodeId]) -> Vec<NodeId> {
+    views
+        .iter()
+        .flat_map(|id| nodes.get(*id).always.iter().copied())
+        .collect()
+}
+
+/// The nodes under `properties` of some members for one name.
+pub(super) fn named(nodes: &Nodes, members: &[NodeId], name: &str) -> Vec<NodeId> {
+    members
+        .iter()
+        .filter_map(|id| nodes.get(*id).property(name))
+        .collect()
+}
+
+/// The first default that applies for certain.
+pub(super) fn default_of<'a>(nodes: &'a Nodes, views: &[NodeId]) -> Option<&'a Value> {
+    certain(nodes, views)
+        .into_iter()
+        .find_map(|id| nodes.get(id).default.as_ref())
+}
+
+/// Whether null is certainly invalid, as far as types and listed values tell.
+fn forbids_null(nodes: &Nodes, id: NodeId) -> bool {
+    nodes.get(id).always.iter().any(|id| {
+        let node = nodes.get(*id);
+        let by_type = node
+            .types
+            .as_ref()
+            .is_some_and(|types| !types.iter().any(|it| it == "null"));
+        let by_value = node
+            .values
+            .as_ref()
+            .is_some_and(|values| !values.iter().any(Value::is_null));
+        let by_branches =
+            !node.branches.is_empty() && node.branches.iter().all(|id| forbids_null(nodes, *id));
+        by_type || by_value || by_branches
+    })
+}
+
+/// Sorts the keys of every object: those of the schema in its order, then the others by name.
+pub(super) fn order(nodes: &Nodes, value: &mut Value) {
+    order_below(
+        &Walk {
+            nodes,
+            reach: Reach::Possible,
+        },
+        &[Nodes::ROOT],
+        value,
+    );
+}
+
+fn order_below(walk: &Walk<'_>, views: &[NodeId], value: &mut Value) {
+    match value {
+        Value::Object(_) => order_object(walk, views, value),
+        Value::Array(items) => {
+            for (at, item) in items.iter_mut().enumerate() {
+                // `Possible` asks nothing of the instance, so a stand-in is enough.
+                let below = walk.item_views(views, &Value::Null, at, &Value::Null);
+                order_below(walk, &below, item);
+            }
+        }
+        _ => {}
+    }
+}
+
+fn order_object(walk: &Walk<'_>, views: &[NodeId], value: &mut Value) {
+    let members = walk.members(views, &Value::Null);
+    let names = walk.names(&members);
+    let Value::Object(object) = value else {
+        return;
+    };
+    let rank = |name: &str| {
+        names
+            .iter()
+            .position(|it| it == name)
+            .unwrap_or(names.len())
+    };
+    let mut entries: Vec<(String, Value)> = std::mem::take(object).into_iter().collect();
+    entries.sort_by(|(one, _), (other, _)| {
+        rank(one).cmp(&rank(other)).then_with(|| {
+            // Equal ranks are equal names, or both undeclared.
+            one.cmp(other)
+        })
+    });
+    for (name, mut held) in entries {
+        order_below(
+            walk,
+            &walk.property_views(&members, &name, &Value::Null),
+            &mut held,
+        );
+        object.insert(name, held);
+    }
+}

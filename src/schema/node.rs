@@ -1,0 +1,446 @@
+//! A schema as a graph of the places where it says something about properties.
+//!
+//! The `jsonschema` crate answers whether an instance is valid. Which subschemas *describe* a
+//! property, and in which order, it does not tell, and that is what defaults, key order, typed
+//! places and the rule "closed by default" need. Nodes hold structure only; nothing here judges a value.
+
+use std::collections::BTreeMap;
+use std::collections::HashMap;
+use std::collections::HashSet;
+
+use jsonschema::Validator;
+use percent_encoding::percent_decode_str;
+use serde_json::Map;
+use serde_json::Value;
+
+use crate::json::fold_case;
+
+use super::Problems;
+use super::dialect::Child;
+use super::dialect::Dialect;
+use super::dialect::children;
+use super::validator;
+
+/// The index of a node.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub(super) struct NodeId(usize);
+
+impl NodeId {
+    /// Its place in the order of [`Nodes::ids`].
+    pub(super) const fn index(self) -> usize {
+        self.0
+    }
+}
+
+/// Every schema in a source, root first.
+pub(super) struct Nodes(Vec<Node>);
+
+/// The part of an instance to which a keyword leads.
+#[derive(Clone, Copy)]
+pub(super) enum Step<'a> {
+    /// A property that the schema names.
+    Name(&'a str),
+    /// A property whose name fits a pattern of this schema.
+    Pattern(NodeId, &'a Validator),
+    /// A property that this schema does not name.
+    OtherName(NodeId),
+    /// The name of a property, as a value.
+    Key,
+    /// The item at a place.
+    Item(usize),
+    /// An item at this place or a later one.
+    ItemsFrom(usize),
+}
+
+/// One schema: an object of keywords, or a boolean.
+#[derive(Default)]
+pub(super) struct Node {
+    /// Its place as a URI fragment, `#/properties/a`.
+    pub(super) fragment: String,
+    /// `true` and `false` as schemas.
+    pub(super) boolean: Option<bool>,
+
+    // What applies to the same instance.
+    pub(super) reference: Option<NodeId>,
+    pub(super) all_of: Vec<NodeId>,
+    /// The branches of `anyOf` and `oneOf`.
+    pub(super) branches: Vec<NodeId>,
+    pub(super) condition: Option<NodeId>,
+    pub(super) then: Option<NodeId>,
+    pub(super) otherwise: Option<NodeId>,
+    pub(super) dependent: Vec<(String, NodeId)>,
+    pub(super) excluded: Option<NodeId>,
+
+    // What applies to properties and items of the instance.
+    properties: Vec<(String, NodeId)>,
+    /// Where in `properties` a name stands.
+    index: HashMap<String, usize>,
+    /// The names in `properties`, with their case folded.
+    folded: HashSet<String>,
+    pub(super) patterns: Vec<(Validator, NodeId)>,
+    pub(super) additional: Option<NodeId>,
+    key: Option<NodeId>,
+    pub(super) unevaluated: Option<NodeId>,
+    pub(super) prefix: Vec<NodeId>,
+    pub(super) items: Option<NodeId>,
+    pub(super) contains: Option<NodeId>,
+    pub(super) unevaluated_items: Option<NodeId>,
+    /// Whether `unevaluatedProperties` is there and `false`.
+    leaves_none: bool,
+
+    // What is said about the instance itself.
+    pub(super) required: Vec<String>,
+    pub(super) default: Option<Value>,
+    pub(super) types: Option<Vec<String>>,
+    /// The values of `enum`, or the one of `const`.
+    pub(super) values: Option<Vec<Value>>,
+
+    /// This node and all that apply whenever it does: `$ref`, `allOf`.
+    pub(super) always: Vec<NodeId>,
+    /// `always`, and those that apply to some instances only.
+    pub(super) possible: Vec<NodeId>,
+}
+
+impl Node {
+    /// The node of a property that `properties` names.
+    pub(super) fn property(&self, name: &str) -> Option<NodeId> {
+        self.index.get(name).map(|at| self.properties[*at].1)
+    }
+
+    /// The names under `properties`, in their order.
+    pub(super) fn names(&self) -> impl Iterator<Item = &str> {
+        self.properties.iter().map(|(name, _)| name.as_str())
+    }
+
+    /// Whether `properties` has a name that differs from the one folded here in case at most.
+    pub(super) fn names_folded(&self, folded: &str) -> bool {
+        self.folded.contains(folded)
+    }
+
+    /// Whether it admits properties that it does not name.
+    pub(super) fn is_open(&self) -> bool {
+        self.additional.is_some() || self.unevaluated.is_some() || !self.patterns.is_empty()
+    }
+
+    /// The nodes that are asked about the same instance.
+    pub(super) fn in_place(&self) -> impl Iterator<Item = NodeId> {
+        self.certain().chain(self.uncertain()).chain(self.excluded)
+    }
+
+    /// Whether those are asked twice, the second time for what they have evaluated.
+    pub(super) fn looks_twice(&self) -> bool {
+        self.unevaluated.is_some() || self.unevaluated_items.is_some() || self.leaves_none
+    }
+
+    /// Whether something applies only to some instances.
+    pub(super) fn is_conditional(&self) -> bool {
+        self.condition.is_some()
+            || self.contains.is_some()
+            || !self.branches.is_empty()
+            || !self.dependent.is_empty()
+    }
+
+    fn declare(&mut self, name: &str, node: NodeId) {
+        self.index.insert(name.to_owned(), self.properties.len());
+        self.folded.insert(fold_case(name));
+        self.properties.push((name.to_owned(), node));
+    }
+
+    /// The nodes that apply to the same instance whenever this one does, itself aside.
+    fn certain(&self) -> impl Iterator<Item = NodeId> {
+        self.reference
+            .into_iter()
+            .chain(self.all_of.iter().copied())
+    }
+
+    /// The nodes that may apply to the same instance and describe it.
+    fn uncertain(&self) -> impl Iterator<Item = NodeId> {
+        let dependent = self.dependent.iter().map(|(_, node)| *node);
+        let conditional = [self.condition, self.then, self.otherwise]
+            .into_iter()
+            .flatten();
+        self.branches
+            .iter()
+            .copied()
+            .chain(conditional)
+            .chain(dependent)
+    }
+}
+
+impl Nodes {
+    pub(super) const ROOT: NodeId = NodeId(0);
+
+    /// Builds the graph of a schema that the survey found sound.
+    pub(super) fn build(
+        dialect: Dialect,
+        schema: &Value,
+        anchors: &BTreeMap<String, String>,
+        problems: &mut Problems,
+    ) -> Self {
+        let mut builder = Builder {
+            dialect,
+            nodes: Vec::new(),
+            places: HashMap::new(),
+            references: Vec::new(),
+        };
+        builder.add(schema, String::new());
+        builder.resolve(anchors, problems);
+        let mut nodes = Self(builder.nodes);
+        nodes.refuse_loops(&builder.references, problems);
+        nodes.close();
+        nodes
+    }
+
+    pub(super) fn get(&self, id: NodeId) -> &Node {
+        &self.0[id.0]
+    }
+
+    pub(super) fn iter(&self) -> impl Iterator<Item = &Node> {
+        self.0.iter()
+    }
+
+    /// Every node, root first.
+    pub(super) fn ids(&self) -> impl Iterator<Item = NodeId> + use<> {
+        (0..self.0.len()).map(NodeId)
+    }
+
+    /// The nodes that are asked about parts of the instance.
+    pub(super) fn below(&self, id: NodeId) -> Vec<(Step<'_>, NodeId)> {
+        let node = self.get(id);
+        let named = node
+            .properties
+            .iter()
+            .map(|(name, it)| (Step::Name(name), *it));
+        let patterns = node
+            .patterns
+            .iter()
+            .map(|(pattern, it)| (Step::Pattern(id, pattern), *it));
+        let prefix = node
+            .prefix
+            .iter()
+            .enumerate()
+            .map(|(at, it)| (Step::Item(at), *it));
+        let rest = Step::ItemsFrom(node.prefix.len());
+        let others = [
+            (Step::OtherName(id), node.additional),
+            (Step::OtherName(id), node.unevaluated),
+            (Step::Key, node.key),
+            (rest, node.items),
+            (rest, node.unevaluated_items),
+            (Step::ItemsFrom(0), node.contains),
+        ];
+        let others = others
+            .into_iter()
+            .filter_map(|(step, it)| Some((step, it?)));
+        named.chain(patterns).chain(prefix).chain(others).collect()
+    }
+
+    /// A loop of keywords that all apply to the same instance would never end.
+    fn refuse_loops(&self, references: &[Reference], problems: &mut Problems) {
+        for reference in references {
+            let Some(target) = self.get(reference.from).reference else {
+                continue;
+            };
+            if self
+                .reach(target, |node| node.in_place().collect())
+                .contains(&reference.from)
+            {
+                let remedy = "let the loop pass through a property or an item";
+                problems.add(
+                    &reference.pointer,
+                    "this reference leads back to itself",
+                    remedy,
+                );
+            }
+        }
+    }
+
+    /// Fills in `always` and `possible` of every node.
+    fn close(&mut self) {
+        for at in 0..self.0.len() {
+            let id = NodeId(at);
+            let always = self.reach(id, |node| node.certain().collect());
+            let possible = self.reach(id, |node| node.certain().chain(node.uncertain()).collect());
+            self.0[at].always = always;
+            self.0[at].possible = possible;
+        }
+    }
+
+    /// `start` and every node that `next` leads to, in the order of the text.
+    fn reach(&self, start: NodeId, next: impl Fn(&Node) -> Vec<NodeId>) -> Vec<NodeId> {
+        let (mut found, mut ahead) = (Vec::new(), vec![start]);
+        while let Some(id) = ahead.pop() {
+            if !found.contains(&id) {
+                found.push(id);
+                ahead.extend(next(self.get(id)).into_iter().rev());
+            }
+        }
+        found
+    }
+}
+
+impl Step<'_> {
+    /// Whether one part of an instance may be where both lead. Where that is hard to say, it is yes.
+    pub(super) fn meets(self, other: Step<'_>, nodes: &Nodes) -> bool {
+        match (self, other) {
+            (Step::Name(one), Step::Name(other)) => one == other,
+            (Step::Name(name), Step::Pattern(_, pattern))
+            | (Step::Pattern(_, pattern), Step::Name(name)) => fits(pattern, name),
+            (Step::Name(name), Step::OtherName(id)) | (Step::OtherName(id), Step::Name(name)) => {
+                nodes.get(id).property(name).is_none()
+            }
+            (Step::Pattern(one, _), Step::OtherName(other))
+            | (Step::OtherName(one), Step::Pattern(other, _)) => one != other,
+            (Step::Pattern(..), Step::Pattern(..)) | (Step::OtherName(_), Step::OtherName(_)) => {
+                true
+            }
+            (Step::Key, Step::Key) | (Step::ItemsFrom(_), Step::ItemsFrom(_)) => true,
+            (Step::Item(one), Step::Item(other)) => one == other,
+            (Step::Item(at), Step::ItemsFrom(from)) | (Step::ItemsFrom(from), Step::Item(at)) => {
+                at >= from
+            }
+            _ => false,
+        }
+    }
+}
+
+/// Whether a name fits a pattern of `patternProperties`.
+pub(super) fn fits(pattern: &Validator, name: &str) -> bool {
+    pattern.is_valid(&Value::String(name.to_owned()))
+}
+
+/// A `$ref` as it was met.
+struct Reference {
+    from: NodeId,
+    /// Where the keyword stands.
+    pointer: String,
+    target: String,
+}
+
+struct Builder {
+    dialect: Dialect,
+    nodes: Vec<Node>,
+    /// JSON Pointer to node.
+    places: HashMap<String, NodeId>,
+    references: Vec<Reference>,
+}
+
+impl Builder {
+    fn add(&mut self, schema: &Value, pointer: String) -> NodeId {
+        let id = NodeId(self.nodes.len());
+        let mut node = Node {
+            fragment: format!("#{pointer}"),
+            ..Node::default()
+        };
+        let Value::Object(keywords) = schema else {
+            node.boolean = schema.as_bool();
+            self.places.insert(pointer, id);
+            self.nodes.push(node);
+            return id;
+        };
+        node.say(keywords);
+        self.nodes.push(node);
+        if let Some(target) = keywords.get("$ref").and_then(Value::as_str) {
+            let pointer = format!("{pointer}/$ref");
+            self.references.push(Reference {
+                from: id,
+                pointer,
+                target: target.to_owned(),
+            });
+        }
+        for child in children(self.dialect, keywords, &pointer) {
+            let node = self.add(child.schema, child.pointer.clone());
+            self.link(id, &child, node, keywords);
+        }
+        self.places.insert(pointer, id);
+        id
+    }
+
+    fn link(
+        &mut self,
+        parent: NodeId,
+        child: &Child<'_>,
+        node: NodeId,
+        keywords: &Map<String, Value>,
+    ) {
+        let dialect = self.dialect;
+        let parent = &mut self.nodes[parent.0];
+        match (child.keyword, child.name) {
+            ("allOf", _) => parent.all_of.push(node),
+            ("anyOf" | "oneOf", _) => parent.branches.push(node),
+            ("not", _) => parent.excluded = Some(node),
+            ("if", _) => parent.condition = Some(node),
+            ("then", _) => parent.then = Some(node),
+            ("else", _) => parent.otherwise = Some(node),
+            ("dependentSchemas" | "dependencies", Some(name)) => {
+                parent.dependent.push((name.to_owned(), node));
+            }
+            ("properties", Some(name)) => parent.declare(name, node),
+            ("patternProperties", Some(pattern)) => {
+                let pattern = serde_json::json!({ "pattern": pattern });
+                // The survey compiled the same pattern; one that fails here would match nothing.
+                if let Ok(validator) = validator::options(dialect).build(&pattern) {
+                    parent.patterns.push((validator, node));
+                }
+            }
+            // Written `false`, they evaluate nothing: the crate refuses what is left over.
+            ("additionalProperties", _) if *child.schema == false => {}
+            ("unevaluatedProperties", _) if *child.schema == false => parent.leaves_none = true,
+            ("additionalProperties", _) => parent.additional = Some(node),
+            ("unevaluatedProperties", _) => parent.unevaluated = Some(node),
+            ("prefixItems", _) => parent.prefix.push(node),
+            ("items", _) if child.listed => parent.prefix.push(node),
+            ("items", _) => parent.items = Some(node),
+            // Means nothing unless `items` is a list.
+            ("additionalItems", _) if keywords.get("items").is_some_and(Value::is_array) => {
+                parent.items = Some(node);
+            }
+            ("contains", _) => parent.contains = Some(node),
+            ("propertyNames", _) => parent.key = Some(node),
+            ("unevaluatedItems", _) => parent.unevaluated_items = Some(node),
+            _ => {}
+        }
+    }
+
+    fn resolve(&mut self, anchors: &BTreeMap<String, String>, problems: &mut Problems) {
+        for reference in &self.references {
+            let fragment = reference.target.strip_prefix('#').unwrap_or_default();
+            let fragment = percent_decode_str(fragment).decode_utf8_lossy();
+            let pointer = match anchors.get(fragment.as_ref()) {
+                Some(pointer) => pointer.as_str(),
+                None => fragment.as_ref(),
+            };
+            match self.places.get(pointer) {
+                Some(target) => self.nodes[reference.from.0].reference = Some(*target),
+                None => problems.add(
+                    &reference.pointer,
+                    "this reference leads to no schema",
+                    "write \"#/$defs/NAME\" and declare NAME under \"$defs\" at the top",
+                ),
+            }
+        }
+    }
+}
+
+impl Node {
+    /// Takes over what the keywords say about the instance itself.
+    fn say(&mut self, keywords: &Map<String, Value>) {
+        let texts = |held: &Value| match held {
+            Value::String(one) => vec![one.clone()],
+            Value::Array(list) => list
+                .iter()
+                .filter_map(Value::as_str)
+                .map(str::to_owned)
+                .collect(),
+            _ => Vec::new(),
+        };
+        self.types = keywords.get("type").map(texts);
+        self.required = keywords.get("required").map(texts).unwrap_or_default();
+        self.default = keywords.get("default").cloned();
+        self.values = match (keywords.get("const"), keywords.get("enum")) {
+            (Some(one), _) => Some(vec![one.clone()]),
+            (None, Some(Value::Array(list))) => Some(list.clone()),
+            _ => None,
+        };
+    }
+}

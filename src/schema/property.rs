@@ -1,0 +1,102 @@
+//! What a schema says of one property, however deep it stands, to whoever prints its value.
+
+use serde_json::{Map, Value, json};
+
+use super::Schema;
+use super::Shape;
+use super::fill;
+use super::node::{NodeId, Nodes};
+
+/// A declared property.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Property {
+    /// Whether it is there whenever the object is in which it stands: it is required, or has a default.
+    pub certain: bool,
+    /// Whether it has no default, and its schema refuses `""`, `0`, `false`, `null`, `[]` and `{}`.
+    pub truthy: bool,
+    /// What its type lets it be in text.
+    pub shape: Shape,
+    /// Whether it may be an array or an object, as far as types tell.
+    pub structured: bool,
+}
+
+impl Schema {
+    /// What is said of the property at the end of these names, from the root. `None`: nothing describes it.
+    #[must_use]
+    pub fn property(&self, names: &[&str]) -> Option<Property> {
+        let (last, parents) = names.split_last()?;
+        let mut sure = vec![Nodes::ROOT];
+        let mut possible = vec![Nodes::ROOT];
+        for name in parents {
+            sure = fill::named(&self.nodes, &fill::certain(&self.nodes, &sure), name);
+            possible = self.possible(&possible, name)?;
+        }
+        let members = fill::certain(&self.nodes, &sure);
+        let required = |id: &NodeId| self.nodes.get(*id).required.iter().any(|it| it == last);
+        let sure = fill::named(&self.nodes, &members, last);
+        let possible = self.possible(&possible, last)?;
+        let default = fill::default_of(&self.nodes, &sure);
+        let shape = self.shape_of(&sure);
+        Some(Property {
+            certain: members.iter().any(required) || default.is_some(),
+            truthy: default.is_none() && self.refuses_falsy(names),
+            shape,
+            structured: matches!(shape, Shape::ArrayOfScalar(_)) || self.holds_others(&possible),
+        })
+    }
+
+    /// The schemas that may describe a property; empty where an open object admits it.
+    fn possible(&self, views: &[NodeId], name: &str) -> Option<Vec<NodeId>> {
+        let members: Vec<NodeId> = views
+            .iter()
+            .flat_map(|id| self.nodes.get(*id).possible.iter().copied())
+            .collect();
+        let named = fill::named(&self.nodes, &members, name);
+        let is_open = |id: &NodeId| {
+            let node = self.nodes.get(*id);
+            node.is_open() || node.boolean == Some(true)
+        };
+        let admits = views.is_empty() || members.iter().any(is_open);
+        (!named.is_empty() || admits).then_some(named)
+    }
+
+    fn holds_others(&self, views: &[NodeId]) -> bool {
+        let members = views.iter().flat_map(|id| &self.nodes.get(*id).possible);
+        let mut types = members.filter_map(|id| self.nodes.get(*id).types.as_ref());
+        types.any(|types| types.iter().any(|it| it == "array" || it == "object"))
+    }
+
+    /// Whether the property's own schema speaks against every value that templates take for false. What a condition
+    /// on its neighbours says does not count: they may be others.
+    fn refuses_falsy(&self, names: &[&str]) -> bool {
+        let falsy = [
+            json!(""),
+            json!(0),
+            json!(false),
+            Value::Null,
+            json!([]),
+            json!({}),
+        ];
+        falsy.into_iter().all(|value| self.refuses(names, value))
+    }
+
+    fn refuses(&self, names: &[&str], value: Value) -> bool {
+        let mut pointer = String::new();
+        for name in names {
+            pointer.push('/');
+            pointer.push_str(&name.replace('~', "~0").replace('/', "~1"));
+        }
+        let instance = names.iter().rev().fold(value, |inner, name| {
+            let mut object = Map::new();
+            object.insert((*name).to_owned(), inner);
+            Value::Object(object)
+        });
+        self.validator.iter_errors(&instance).any(|error| {
+            let keywords = error.schema_path().as_str();
+            let is_conditional = keywords
+                .split('/')
+                .any(|it| matches!(it, "then" | "else" | "dependentSchemas" | "dependencies"));
+            error.instance_path().as_str() == pointer && !is_conditional
+        })
+    }
+}

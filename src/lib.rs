@@ -13,3 +13,4 @@ pub mod json;
 pub mod jsonpath;
 pub mod wire;
 pub mod schema;
+pub mod template;

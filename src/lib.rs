@@ -14,3 +14,4 @@ pub mod jsonpath;
 pub mod wire;
 pub mod schema;
 pub mod template;
+pub mod credential;

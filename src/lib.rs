@@ -15,3 +15,4 @@ pub mod wire;
 pub mod schema;
 pub mod template;
 pub mod credential;
+pub mod action;

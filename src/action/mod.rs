@@ -1,0 +1,269 @@
+//! An action: one request that a security team has declared, in the form in which it is matched and sent.
+//!
+//! [`plan`] makes the request from parameters, [`recognise`] takes a proxied request apart into the same parameters.
+//! Both read the same declaration, so that what was checked is what is sent. Nothing here decides who may use it.
+
+mod headers;
+mod media_type;
+pub mod outcome;
+mod path;
+mod plan;
+mod recognise;
+mod refuse;
+pub mod requires;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use http::{HeaderName, Method};
+use serde_json::{Map, Value};
+use time::OffsetDateTime;
+use time::macros::format_description;
+
+use crate::action::outcome::Reading;
+use crate::body::Body;
+use crate::credential::Credential;
+use crate::name::{ActionName, EnvironmentName};
+use crate::request::{Door, HostPattern, Scheme};
+use crate::schema::{Schema, spelling};
+use crate::template::{BodyTemplate, Known, Template, Values};
+
+pub use media_type::{MediaType, media_type};
+pub use path::{BadPath, PathPattern, PathProblem, Segment};
+pub use plan::{Planned, plan};
+pub use recognise::{Content, Recognised, recognise};
+
+/// A declared action in one environment.
+#[derive(Debug)]
+pub struct Action {
+    /// Its key under `actions:`.
+    pub name: ActionName,
+    /// Free text for people.
+    pub title: Option<String>,
+    /// What it does and when to use it; agents read it.
+    pub description: String,
+    /// `false`: known, but refused.
+    pub enabled: bool,
+    /// Through which doors it may be used.
+    pub doors: Doors,
+    /// One of the six.
+    pub method: Method,
+    /// Cleartext only where the policy says `allow_http`.
+    pub scheme: Scheme,
+    /// Exact, or one label wide.
+    pub host: HostPattern,
+    /// 1 to 65535.
+    pub port: u16,
+    /// Literals and placeholders.
+    pub path: PathPattern,
+    /// What the parameters must be.
+    pub parameters: Arc<Schema>,
+    /// Declared query entries, in the order in which they are sent.
+    pub query: Vec<(String, Template)>,
+    /// Declared headers; a value that the agent sent under such a name is read as its parameter or replaced.
+    pub headers: Vec<(HeaderName, Template)>,
+    /// What becomes of parameters that stand nowhere else.
+    pub content: ContentRule,
+    /// Headers of the agent that go through; all others are dropped.
+    pub accept_headers: Vec<HeaderName>,
+    /// Written last, over whatever the agent sent in their places.
+    pub credentials: Vec<Credential>,
+    /// Deadlines and sizes.
+    pub limits: Limits,
+    /// What replies mean. The same in every environment.
+    pub reading: Arc<Reading>,
+}
+
+/// What a request of this action carries, and where parameters go that have no place of their own.
+#[derive(Debug)]
+pub enum ContentRule {
+    /// No body; leftover parameters become query parameters (GET, HEAD, DELETE), or there are none.
+    Query,
+    /// Leftover parameters are the members of a JSON object or the fields of a form. The first media type is the one
+    /// that goes upstream.
+    Object(Vec<MediaType>),
+    /// A JSON body that a template makes. The first media type goes upstream.
+    Template(Vec<MediaType>, Box<BodyTemplate>),
+    /// A wire body under a schema of its own, JSON only, through the proxy door only.
+    Wire(Box<Schema>),
+    /// Bytes up to the cap, unread. Empty: any media type; else one of these.
+    Unread(Vec<MediaType>),
+}
+
+/// The doors that an action's declaration leaves open.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Doors {
+    /// Raw egress.
+    pub proxy: bool,
+    /// `POST /v1/actions/NAME`.
+    pub http: bool,
+    /// MCP.
+    pub mcp: bool,
+}
+
+impl Doors {
+    /// Every door.
+    pub const ALL: Self = Self {
+        proxy: true,
+        http: true,
+        mcp: true,
+    };
+
+    /// Whether a door is open.
+    pub fn open(self, door: Door) -> bool {
+        match door {
+            Door::Proxy => self.proxy,
+            Door::Http => self.http,
+            Door::Mcp => self.mcp,
+        }
+    }
+}
+
+/// Deadlines and sizes of an action.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Limits {
+    /// From the choice of the action, which its head settles, to the last byte of the reply; lifted for streams once
+    /// the reply's head has come.
+    pub timeout: Duration,
+    /// Name lookup, TCP and TLS together.
+    pub connect_timeout: Duration,
+    /// Silence in the middle of a reply.
+    pub idle_timeout: Duration,
+    /// A reply without an expected end, such as an event stream: `timeout` ends with its head.
+    pub stream: bool,
+    /// Bytes of the request's body.
+    pub max_request_bytes: u64,
+    /// Bytes of the reply's body.
+    pub max_response_bytes: u64,
+}
+
+impl Default for Limits {
+    /// - `timeout` 30 s: what the slowest APIs that agents wait for take, and less than clients' own 60 s.
+    /// - `connect_timeout` 5 s: two lost SYNs and a slow name server; a host that needs longer is down.
+    /// - `idle_timeout` 60 s: event streams send a comment every 15 to 30 s.
+    /// - 1 MiB out: parameters are small, and this is held in memory for checking.
+    /// - 10 MiB back: more than a model can read.
+    fn default() -> Self {
+        Self {
+            timeout: Duration::from_secs(30),
+            connect_timeout: Duration::from_secs(5),
+            idle_timeout: Duration::from_secs(60),
+            stream: false,
+            max_request_bytes: 1 << 20,
+            max_response_bytes: 10 << 20,
+        }
+    }
+}
+
+impl Action {
+    /// Whether a parameter has a place in path, query entries, headers or the template of the body.
+    pub fn places(&self, parameter: &str) -> bool {
+        self.place_of(parameter).is_some()
+    }
+
+    /// The place of a parameter that is not left over, in words.
+    pub fn place_of(&self, parameter: &str) -> Option<String> {
+        let printed = |template: &Template| template.parameters().any(|it| it == parameter);
+        if self.path.parameters().any(|it| it == parameter) {
+            return Some("in the path".into());
+        }
+        let mut query = self.query.iter();
+        if let Some((name, _)) = query.find(|(_, template)| printed(template)) {
+            return Some(format!("in the query as {name}"));
+        }
+        let mut headers = self.headers.iter();
+        if let Some((name, _)) = headers.find(|(_, template)| printed(template)) {
+            return Some(format!("in the header {name}"));
+        }
+        let ContentRule::Template(_, template) = &self.content else {
+            return None;
+        };
+        let mut in_body = template.parameters();
+        let is_there = in_body.any(|it| it == parameter);
+        is_there.then(|| "inside the body".into())
+    }
+
+    /// Whether a request may be sent again after it failed half-way (RFC 9110 §9.2.2).
+    pub fn idempotent(&self) -> bool {
+        self.method.is_idempotent()
+    }
+}
+
+/// The values for one request, in the form in which every door gives them.
+#[derive(Debug, Default)]
+pub struct Arguments {
+    /// Parameters by name; the schema decides about them.
+    pub parameters: Map<String, Value>,
+    /// Headers of the agent that go through.
+    pub forwarded: http::HeaderMap,
+    /// A body that is not made from parameters.
+    pub wire: Option<WireBody>,
+}
+
+/// A body that is passed on instead of being made.
+#[derive(Debug)]
+pub struct WireBody {
+    /// Its media type, as it goes upstream.
+    pub content_type: Option<http::HeaderValue>,
+    /// The content.
+    pub body: Body,
+}
+
+/// What is known of a request besides its parameters: everything that deciding needs from outside, as values.
+#[derive(Clone, Debug)]
+pub struct Facts {
+    /// Fixed once for a request.
+    pub now: OffsetDateTime,
+    /// The agent's key, or empty.
+    pub agent_id: String,
+    /// The agent's title, else its key.
+    pub agent_name: String,
+    /// Where the request was decided.
+    pub environment: EnvironmentName,
+    /// The variables of the caller's session.
+    pub session: Arc<Map<String, Value>>,
+}
+
+impl Facts {
+    /// The text of a built-in name; `None` where nobody has named a session.
+    pub fn text(&self, known: Known) -> Option<String> {
+        match known {
+            Known::CurrentDatetime => Some(timestamp(self.now)),
+            Known::AgentId => Some(self.agent_id.clone()),
+            Known::AgentName => Some(self.agent_name.clone()),
+            Known::Environment => Some(self.environment.as_str().to_owned()),
+            Known::SessionId | Known::ConversationId => None,
+        }
+    }
+
+    /// Gives a template its values.
+    fn with_values<T>(
+        &self,
+        parameters: &Map<String, Value>,
+        look: impl FnOnce(&Values<'_>) -> T,
+    ) -> T {
+        look(&Values {
+            parameters,
+            session: &self.session,
+            context: &Map::new(),
+            known: &|known| self.text(known),
+        })
+    }
+}
+
+fn timestamp(at: OffsetDateTime) -> String {
+    let format = format_description!("[year]-[month]-[day]T[hour]:[minute]:[second]Z");
+    at.to_offset(time::UtcOffset::UTC)
+        .format(&format)
+        .unwrap_or_default()
+}
+
+/// The text of a scalar in a path, a query, a header or a form; `None` for arrays, objects and null.
+pub(crate) fn scalar_text(value: &Value) -> Option<String> {
+    match value {
+        Value::String(text) => Some(text.clone()),
+        Value::Number(number) => Some(spelling(number)),
+        Value::Bool(flag) => Some(flag.to_string()),
+        Value::Null | Value::Array(_) | Value::Object(_) => None,
+    }
+}

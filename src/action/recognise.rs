@@ -1,0 +1,460 @@
+//! From a proxied request back to parameters.
+
+use std::collections::HashMap;
+
+use bytes::Bytes;
+use http::header::CONTENT_TYPE;
+use http::{HeaderMap, HeaderName};
+use serde_json::{Map, Value};
+
+use crate::action::headers::{expect_type, read_type, sift_headers, type_refused};
+use crate::action::plan::pointer;
+use crate::action::{Action, Arguments, ContentRule, Facts, MediaType, WireBody};
+use crate::body::Body;
+use crate::credential::Place;
+use crate::json;
+use crate::json::fold_case;
+use crate::refusal::{Code, Refusal};
+use crate::request::{Intent, Pair, Query};
+use crate::schema::{ScalarType, Shape, coerce};
+use crate::template::{BodyTemplate, Inverted, Template};
+
+/// The content of a proxied request, under the action's cap.
+#[derive(Debug)]
+pub enum Content {
+    /// Read to its end; empty for none.
+    Read(Bytes),
+    /// Passed on unread.
+    Unread(Body),
+}
+
+/// A request taken apart.
+#[derive(Debug)]
+pub struct Recognised {
+    /// What planning needs.
+    pub arguments: Arguments,
+    /// Places of credentials in which the agent had sent something of its own.
+    pub replaced: Vec<String>,
+    /// Names of headers that were not let through.
+    pub dropped: Vec<HeaderName>,
+}
+
+/// Takes a request apart into the parameters of the action that its head was matched to.
+///
+/// # Errors
+/// A refusal that names the parameter, for what is undeclared, sent twice or not in its canonical spelling.
+pub fn recognise(
+    action: &Action,
+    intent: &Intent,
+    content: Content,
+    facts: &Facts,
+) -> Result<Recognised, Refusal> {
+    let mut found = Found::new(action, facts);
+    found.read_path(intent)?;
+    found.read_query(intent.query.pairs())?;
+    found.read_headers(&intent.headers)?;
+    let wire = found.read_content(&intent.headers, content)?;
+    let (forwarded, dropped) = sift_headers(action, &intent.headers);
+    found.note_replaced_headers(&intent.headers);
+    Ok(Recognised {
+        arguments: Arguments {
+            parameters: found.parameters,
+            forwarded,
+            wire,
+        },
+        replaced: found.replaced,
+        dropped,
+    })
+}
+
+/// The parameters as they are found, place by place.
+struct Found<'a> {
+    action: &'a Action,
+    facts: &'a Facts,
+    parameters: Map<String, Value>,
+    replaced: Vec<String>,
+}
+
+impl<'a> Found<'a> {
+    fn new(action: &'a Action, facts: &'a Facts) -> Self {
+        Self {
+            action,
+            facts,
+            parameters: Map::new(),
+            replaced: Vec::new(),
+        }
+    }
+
+    fn read_path(&mut self, intent: &Intent) -> Result<(), Refusal> {
+        let captures = self.action.path.captures(&intent.path);
+        for (name, text) in captures.into_iter().flatten() {
+            self.set(name, &text)?;
+        }
+        Ok(())
+    }
+
+    fn read_query(&mut self, pairs: &[Pair]) -> Result<(), Refusal> {
+        let mut seen = Seen::default();
+        for pair in pairs {
+            let again = seen.again(&pair.name)?;
+            self.read_pair(pair, again)?;
+        }
+        Ok(())
+    }
+
+    fn read_pair(&mut self, pair: &Pair, again: bool) -> Result<(), Refusal> {
+        if self.is_credential(&pair.name, Place::query)? {
+            self.note_replaced(format!("query {}", pair.name));
+            return Ok(());
+        }
+        let declared = self
+            .action
+            .query
+            .iter()
+            .find(|(name, _)| *name == pair.name);
+        if let Some((_, template)) = declared {
+            return self.read_declared(&pair.name, template, &pair.value, again);
+        }
+        if !matches!(self.action.content, ContentRule::Query) || self.action.places(&pair.name) {
+            return Err(self.undeclared(&pair.name));
+        }
+        self.read_field(pair, again)
+    }
+
+    /// A leftover in a query, or a field of a form.
+    fn read_field(&mut self, pair: &Pair, again: bool) -> Result<(), Refusal> {
+        match self.action.parameters.shape(&pair.name) {
+            Shape::ArrayOfScalar(element) => self.push(&pair.name, &pair.value, element),
+            _ if again => Err(duplicate(&pair.name)),
+            _ => self.set(&pair.name, &pair.value),
+        }
+    }
+
+    /// Whether a name is that of a credential in this part of the request. One that differs only in case is refused:
+    /// some servers would read it as ours.
+    fn is_credential(&self, name: &str, part: fn(&Place) -> Option<&str>) -> Result<bool, Refusal> {
+        let credentials = self.action.credentials.iter();
+        for place in credentials.filter_map(|it| part(&it.place)) {
+            if place == name {
+                return Ok(true);
+            }
+            if fold_case(place) == fold_case(name) {
+                return Err(self.undeclared(name));
+            }
+        }
+        Ok(false)
+    }
+
+    /// Whether a member or field of the body is a credential, which is noted.
+    fn is_replaced(&mut self, name: &str) -> Result<bool, Refusal> {
+        let is_credential = self.is_credential(name, Place::member)?;
+        if is_credential {
+            self.note_replaced(format!("body {name}"));
+        }
+        Ok(is_credential)
+    }
+
+    /// What was sent twice is noted once.
+    fn note_replaced(&mut self, place: String) {
+        if !self.replaced.contains(&place) {
+            self.replaced.push(place);
+        }
+    }
+
+    fn read_declared(
+        &mut self,
+        name: &str,
+        template: &Template,
+        text: &str,
+        again: bool,
+    ) -> Result<(), Refusal> {
+        if let Some(parameter) = template.only_parameter()
+            && let Shape::ArrayOfScalar(element) = self.action.parameters.shape(parameter)
+        {
+            return self.push(parameter, text, element);
+        }
+        if again {
+            return Err(duplicate(name));
+        }
+        if template.parameters().next().is_none() && template.is_of_the_moment() {
+            return Ok(());
+        }
+        let inverted = self
+            .facts
+            .with_values(&Map::new(), |values| template.invert(text, values));
+        match inverted {
+            Inverted::Parameter(parameter, value) => {
+                let (parameter, value) = (parameter.to_owned(), value.to_owned());
+                self.set(&parameter, &value)
+            }
+            Inverted::Equal => Ok(()),
+            Inverted::Different => Err(different(name, template)),
+        }
+    }
+
+    fn read_headers(&mut self, headers: &HeaderMap) -> Result<(), Refusal> {
+        for (name, template) in &self.action.headers {
+            if template.parameters().next().is_none() {
+                continue;
+            }
+            let mut values = headers.get_all(name).iter();
+            let Some(value) = values.next() else { continue };
+            if values.next().is_some() {
+                return Err(duplicate(name.as_str()));
+            }
+            let text = value.to_str().map_err(|_| {
+                Refusal::new(
+                    Code::ParameterInvalid,
+                    format!("the header {name} must be printable ASCII"),
+                )
+            })?;
+            self.read_declared(name.as_str(), template, text, false)?;
+        }
+        Ok(())
+    }
+
+    fn read_content(
+        &mut self,
+        headers: &HeaderMap,
+        content: Content,
+    ) -> Result<Option<WireBody>, Refusal> {
+        match (&self.action.content, content) {
+            (ContentRule::Unread(types), content) => pass_unread(types, headers, content).map(Some),
+            (_, Content::Unread(_)) => Err(Refusal::new(
+                Code::Internal,
+                "the body of this action must be read",
+            )),
+            (ContentRule::Query, Content::Read(bytes)) if bytes.is_empty() => Ok(None),
+            (ContentRule::Query, Content::Read(_)) => Err(Refusal::new(
+                Code::BodyUnexpected,
+                "this action has no request body; send its parameters in the query",
+            )),
+            (ContentRule::Object(types), Content::Read(bytes)) => {
+                self.read_object(types, headers, &bytes).map(|()| None)
+            }
+            (ContentRule::Template(types, template), Content::Read(bytes)) => self
+                .read_template(types, template, headers, &bytes)
+                .map(|()| None),
+            (ContentRule::Wire(schema), Content::Read(bytes)) => {
+                expect_type(&[MediaType::Json], headers)?;
+                let mut value = parse_json(&bytes)?;
+                schema.check(&value).map_err(Refusal::from)?;
+                schema.order(&mut value);
+                let mut body = Vec::with_capacity(bytes.len());
+                json::write(&value, &mut body);
+                Ok(Some(WireBody {
+                    content_type: Some(MediaType::Json.header()),
+                    body: body.into(),
+                }))
+            }
+        }
+    }
+
+    fn read_object(
+        &mut self,
+        types: &[MediaType],
+        headers: &HeaderMap,
+        bytes: &Bytes,
+    ) -> Result<(), Refusal> {
+        if bytes.is_empty() {
+            return Ok(());
+        }
+        match expect_type(types, headers)? {
+            MediaType::Form => {
+                let form = Query::parse_form(bytes)?;
+                let mut seen = Seen::default();
+                for pair in form.pairs() {
+                    if self.is_replaced(&pair.name)? {
+                        continue;
+                    }
+                    self.refuse_placed(&pair.name)?;
+                    let again = seen.again(&pair.name)?;
+                    self.read_field(pair, again)?;
+                }
+                Ok(())
+            }
+            _ => {
+                let Value::Object(members) = parse_json(bytes)? else {
+                    return Err(Refusal::new(
+                        Code::BodyUnexpected,
+                        "the body must be a JSON object with the parameters as members",
+                    ));
+                };
+                for (name, value) in members {
+                    if self.is_replaced(&name)? {
+                        continue;
+                    }
+                    self.refuse_placed(&name)?;
+                    self.parameters.insert(name, value);
+                }
+                Ok(())
+            }
+        }
+    }
+
+    /// A missing body leaves every parameter of the template out.
+    fn read_template(
+        &mut self,
+        types: &[MediaType],
+        template: &BodyTemplate,
+        headers: &HeaderMap,
+        bytes: &Bytes,
+    ) -> Result<(), Refusal> {
+        if bytes.is_empty() {
+            return Ok(());
+        }
+        expect_type(types, headers)?;
+        let mut body = parse_json(bytes)?;
+        if let Value::Object(members) = &mut body {
+            self.take_credentials(members)?;
+        }
+        let inverted = self
+            .facts
+            .with_values(&Map::new(), |values| template.invert(&body, values));
+        for (name, value) in inverted? {
+            self.insert(name, value)?;
+        }
+        Ok(())
+    }
+
+    /// Takes out what the agent sent in the place of a credential.
+    fn take_credentials(&mut self, members: &mut Map<String, Value>) -> Result<(), Refusal> {
+        let mut theirs = Vec::new();
+        for name in members.keys() {
+            if self.is_replaced(name)? {
+                theirs.push(name.clone());
+            }
+        }
+        for name in &theirs {
+            members.shift_remove(name);
+        }
+        Ok(())
+    }
+
+    /// A parameter of the path, the query or a header has no second place in the body.
+    fn refuse_placed(&self, name: &str) -> Result<(), Refusal> {
+        if self.action.places(name) {
+            return Err(self.undeclared(name));
+        }
+        Ok(())
+    }
+
+    fn note_replaced_headers(&mut self, headers: &HeaderMap) {
+        let places = self.action.credentials.iter().map(|it| &it.place);
+        for header in places.filter_map(|place| place.header()) {
+            if headers.contains_key(header) {
+                self.replaced.push(format!("header {header}"));
+            }
+        }
+    }
+
+    fn set(&mut self, name: &str, text: &str) -> Result<(), Refusal> {
+        let kind = match self.action.parameters.shape(name) {
+            Shape::Scalar(kind) => kind,
+            _ => ScalarType::String,
+        };
+        let value = self.coerced(name, text, kind)?;
+        self.insert(name.to_owned(), value)
+    }
+
+    fn insert(&mut self, name: String, value: Value) -> Result<(), Refusal> {
+        match self.parameters.get(&name) {
+            Some(other) if *other != value => Err(Refusal::new(
+                Code::ParameterInvalid,
+                format!("{name} stands in two places of the request, which must agree"),
+            )
+            .at(pointer(&name))),
+            Some(_) => Ok(()),
+            None => {
+                self.parameters.insert(name, value);
+                Ok(())
+            }
+        }
+    }
+
+    fn push(&mut self, name: &str, text: &str, element: ScalarType) -> Result<(), Refusal> {
+        let value = self.coerced(name, text, element)?;
+        let entry = self.parameters.entry(name.to_owned());
+        if let Value::Array(elements) = entry.or_insert_with(|| Value::Array(Vec::new())) {
+            elements.push(value);
+        }
+        Ok(())
+    }
+
+    fn coerced(&self, name: &str, text: &str, kind: ScalarType) -> Result<Value, Refusal> {
+        coerce(text, kind).map_err(|expected| {
+            Refusal::new(Code::ParameterInvalid, format!("{name} must be {expected}"))
+                .at(pointer(name))
+        })
+    }
+
+    fn undeclared(&self, name: &str) -> Refusal {
+        let declared: Vec<&str> = self.action.parameters.properties().collect();
+        let message = match (declared.as_slice(), self.action.place_of(name)) {
+            (_, Some(place)) => format!("{name} does not belong here: it is sent {place}"),
+            ([], _) => format!("{name} is not declared; this action takes no parameters here"),
+            (names, _) => format!("{name} is not declared; declared are {}", names.join(", ")),
+        };
+        Refusal::new(Code::ParameterUndeclared, message)
+            .at(pointer(name))
+            .allowing(declared)
+    }
+}
+
+/// The names of a query or a form so far, by their folded spelling.
+#[derive(Default)]
+struct Seen<'a>(HashMap<String, &'a str>);
+
+impl<'a> Seen<'a> {
+    /// Whether a name was there before. In another case it is refused, as in JSON: many servers take both for one.
+    fn again(&mut self, name: &'a str) -> Result<bool, Refusal> {
+        match self.0.insert(fold_case(name), name) {
+            None => Ok(false),
+            Some(before) if before == name => Ok(true),
+            Some(_) => Err(duplicate(name)),
+        }
+    }
+}
+
+fn pass_unread(
+    types: &[MediaType],
+    headers: &HeaderMap,
+    content: Content,
+) -> Result<WireBody, Refusal> {
+    let body = match content {
+        Content::Unread(body) => body,
+        Content::Read(bytes) if bytes.is_empty() => Body::Empty,
+        Content::Read(bytes) => Body::Bytes(bytes),
+    };
+    let content_type = headers.get(CONTENT_TYPE).cloned();
+    if !types.is_empty() && !body.is_empty() {
+        let kind = read_type(headers)?;
+        if !types.contains(&kind) {
+            return Err(type_refused(types));
+        }
+    }
+    Ok(WireBody { content_type, body })
+}
+
+fn parse_json(bytes: &[u8]) -> Result<Value, Refusal> {
+    json::parse(bytes).map_err(Refusal::from)
+}
+
+fn duplicate(name: &str) -> Refusal {
+    Refusal::new(Code::ParameterDuplicate, format!("{name} is sent twice")).at(pointer(name))
+}
+
+fn different(name: &str, template: &Template) -> Refusal {
+    let refusal = match template.literal() {
+        Some(literal) => Refusal::new(
+            Code::ParameterInvalid,
+            format!("{name} must be {literal:?}, or be left out"),
+        )
+        .allowing([literal]),
+        None => Refusal::new(
+            Code::ParameterInvalid,
+            format!("{name} does not have the declared form"),
+        ),
+    };
+    refusal.at(pointer(name))
+}

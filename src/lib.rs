@@ -16,3 +16,4 @@ pub mod schema;
 pub mod template;
 pub mod credential;
 pub mod action;
+pub mod policy;

@@ -1,0 +1,455 @@
+//! Actions: one declaration becomes one action in each environment.
+
+use std::sync::Arc;
+
+use http::HeaderName;
+
+use crate::action::outcome::Reading;
+use crate::action::{Action, ContentRule, Doors, Limits, PathPattern};
+use crate::credential::Credential;
+use crate::name::ActionName;
+use crate::policy::check::connection::{Connection, Connections};
+use crate::policy::check::connector::{Connector, Connectors};
+use crate::policy::check::entries::{self, Around, Entries};
+use crate::policy::check::ground::{Ground, name};
+use crate::policy::check::parameters::Parameters;
+use crate::policy::check::reading::{self, Names};
+use crate::policy::check::target::Target;
+use crate::policy::check::told::Told;
+use crate::policy::check::{body, connection, connector, content, header, leak, site};
+use crate::policy::raw::action::{Action as Raw, Door, Method};
+use crate::policy::raw::decode::Text;
+use crate::problem::{Place, Problem};
+use crate::request::{HostPattern, Scheme};
+use crate::template::Template;
+
+/// Lengths of a description between which an agent is told enough and not too much.
+const DESCRIPTION: std::ops::RangeInclusive<usize> = 10..=1024;
+
+/// An action, and where it was declared.
+pub(super) struct Built<'a> {
+    pub(super) action: Arc<Action>,
+    pub(super) name: &'a Text,
+    /// Where its URL or its connection's stands.
+    pub(super) url: Place,
+}
+
+/// All actions that could be built, by environment.
+pub(super) struct Actions<'a>(Vec<Vec<Built<'a>>>);
+
+impl<'a> Actions<'a> {
+    pub(super) fn read(
+        ground: &Ground<'a>,
+        connectors: &Connectors<'a>,
+        connections: &Connections<'a>,
+        told: &mut Told<'_>,
+    ) -> Self {
+        let mut all: Vec<Vec<Built<'a>>> = Vec::new();
+        all.resize_with(ground.environments.len(), Vec::new);
+        let mut outputs = Names::default();
+        // All of them first: a template may use what an action further down sets.
+        let readings = ground.raw.actions.iter();
+        let readings: Vec<_> = readings
+            .map(|(_, raw)| reading::read(raw, &mut outputs, told).map(Arc::new))
+            .collect();
+        for ((name, raw), reading) in ground.raw.actions.iter().zip(readings) {
+            let declared = Declared {
+                ground,
+                connectors,
+                name,
+                raw,
+                connection: connection::of(ground, connections, raw.connection.as_ref(), told),
+                parameters: Parameters::read(raw, &name.place, told),
+                outputs: &outputs,
+                reading,
+            };
+            let shared = declared.shared(told);
+            for (environment, built) in all.iter_mut().enumerate() {
+                built.extend(declared.build(environment, shared.as_ref(), told));
+            }
+        }
+        Self(all)
+    }
+
+    pub(super) fn of_environment(&self, environment: usize) -> &[Built<'a>] {
+        &self.0[environment]
+    }
+}
+
+/// A declaration with what it refers to.
+struct Declared<'x, 'a> {
+    ground: &'x Ground<'a>,
+    connectors: &'x Connectors<'a>,
+    name: &'a Text,
+    raw: &'a Raw,
+    connection: Option<&'x Connection<'a>>,
+    parameters: Parameters<'a>,
+    /// Those of all actions.
+    outputs: &'x Names,
+    /// `None`: its mistakes have been told.
+    reading: Option<Arc<Reading>>,
+}
+
+/// What an action is in every environment.
+struct Shared {
+    name: ActionName,
+    description: String,
+    method: Method,
+    accept_headers: Vec<HeaderName>,
+    reading: Arc<Reading>,
+}
+
+impl<'a> Declared<'_, 'a> {
+    /// Reads what does not differ between environments.
+    fn shared(&self, told: &mut Told<'_>) -> Option<Shared> {
+        let name = name(self.name, ActionName::parse, told);
+        self.tell_wrong_address(told);
+        for name in self.parameters.names() {
+            self.ground
+                .tell_taken(name, self.parameters.place(name), told);
+        }
+        let description = self.raw.description.as_ref();
+        if let Some(text) = description {
+            leak::in_located(text, told);
+            let length = text.value.trim().chars().count();
+            if !DESCRIPTION.contains(&length) {
+                let message = format!("the description has {length} characters");
+                let problem = Problem::warning(&text.place, message);
+                told.tell(problem.remedy("say what it does and when to use it in 10 to 1024"));
+            }
+        }
+        let accept_headers = self.accept_headers(told);
+        Some(Shared {
+            name: name?,
+            description: description?.value.clone(),
+            method: self.raw.method.as_ref()?.value,
+            accept_headers,
+            reading: self.reading.clone()?,
+        })
+    }
+
+    /// `url`, or `connection` and `path`.
+    fn tell_wrong_address(&self, told: &mut Told<'_>) {
+        let (raw, name) = (self.raw, &self.name.place);
+        match (&raw.url, &raw.connection) {
+            (None, None) => told.error(
+                name,
+                "an action needs `url`, or `connection` and `path`",
+                "write where its requests go",
+            ),
+            (Some(_), Some(connection)) => told.error(
+                &connection.place,
+                "an action has `url` or `connection`, not both",
+                "remove one of them",
+            ),
+            (Some(_), None) => {
+                if let Some(path) = &raw.path {
+                    told.error(
+                        &path.place,
+                        "`path` belongs to `connection`",
+                        "write the path at the end of the URL",
+                    );
+                }
+            }
+            (None, Some(_)) => {}
+        }
+    }
+
+    /// The declared ones, and those that every client may send.
+    fn accept_headers(&self, told: &mut Told<'_>) -> Vec<HeaderName> {
+        let defaults = header::ACCEPTED.into_iter().map(HeaderName::from_static);
+        let mut names: Vec<HeaderName> = defaults.collect();
+        for text in self.raw.accept_headers.iter().flat_map(|it| &it.items) {
+            if let Some(name) = header::accepted(text, told)
+                && !names.contains(&name)
+            {
+                names.push(name);
+            }
+        }
+        names
+    }
+
+    /// Builds the action of one environment, as far as it goes.
+    fn build(
+        &self,
+        environment: usize,
+        shared: Option<&Shared>,
+        told: &mut Told<'_>,
+    ) -> Option<Built<'a>> {
+        let target = self.target(environment, told);
+        let scope = (self.ground, environment);
+        let path = target
+            .as_ref()
+            .and_then(|it| it.pattern(scope, &self.parameters, told));
+        let connector = self.connector(environment, told);
+        let taken =
+            connector.and_then(|it| Some((it.credentials[environment].as_ref()?, &it.place)));
+        let around = Around {
+            ground: self.ground,
+            environment,
+            parameters: &self.parameters,
+            outputs: Some(self.outputs),
+            taken: taken.map(|(credential, place)| (&credential.place, place)),
+        };
+        let connection = self.connection.map(|it| it.raw);
+        let mut entries = entries::read(&around, connection, self.raw, told);
+        entries.is_partial |= path.is_none();
+        let limits = self.limits(environment, told);
+        let declared = taken.into_iter().map(|(it, place)| (it.clone(), place));
+        let secrets = declared.chain(std::mem::take(&mut entries.credentials));
+        let (credentials, places): (Vec<Credential>, Vec<&Place>) = secrets.unzip();
+        self.tell_accepted(&credentials, told);
+        if let Some(target) = &target {
+            self.tell_exposed(target, places.first().copied(), told);
+        }
+        let read = (&mut entries, credentials.as_slice());
+        let (content, headers) = self.content(environment, path.as_ref(), read, told)?;
+        let target = target?;
+        let is_wild = matches!(target.host, Some(HostPattern::OneLabel(_)));
+        let doors = self.open_doors(is_wild, &content, &entries, told);
+        let doors = entries.templates().close(self.raw, &content, doors, told);
+        let query = entries.query.into_iter().map(|(_, name, it)| (name, it));
+        let query = query.collect();
+        let shared = shared?;
+        let action = Action {
+            name: shared.name.clone(),
+            title: self.raw.title.as_ref().map(|it| it.value.clone()),
+            description: shared.description.clone(),
+            enabled: self.raw.enabled.as_ref().is_none_or(|it| it.value),
+            doors,
+            method: method(shared.method),
+            scheme: target.scheme,
+            host: target.host?,
+            port: target.port,
+            path: path?,
+            parameters: self.parameters.schema()?.clone(),
+            query,
+            headers,
+            content,
+            accept_headers: shared.accept_headers.clone(),
+            credentials,
+            limits,
+            reading: shared.reading.clone(),
+        };
+        Some(Built {
+            action: Arc::new(action),
+            name: self.name,
+            url: target.url.clone(),
+        })
+    }
+
+    fn target(&self, environment: usize, told: &mut Told<'_>) -> Option<Target<'a>> {
+        let path = self.raw.path.as_ref();
+        if let Some(path) = path {
+            leak::in_located(path, told);
+        }
+        if let Some(url) = &self.raw.url {
+            let url = self.ground.of(url, environment, told)?;
+            return Some(Target::of_url(url, &site::read(url, told)?));
+        }
+        let base = self
+            .connection
+            .and_then(|it| it.bases[environment].as_ref());
+        match base {
+            Some(base) => Some(Target::of_base(base, path)),
+            None => path.map(Target::of_path),
+        }
+    }
+
+    /// The action's connector, else that of its connection.
+    fn connector(&self, environment: usize, told: &mut Told<'_>) -> Option<&Connector> {
+        let own = self.raw.auth.as_ref();
+        let shared = || {
+            let auth = self.connection?.raw.auth.as_ref()?;
+            Some((auth, environment))
+        };
+        let reference = match (own, shared()) {
+            (Some(own), _) => own,
+            (None, Some((auth, environment))) => self.ground.of(auth, environment, told)?,
+            (None, None) => return None,
+        };
+        connector::of(self.ground, self.connectors, reference, told)
+    }
+
+    fn limits(&self, environment: usize, told: &mut Told<'_>) -> Limits {
+        let raw = self.raw;
+        let shared = match self.connection {
+            Some(connection) => {
+                connection::deadlines(self.ground, connection.raw, environment, told)
+            }
+            None => Limits::default(),
+        };
+        Limits {
+            timeout: raw.timeout.as_ref().map_or(shared.timeout, |it| it.value),
+            connect_timeout: raw
+                .connect_timeout
+                .as_ref()
+                .map_or(shared.connect_timeout, |it| it.value),
+            idle_timeout: raw
+                .idle_timeout
+                .as_ref()
+                .map_or(shared.idle_timeout, |it| it.value),
+            stream: raw.stream.as_ref().is_some_and(|it| it.value),
+            max_request_bytes: raw
+                .max_request_bytes
+                .as_ref()
+                .map_or(shared.max_request_bytes, |it| it.value.get()),
+            max_response_bytes: raw
+                .max_response_bytes
+                .as_ref()
+                .map_or(shared.max_response_bytes, |it| it.value.get()),
+        }
+    }
+
+    /// Secrets go to one host, over TLS.
+    fn tell_exposed(&self, target: &Target<'_>, secret: Option<&Place>, told: &mut Told<'_>) {
+        let allows = self.raw.allow_http.as_ref().is_some_and(|it| it.value);
+        let is_clear = target.scheme == Scheme::Http;
+        let reference = self
+            .raw
+            .connection
+            .as_ref()
+            .map_or(target.url, |it| &it.place);
+        if is_clear && !allows {
+            let message = "with `http://` everybody on the way can read and change the requests";
+            let problem = Problem::error(reference, message).second("the URL", target.url);
+            let remedy = "write `https://`, or `allow_http: true` where there is no secret";
+            told.tell(problem.remedy(remedy));
+        }
+        let Some(secret) = secret else { return };
+        let message = match target.host {
+            _ if is_clear => "a secret would go out over `http://`, readable on the way",
+            Some(HostPattern::OneLabel(_)) => "a secret would go to every host that `*` stands for",
+            Some(HostPattern::Exact(_)) | None => return,
+        };
+        let problem = Problem::error(reference, message).second("the secret", secret);
+        told.tell(
+            problem.remedy("name one host with `https://`, or take the secret out (`auth: none`)"),
+        );
+    }
+
+    /// What exeat writes itself, no agent sends through.
+    fn tell_accepted(&self, credentials: &[Credential], told: &mut Told<'_>) {
+        let taken = || credentials.iter().filter_map(|it| it.place.header());
+        for text in self.raw.accept_headers.iter().flat_map(|it| &it.items) {
+            if taken().any(|it| it.as_str().eq_ignore_ascii_case(&text.value)) {
+                let message = format!("the header `{}` is where a credential stands", text.value);
+                told.error(&text.place, message, "remove it: exeat writes it itself");
+            }
+        }
+    }
+
+    fn content(
+        &self,
+        environment: usize,
+        path: Option<&PathPattern>,
+        (entries, credentials): (&mut Entries<'a>, &[Credential]),
+        told: &mut Told<'_>,
+    ) -> Option<(ContentRule, Vec<(HeaderName, Template)>)> {
+        let declared = |names: &[&str]| self.parameters.declared(names);
+        let scope = self.ground.scope(environment, &declared);
+        let template = body::read(self.raw, &scope, told);
+        entries.is_partial |= self.raw.body.is_some() && template.is_none();
+        let mut placed = entries.parameters();
+        placed.extend(path.iter().flat_map(|path| path.parameters()));
+        placed.extend(template.iter().flat_map(|template| template.parameters()));
+        let known = content::Known {
+            raw: self.raw,
+            method: self.raw.method.as_ref()?.value,
+            parameters: &self.parameters,
+            leftovers: self.parameters.leftovers(&placed),
+            entries,
+            credentials,
+        };
+        known.read(template, told)
+    }
+
+    /// The doors that stay open. A request through the proxy could ask whether a sensitive value is the one that
+    /// it guesses.
+    fn open_doors(
+        &self,
+        is_wild: bool,
+        content: &ContentRule,
+        entries: &Entries<'a>,
+        told: &mut Told<'_>,
+    ) -> Doors {
+        let doors = self.doors(is_wild, content, told);
+        let in_body = || match content {
+            ContentRule::Template(_, template) => {
+                let mut variables = template.session_variables();
+                let is_sensitive = variables.any(|it| self.outputs.is_sensitive(it));
+                self.raw.body.as_ref().filter(|_| is_sensitive)
+            }
+            _ => None,
+        };
+        let in_entries = entries.sensitive_variable(self.outputs);
+        let Some(place) = in_entries.or_else(|| in_body().map(|it| &it.place)) else {
+            return doors;
+        };
+        let message =
+            "a sensitive variable stands here, which closes the proxy door of this action";
+        let list = self.raw.doors.iter().flat_map(|it| &it.items);
+        let told_door = list.into_iter().find(|it| it.value == Door::Proxy);
+        told.tell(match told_door {
+            Some(door) => Problem::error(&door.place, message).second("the variable", place),
+            None => Problem::warning(place, message),
+        });
+        Doors {
+            proxy: false,
+            ..doors
+        }
+    }
+
+    /// The declared doors. A wildcard host is chosen by the request, and a body that is passed on comes with it: tools
+    /// have neither.
+    fn doors(&self, is_wild: bool, content: &ContentRule, told: &mut Told<'_>) -> Doors {
+        let passes_body = matches!(content, ContentRule::Wire(_) | ContentRule::Unread(_));
+        let tools = !is_wild && !passes_body;
+        let Some(list) = &self.raw.doors else {
+            return Doors {
+                proxy: true,
+                http: tools,
+                mcp: tools,
+            };
+        };
+        if list.items.is_empty() {
+            told.error(
+                &list.place,
+                "this action has no door",
+                "write `enabled: false` instead",
+            );
+        }
+        let has = |door| list.items.iter().any(|it| it.value == door);
+        for door in list
+            .items
+            .iter()
+            .filter(|it| it.value != Door::Proxy && !tools)
+        {
+            let message = match is_wild {
+                true => "a tool call cannot choose the host for `*`",
+                false => "a tool call has no body to pass on",
+            };
+            told.error(
+                &door.place,
+                message,
+                "write `doors: [proxy]`, or leave it out",
+            );
+        }
+        Doors {
+            proxy: has(Door::Proxy),
+            http: has(Door::Http),
+            mcp: has(Door::Mcp),
+        }
+    }
+}
+
+fn method(method: Method) -> http::Method {
+    match method {
+        Method::Get => http::Method::GET,
+        Method::Head => http::Method::HEAD,
+        Method::Post => http::Method::POST,
+        Method::Put => http::Method::PUT,
+        Method::Patch => http::Method::PATCH,
+        Method::Delete => http::Method::DELETE,
+    }
+}

@@ -1,0 +1,117 @@
+//! Names of headers and media types: which may stand in a policy, and which would let somebody past it.
+
+use http::HeaderName;
+
+use crate::policy::check::leak;
+use crate::policy::check::told::Told;
+use crate::policy::raw::decode::Text;
+
+/// What an agent may send through without further words: what clients send anyway, and conditions on the state of a
+/// resource (RFC 9110 §13.1), which change nothing about what is asked for.
+pub(super) const ACCEPTED: [&str; 8] = [
+    "accept",
+    "accept-language",
+    "content-type",
+    "user-agent",
+    "if-match",
+    "if-none-match",
+    "if-modified-since",
+    "if-unmodified-since",
+];
+
+/// Headers of one connection or of a message's framing (RFC 9110 §7.6.1, RFC 9112 §6), which exeat writes itself.
+const OF_THE_MESSAGE: [&str; 14] = [
+    "host",
+    "content-length",
+    "transfer-encoding",
+    "connection",
+    "keep-alive",
+    "te",
+    "trailer",
+    "upgrade",
+    "expect",
+    "http2-settings",
+    "accept-encoding",
+    "content-encoding",
+    "max-forwards",
+    "via",
+];
+
+/// Headers with which a client tells some servers that the request is another one, or comes from somebody else.
+const OF_ANOTHER_REQUEST: [&str; 16] = [
+    "forwarded",
+    "x-real-ip",
+    "x-client-ip",
+    "x-cluster-client-ip",
+    "true-client-ip",
+    "cf-connecting-ip",
+    "x-original-url",
+    "x-rewrite-url",
+    "x-original-host",
+    "x-host",
+    "x-http-method",
+    "x-http-method-override",
+    "x-method-override",
+    "cookie2",
+    "range",
+    "if-range",
+];
+
+/// Reads the name of a header that exeat is to set.
+pub(super) fn declared(text: &Text, told: &mut Told<'_>) -> Option<HeaderName> {
+    let name = parse(text, told)?;
+    if is_of_the_message(name.as_str()) {
+        let message = format!("the header `{name}` cannot be declared");
+        told.error(
+            &text.place,
+            message,
+            "remove it: exeat writes the headers of host, connection and framing itself",
+        );
+        return None;
+    }
+    Some(name)
+}
+
+/// Reads the name of a header that an agent may send through.
+pub(super) fn accepted(text: &Text, told: &mut Told<'_>) -> Option<HeaderName> {
+    let name = parse(text, told)?;
+    let remedy = if leak::is_credential_header(name.as_str()) {
+        "remove it: credentials are added by exeat, and an agent holds none"
+    } else if matches!(name.as_str(), "range" | "if-range") {
+        "remove it: a secret that comes back in pieces could not be taken out of the reply"
+    } else if is_of_the_message(name.as_str()) {
+        "remove it: exeat writes the headers of host, connection and framing itself"
+    } else if is_of_another_request(name.as_str()) {
+        "remove it: with it, some servers take the request for another one than was checked"
+    } else if name.as_str().contains('_') {
+        // RFC 3875 §4.1.18: both `-` and `_` become `_` in CGI's variables.
+        "remove it: many servers take `_` and `-` for the same, so it could stand for another header"
+    } else {
+        return Some(name);
+    };
+    let message = format!("the header `{name}` cannot be let through");
+    told.error(&text.place, message, remedy);
+    None
+}
+
+fn parse(text: &Text, told: &mut Told<'_>) -> Option<HeaderName> {
+    let name = HeaderName::from_bytes(text.value.as_bytes());
+    let name = name.ok().filter(|name| !name.as_str().contains('*'));
+    if name.is_none() {
+        let message = format!("`{}` is not the name of a header", text.value);
+        told.error(
+            &text.place,
+            message,
+            "write letters, digits and `-`; patterns are not supported",
+        );
+    }
+    name
+}
+
+fn is_of_the_message(name: &str) -> bool {
+    OF_THE_MESSAGE.contains(&name) || name.starts_with("proxy-") || name.starts_with("exeat-")
+}
+
+fn is_of_another_request(name: &str) -> bool {
+    OF_ANOTHER_REQUEST.contains(&name) || name.starts_with("x-forwarded")
+}

@@ -1,0 +1,222 @@
+//! The parameters of an action: their schema, and where each of them can stand.
+
+use std::collections::HashSet;
+use std::sync::{Arc, LazyLock};
+
+use serde_json::{Value, json};
+
+use crate::policy::check::told::Told;
+use crate::policy::check::{leak, variables};
+use crate::policy::raw::action::{Action, Schema as Raw};
+use crate::policy::raw::decode::Text;
+use crate::policy::raw::variable::Variable;
+use crate::problem::Place;
+use crate::schema::{Schema, SchemaProblem, Shape};
+use crate::template::{Kind, Parameter};
+
+/// The schema of an action without parameters.
+static NO_PARAMETERS: LazyLock<Option<Arc<Schema>>> = LazyLock::new(|| {
+    let closed = json!({"type": "object", "properties": {}});
+    Schema::compile(&closed).ok().map(Arc::new)
+});
+
+/// The parameters of an action.
+pub(super) struct Parameters<'a> {
+    raw: Option<&'a Raw>,
+    variables: &'a [Variable],
+    /// Where the action's name stands, for what has no better place.
+    name: &'a Place,
+    /// `None`: its mistakes have been told.
+    schema: Option<Arc<Schema>>,
+    names: HashSet<String>,
+}
+
+/// Whether a parameter can stand in text.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Fit {
+    /// A scalar, or something that is read as a string.
+    Scalar,
+    /// A list of scalars.
+    List,
+    /// An object, or a list of something else.
+    Nested,
+}
+
+impl<'a> Parameters<'a> {
+    pub(super) fn read(action: &'a Action, name: &'a Place, told: &mut Told<'_>) -> Self {
+        let raw = action.parameters.as_ref();
+        let schema = match (raw, &action.variables) {
+            (Some(raw), None) => compile(raw, true, told).map(Arc::new),
+            (None, Some(list)) => variables::schema(list, told),
+            (None, None) => NO_PARAMETERS.clone(),
+            (Some(_), Some(list)) => {
+                let message = "an action has `parameters` or `variables`, not both";
+                told.error(&list.place, message, "remove one of them");
+                None
+            }
+        };
+        let names = schema.iter().flat_map(|schema| schema.properties());
+        let names = names.map(str::to_owned).collect();
+        Self {
+            raw,
+            variables: action.variables.as_ref().map_or(&[], |it| &it.items),
+            name,
+            schema,
+            names,
+        }
+    }
+
+    /// Those of an action that is not known.
+    pub(super) fn unknown(name: &'a Place) -> Self {
+        Self {
+            raw: None,
+            variables: &[],
+            name,
+            schema: None,
+            names: HashSet::new(),
+        }
+    }
+
+    /// All names.
+    pub(super) fn names(&self) -> impl Iterator<Item = &str> {
+        self.names.iter().map(String::as_str)
+    }
+
+    /// The schema, if it is sound.
+    pub(super) fn schema(&self) -> Option<&Arc<Schema>> {
+        self.schema.as_ref()
+    }
+
+    /// What a template may take for granted of a parameter, or of a property below one. Where the schema is wrong,
+    /// everything: telling more would only be an echo.
+    pub(super) fn declared(&self, names: &[&str]) -> Option<Parameter> {
+        let name = *names.first()?;
+        let Some(schema) = &self.schema else {
+            return Some(Parameter::ASSUMED);
+        };
+        if !self.names.contains(name) {
+            return None;
+        }
+        let property = schema.property(names)?;
+        let kind = match property.shape {
+            Shape::Scalar(kind) => Kind::Scalar(kind),
+            _ if property.structured => Kind::Structured,
+            Shape::ArrayOfScalar(_) | Shape::Other => Kind::Untyped,
+        };
+        Some(Parameter {
+            certain: property.certain,
+            truthy: property.truthy,
+            kind,
+        })
+    }
+
+    /// Whether it has a value in every call.
+    pub(super) fn is_certain(&self, name: &str) -> bool {
+        let certain =
+            |schema: &Arc<Schema>| schema.required(name) || schema.default_of(name).is_some();
+        self.schema.as_ref().is_none_or(certain)
+    }
+
+    /// Whether others than the declared ones may be given.
+    pub(super) fn is_open(&self) -> bool {
+        self.schema.as_ref().is_some_and(|schema| schema.is_open())
+    }
+
+    /// Whether it can stand in text.
+    pub(super) fn fit(&self, name: &str) -> Fit {
+        let Some(schema) = &self.schema else {
+            return Fit::Scalar;
+        };
+        match schema.shape(name) {
+            Shape::Scalar(_) => Fit::Scalar,
+            Shape::ArrayOfScalar(_) => Fit::List,
+            Shape::Other if schema.may_be(name, "object") || schema.may_be(name, "array") => {
+                Fit::Nested
+            }
+            Shape::Other => Fit::Scalar,
+        }
+    }
+
+    /// Those that stand nowhere yet, in the order of the schema.
+    pub(super) fn leftovers(&self, placed: &HashSet<&str>) -> Vec<&str> {
+        let names = self.schema.iter().flat_map(|schema| schema.properties());
+        names.filter(|name| !placed.contains(name)).collect()
+    }
+
+    /// Where one is declared.
+    pub(super) fn place(&self, name: &str) -> &Place {
+        let variable = |it: &&Text| it.value == name;
+        let mut variables = self.variables.iter().filter_map(|it| it.name.as_ref());
+        if let Some(declared) = variables.find(variable) {
+            return &declared.place;
+        }
+        let Some(raw) = self.raw else {
+            return self.name;
+        };
+        let escaped = name.replace('~', "~0").replace('/', "~1");
+        let root = &raw.json.value;
+        let keyword = ["properties", "parameters"]
+            .into_iter()
+            .find(|it| root.get(it).is_some());
+        match keyword {
+            Some(keyword) => raw.json.places.key(&format!("/{keyword}/{escaped}")),
+            None => &raw.place,
+        }
+    }
+}
+
+/// Compiles a schema; an object's where it describes parameters.
+pub(super) fn compile(raw: &Raw, of_object: bool, told: &mut Told<'_>) -> Option<Schema> {
+    leaks(&raw.json.value, &mut String::new(), raw, told);
+    let kind = raw.json.value.get("type");
+    if of_object && kind.is_some_and(|kind| kind != "object") {
+        told.error(
+            raw.json.places.value("/type"),
+            "parameters are the properties of an object",
+            "write `type: object`",
+        );
+    }
+    match Schema::compile(&raw.json.value) {
+        Ok(schema) => Some(schema),
+        Err(problems) => {
+            for problem in &problems {
+                told.error(place_of(problem, raw), &problem.message, &problem.remedy);
+            }
+            None
+        }
+    }
+}
+
+/// Most mistakes are in a value; a keyword that does not exist is wrong itself.
+fn place_of<'r>(problem: &SchemaProblem, raw: &'r Raw) -> &'r Place {
+    let value = raw.json.value.pointer(&problem.pointer);
+    let is_scalar = value.is_some_and(|it| !it.is_object() && !it.is_array());
+    if is_scalar && !problem.message.contains("keyword") {
+        raw.json.places.value(&problem.pointer)
+    } else {
+        raw.json.places.key(&problem.pointer)
+    }
+}
+
+/// Agents read schemas: a secret among defaults or examples would be theirs.
+fn leaks(value: &Value, pointer: &mut String, raw: &Raw, told: &mut Told<'_>) {
+    let length = pointer.len();
+    let mut below = |key: &str, value: &Value| {
+        pointer.push('/');
+        pointer.push_str(&key.replace('~', "~0").replace('/', "~1"));
+        leaks(value, pointer, raw, told);
+        pointer.truncate(length);
+    };
+    match value {
+        Value::Object(members) => members.iter().for_each(|(key, value)| below(key, value)),
+        Value::Array(items) => {
+            for (index, item) in items.iter().enumerate() {
+                below(&index.to_string(), item);
+            }
+        }
+        Value::String(text) => {
+            leak::in_text(text, raw.json.places.value(pointer), told);
+        }
+        Value::Null | Value::Bool(_) | Value::Number(_) => {}
+    }
+}

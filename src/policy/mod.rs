@@ -1,0 +1,234 @@
+//! The policy: what the files say, checked; and the decisions that follow from it.
+//!
+//! `raw` mirrors the files and `check` turns it into a [`Policy`] or a list of problems. [`select`] reads the head of a
+//! request, [`decide`] its parameters; what comes out is a [`Permit`], the only thing from which an [`Outgoing`] is
+//! made, and that is the only thing that is sent. But for [`load`], nothing here touches a file, and nothing waits or
+//! reads a clock.
+
+mod check;
+mod decide;
+mod declared;
+mod index;
+mod network;
+mod permit;
+#[expect(
+    dead_code,
+    reason = "the tables mirror all of the language: places and shapes wait for later sections and for editors"
+)]
+mod raw;
+mod reference;
+mod select;
+mod source;
+#[cfg(test)]
+mod tests;
+
+use std::collections::{BTreeMap, HashMap, HashSet};
+use std::sync::Arc;
+
+use crate::action::Action;
+use crate::name::{ActionName, AgentName, ConnectorName, EnvironmentName, SecretName, TunnelName};
+use crate::request::{Host, HostPattern};
+
+pub use check::{Loaded, from_texts, load};
+pub use decide::decide;
+pub use declared::{Declared, TokenSource};
+pub use index::{Index, Overlap};
+pub use network::{AddressRefusal, Exemption, Network};
+pub use permit::{Outgoing, Permit};
+pub use reference::{Field, Need, fields};
+pub use select::{Selected, select};
+pub use source::SecretSource;
+
+/// A checked policy. Requests hold one by `Arc` from their first decision to their last.
+#[derive(Debug)]
+pub struct Policy {
+    hash: Arc<str>,
+    environments: Vec<Environment>,
+    agents: Option<BTreeMap<AgentName, Agent>>,
+    secrets: HashMap<(SecretName, EnvironmentName), SecretSource>,
+    tokens: HashMap<(ConnectorName, EnvironmentName), Arc<TokenSource>>,
+    tunnels: Vec<Tunnel>,
+    network: Arc<Network>,
+}
+
+/// What the policy says in one environment: values, hosts and secrets may differ from the others.
+#[derive(Debug)]
+pub struct Environment {
+    /// Its name.
+    pub name: EnvironmentName,
+    /// The actions by what they match.
+    pub index: Index,
+    /// The actions by name.
+    pub actions: BTreeMap<ActionName, Arc<Action>>,
+    /// The placeholders of every connector, which belong in their connector's place and nowhere else.
+    pub placeholders: Vec<Box<str>>,
+}
+
+/// An entry under `agents:`.
+#[derive(Debug)]
+pub struct Agent {
+    /// Free text for people.
+    pub title: Option<String>,
+    /// The secret that the agent proves to know.
+    pub token: SecretName,
+    /// The environment it lives in; else that of the process.
+    pub environment: Option<EnvironmentName>,
+    /// The actions that its patterns fit.
+    pub allow: HashSet<ActionName>,
+}
+
+/// Hosts whose TLS is passed through unopened.
+#[derive(Debug)]
+pub struct Tunnel {
+    /// Its key under `tunnels:`.
+    pub name: TunnelName,
+    /// Exact, or one label wide.
+    pub hosts: Vec<HostPattern>,
+    /// 1 to 65535.
+    pub ports: Vec<u16>,
+}
+
+/// What the policy has at a host and port.
+#[derive(Debug)]
+pub enum Reach {
+    /// Declared actions: the tunnel is opened and each request decided.
+    Actions,
+    /// A declared tunnel, passed through.
+    Tunnel(Passage),
+    /// The host is known, the port is not.
+    PortUndeclared,
+    /// Nothing.
+    HostUndeclared,
+}
+
+/// Leave to pass bytes through to one host and port of a declared tunnel. Only [`Policy::reach`] makes one.
+#[derive(Debug)]
+pub struct Passage {
+    tunnel: TunnelName,
+    host: Host,
+    port: u16,
+    network: Arc<Network>,
+}
+
+impl Passage {
+    /// The tunnel's name in the policy.
+    pub fn tunnel(&self) -> &TunnelName {
+        &self.tunnel
+    }
+
+    /// The host, which the TLS server name has to equal.
+    pub fn host(&self) -> &Host {
+        &self.host
+    }
+
+    /// The port.
+    pub fn port(&self) -> u16 {
+        self.port
+    }
+
+    /// Which addresses it may go to.
+    pub fn network(&self) -> &Arc<Network> {
+        &self.network
+    }
+}
+
+impl Policy {
+    /// A digest of the files, in hexadecimal: two policies with the same hash say the same.
+    pub fn hash(&self) -> &Arc<str> {
+        &self.hash
+    }
+
+    /// The environments; the first is the default.
+    pub fn environments(&self) -> &[Environment] {
+        &self.environments
+    }
+
+    /// One environment.
+    pub fn environment(&self, name: &EnvironmentName) -> Option<&Environment> {
+        self.environments.iter().find(|it| it.name == *name)
+    }
+
+    /// The agents, or `None` where the policy has no `agents:` and anyone who reaches a loopback listener may ask.
+    pub fn agents(&self) -> Option<&BTreeMap<AgentName, Agent>> {
+        self.agents.as_ref()
+    }
+
+    /// Where a secret comes from in an environment.
+    pub fn secret_source(
+        &self,
+        secret: &SecretName,
+        environment: &EnvironmentName,
+    ) -> Option<&SecretSource> {
+        // A key of two owned names would cost two allocations for each look-up, were names not shared by `Arc`.
+        self.secrets.get(&(secret.clone(), environment.clone()))
+    }
+
+    /// Where the tokens of a connector come from in an environment.
+    pub fn token_source(
+        &self,
+        connector: &ConnectorName,
+        environment: &EnvironmentName,
+    ) -> Option<&Arc<TokenSource>> {
+        self.tokens.get(&(connector.clone(), environment.clone()))
+    }
+
+    /// The environment variables from which secrets come, in any environment.
+    pub fn secret_variables(&self) -> impl Iterator<Item = &str> {
+        self.secrets.values().filter_map(|source| match source {
+            SecretSource::Env(name) => Some(name.as_str()),
+            SecretSource::File(_) | SecretSource::Command { .. } | SecretSource::Store(_) => None,
+        })
+    }
+
+    /// Which addresses beside the public ones a host may have.
+    pub fn network(&self) -> &Arc<Network> {
+        &self.network
+    }
+
+    /// What a CONNECT to this host and port would reach.
+    pub fn reach(&self, environment: &EnvironmentName, host: &Host, port: u16) -> Reach {
+        let index = self.environment(environment).map(|it| &it.index);
+        if index.is_some_and(|it| it.has(host, port)) {
+            return Reach::Actions;
+        }
+        let mut known = index.is_some_and(|it| it.knows(host));
+        for tunnel in &self.tunnels {
+            if tunnel.hosts.iter().any(|pattern| pattern.covers(host)) {
+                if tunnel.ports.contains(&port) {
+                    return Reach::Tunnel(Passage {
+                        tunnel: tunnel.name.clone(),
+                        host: host.clone(),
+                        port,
+                        network: self.network.clone(),
+                    });
+                }
+                known = true;
+            }
+        }
+        if known {
+            Reach::PortUndeclared
+        } else {
+            Reach::HostUndeclared
+        }
+    }
+}
+
+#[cfg(test)]
+impl Policy {
+    /// One environment and its tunnels, for tests of what stands above; files are read in `check`.
+    pub(crate) fn of(
+        environment: Environment,
+        agents: Option<BTreeMap<AgentName, Agent>>,
+        tunnels: Vec<Tunnel>,
+    ) -> Self {
+        Self {
+            hash: "test".into(),
+            environments: vec![environment],
+            agents,
+            secrets: HashMap::new(),
+            tokens: HashMap::new(),
+            tunnels,
+            network: Arc::default(),
+        }
+    }
+}

@@ -1,0 +1,20 @@
+//! Agents: who may ask.
+
+use crate::policy::raw::decode::List;
+use crate::policy::raw::decode::Text;
+use crate::policy::raw::secret::SecretName;
+use crate::policy::raw::unread::TextOrMap;
+
+section! {
+    /// One agent, or one kind of agent.
+    Agent, "an agent", holds_credentials {
+        title: Text, Optional, "its name for people";
+        token: SecretName, Required, "what it shows at the door, as `{secret: NAME}`";
+        environment: Text, Optional, "the environment it works in";
+        allow: List<Text>, Required, "the names of its actions, or patterns such as `get_*`";
+    }
+    later {
+        runtime_token: SecretName, "who presents it may set context";
+        rate_limit: TextOrMap, "how often it may call anything";
+    }
+}

@@ -1,0 +1,196 @@
+//! The first decision: from the head of a request to one action. Host, port, method, path, then agent and door.
+
+use std::sync::Arc;
+
+use crate::action::{Action, ContentRule};
+use crate::name::ActionName;
+use crate::policy::index::{Found, Near};
+use crate::policy::{Environment, Policy, Reach};
+use crate::refusal::{Code, Refusal};
+use crate::request::{Caller, Destination, Intent, Scheme};
+
+/// An action chosen by the head of a request. No body byte has been read; its caps and deadlines are known.
+#[derive(Clone, Debug)]
+pub struct Selected {
+    policy: Arc<Policy>,
+    action: Arc<Action>,
+    caller: Caller,
+}
+
+impl Selected {
+    /// The action.
+    pub fn action(&self) -> &Arc<Action> {
+        &self.action
+    }
+
+    /// The policy under which it was chosen, and under which all of the request is decided.
+    pub fn policy(&self) -> &Arc<Policy> {
+        &self.policy
+    }
+
+    /// Who asks.
+    pub fn caller(&self) -> &Caller {
+        &self.caller
+    }
+
+    /// Whether the body has to be read whole before the request can be decided.
+    pub fn reads_body(&self) -> bool {
+        !matches!(self.action.content, ContentRule::Unread(_))
+    }
+}
+
+/// Chooses the action for a request.
+///
+/// # Errors
+/// [`Code::HostUndeclared`], [`Code::PortUndeclared`], [`Code::HttpsRequired`], [`Code::ActionUndeclared`],
+/// [`Code::ActionNotAllowed`], [`Code::ActionDisabled`] or [`Code::DoorClosed`].
+pub fn select(policy: &Arc<Policy>, intent: &Intent) -> Result<Selected, Refusal> {
+    let environment = policy
+        .environment(&intent.caller.environment)
+        .ok_or_else(|| host_undeclared(intent))?;
+    let action = find(environment, policy, intent)?;
+    if !allowed(policy, &intent.caller, &action.name) {
+        return Err(not_allowed(&action.name));
+    }
+    if !action.enabled {
+        return Err(Refusal::new(
+            Code::ActionDisabled,
+            format!("the action {} is switched off", action.name),
+        )
+        .of_action(&action.name));
+    }
+    if !action.doors.open(intent.door) {
+        return Err(Refusal::new(
+            Code::DoorClosed,
+            format!(
+                "the action {} cannot be used through the proxy",
+                action.name
+            ),
+        )
+        .of_action(&action.name));
+    }
+    Ok(Selected {
+        policy: policy.clone(),
+        action: action.clone(),
+        caller: intent.caller.clone(),
+    })
+}
+
+/// Whether the caller's agent may use an action.
+pub(super) fn allowed(policy: &Policy, caller: &Caller, action: &ActionName) -> bool {
+    match (policy.agents(), &caller.agent) {
+        (None, _) => true,
+        (Some(agents), Some(name)) => agents
+            .get(name)
+            .is_some_and(|agent| agent.allow.contains(action)),
+        (Some(_), None) => false,
+    }
+}
+
+fn find<'a>(
+    environment: &'a Environment,
+    policy: &Policy,
+    intent: &Intent,
+) -> Result<&'a Arc<Action>, Refusal> {
+    let destination = &intent.destination;
+    let index = &environment.index;
+    match index.find(
+        &destination.host,
+        destination.port,
+        &intent.method,
+        &intent.path,
+    ) {
+        Found::Action(action) if action.scheme == destination.scheme => Ok(action),
+        Found::Action(action) => Err(other_scheme(action.scheme, destination)),
+        Found::NoHost => Err(no_host(policy, intent)),
+        Found::NoPort => Err(Refusal::new(
+            Code::PortUndeclared,
+            format!(
+                "no declared action uses port {} of {}",
+                destination.port, destination.host
+            ),
+        )),
+        Found::NoAction(near) => Err(action_undeclared(policy, intent, &near)),
+    }
+}
+
+fn other_scheme(declared: Scheme, asked: &Destination) -> Refusal {
+    let code = match declared {
+        Scheme::Https => Code::HttpsRequired,
+        Scheme::Http => Code::ActionUndeclared,
+    };
+    let (host, declared, asked) = (&asked.host, declared.as_str(), asked.scheme.as_str());
+    Refusal::new(
+        code,
+        format!("{host} is declared with {declared}://, not {asked}://"),
+    )
+}
+
+/// A tunnel's host is reached by CONNECT alone.
+fn no_host(policy: &Policy, intent: &Intent) -> Refusal {
+    let Destination { host, port, .. } = &intent.destination;
+    match policy.reach(&intent.caller.environment, host, *port) {
+        Reach::Tunnel(_) => Refusal::new(
+            Code::ActionUndeclared,
+            format!(
+                "{host} is a declared tunnel: reach it with CONNECT, as clients do for https:// URLs"
+            ),
+        ),
+        _ => host_undeclared(intent),
+    }
+}
+
+fn host_undeclared(intent: &Intent) -> Refusal {
+    Refusal::new(
+        Code::HostUndeclared,
+        format!(
+            "no declared action reaches {}; ask the operator to declare one",
+            intent.destination.host
+        ),
+    )
+}
+
+fn not_allowed(action: &ActionName) -> Refusal {
+    Refusal::new(
+        Code::ActionNotAllowed,
+        format!("this agent may not use the action {action}"),
+    )
+    .of_action(action)
+}
+
+/// The three closest actions that this agent may use.
+fn action_undeclared(policy: &Policy, intent: &Intent, near: &Near<'_>) -> Refusal {
+    let usable = |action: &Action| action.enabled && allowed(policy, &intent.caller, &action.name);
+    let methods: Vec<&str> = near
+        .methods(&intent.path, usable)
+        .iter()
+        .map(|it| it.as_str())
+        .collect();
+    let wanted = intent.path.segments().collect::<Vec<_>>().join("/");
+    let mut candidates: Vec<(usize, &ActionName)> = near
+        .actions()
+        .filter(|action| usable(action))
+        .map(|action| (distance(action, intent, &wanted), &action.name))
+        .collect();
+    candidates.sort();
+    let nearest = candidates.into_iter().take(3).map(|(_, name)| name.clone());
+    let host = &intent.destination.host;
+    let message = if methods.is_empty() {
+        format!("no declared action of {host} fits this path")
+    } else {
+        let method = &intent.method;
+        format!(
+            "this path of {host} is declared for {}, not {method}",
+            methods.join(", ")
+        )
+    };
+    Refusal::new(Code::ActionUndeclared, message).near(nearest.collect())
+}
+
+fn distance(action: &Action, intent: &Intent, wanted: &str) -> usize {
+    let other_method = usize::from(action.method != intent.method);
+    // Long paths are compared by their beginnings: the cost is the square of the length.
+    let start = |text: &str| text.chars().take(64).collect::<String>();
+    let pattern = action.path.to_string();
+    strsim::levenshtein(&start(pattern.trim_start_matches('/')), &start(wanted)) * 2 + other_method
+}

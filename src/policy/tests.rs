@@ -1,0 +1,524 @@
+//! The way from a request to what is sent, and from parameters to the same bytes.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use http::header::CONTENT_TYPE;
+use http::{HeaderMap, HeaderName, HeaderValue};
+use proptest::prelude::*;
+use serde_json::{Map, Value, json};
+use time::macros::datetime;
+
+use crate::action::{Action, Arguments, Content, Facts, Planned, plan, recognise};
+use crate::body::Body;
+use crate::name::AgentName;
+use crate::policy::{Policy, decide, from_texts, select};
+use crate::problem::Style;
+use crate::refusal::{Code, Refusal};
+use crate::request::{Caller, Destination, Door, Intent, Path, Query, method};
+
+const POLICY: &str = r#"version: 1
+secrets: {a: {env: A}, b: {env: B}, bot: {env: C}}
+auth:
+  good: {type: bearer, token: {secret: a}, placeholder: none-here}
+  two: {type: api_key, in: query, name: key, value: {secret: b}}
+actions:
+  get_item:
+    description: Gets one item by its identifier.
+    url: https://api.good.test/v1/items/{{id}}
+    method: GET
+    auth: good
+    parameters:
+      type: object
+      properties:
+        id: {type: string, pattern: "^[a-z0-9-]{1,64}$"}
+        fields: {enum: [name, qty]}
+      required: [id]
+  get_me:
+    description: Gets the item of whoever asks.
+    url: https://api.good.test/v1/items/me
+    method: GET
+    auth: good
+  create_item:
+    description: Creates one item.
+    url: https://api.good.test/v1/items
+    method: POST
+    auth: good
+    parameters:
+      type: object
+      properties:
+        name: {type: string, maxLength: 100}
+        qty: {type: integer, minimum: 0, maximum: 1000, default: 1}
+      required: [name]
+  two:
+    description: Shows who is asking.
+    url: https://api.two.test/me
+    method: GET
+    auth: two
+  off:
+    description: Is switched off for now.
+    url: https://api.two.test/off
+    method: GET
+    enabled: false
+  tool:
+    description: Is there for tools only.
+    url: https://api.two.test/tool
+    method: GET
+    doors: [http, mcp]
+  wild:
+    description: Gets one public file.
+    url: https://*.wild.test/pub/{{f}}
+    method: GET
+    parameters: {type: object, properties: {f: {type: string}}, required: [f]}
+  upload:
+    description: Passes bytes on as they are.
+    url: https://api.two.test/upload
+    method: PUT
+    accept_body: any
+    content_types: [image/png]
+  search:
+    description: Searches in a way that parameters cannot say.
+    url: https://api.two.test/search
+    method: POST
+    accept_body: {type: object, properties: {query: {type: object, properties: {a: {type: integer}}}, z: {type: string}}}
+  plain:
+    description: Goes over cleartext, without a secret.
+    url: http://plain.good.test:8080/
+    method: GET
+    allow_http: true
+  stamped:
+    description: Is stamped with the time.
+    url: https://api.two.test/stamped
+    method: GET
+    query: {at: "{{current_datetime}}", by: "{{agent_id}}"}
+    headers: {X-Note: "note: {{note}}"}
+    parameters: {type: object, properties: {note: {type: string, default: "-"}}}
+  any_of:
+    description: Takes whatever the query holds.
+    url: https://api.two.test/any
+    method: GET
+    auth: two
+    query: {v: "1"}
+    parameters: {type: object, additionalProperties: true}
+agents:
+  bot: {token: {secret: bot}, allow: ["*"]}
+  reader: {token: {secret: bot}, allow: ["get_*"]}
+"#;
+
+fn policy(text: &str) -> Arc<Policy> {
+    let loaded = from_texts(&[("p.yaml".to_owned(), text.as_bytes().to_vec())]);
+    let drawn = |it| loaded.sources.render(it, Style::Plain);
+    let problems: String = loaded.problems.iter().map(drawn).collect();
+    Arc::new(loaded.policy.expect(&problems))
+}
+
+fn facts(policy: &Policy) -> Facts {
+    Facts {
+        now: datetime!(2026-01-02 03:04:05 UTC),
+        agent_id: "bot".into(),
+        agent_name: "Bot".into(),
+        environment: policy.environments()[0].name.clone(),
+        session: Arc::default(),
+    }
+}
+
+fn intent(policy: &Policy, agent: &str, verb: &str, url: &str) -> Intent {
+    let target = Destination::of_absolute(url).unwrap();
+    let (path, query) = target
+        .path_and_query
+        .split_once('?')
+        .unwrap_or((target.path_and_query, ""));
+    Intent {
+        door: Door::Proxy,
+        caller: Caller {
+            agent: AgentName::parse(agent).ok(),
+            environment: policy.environments()[0].name.clone(),
+            session: None,
+        },
+        method: method(verb).unwrap(),
+        destination: target.destination,
+        path: Path::parse(path).unwrap(),
+        query: Query::parse(query).unwrap(),
+        headers: HeaderMap::new(),
+    }
+}
+
+/// What leaves for a proxied request, but for the credentials.
+fn proxied(policy: &Arc<Policy>, intent: &Intent, body: &[u8]) -> Result<Planned, Refusal> {
+    let facts = facts(policy);
+    let selected = select(policy, intent)?;
+    let content = if selected.reads_body() {
+        Content::Read(Bytes::copy_from_slice(body))
+    } else {
+        Content::Unread(Body::Bytes(Bytes::copy_from_slice(body)))
+    };
+    let found = recognise(selected.action(), intent, content, &facts)?;
+    let host = intent.destination.host.clone();
+    let permit = decide(selected, &host, found.arguments, &facts)?;
+    let planned = permit.planned();
+    Ok(Planned {
+        method: planned.method.clone(),
+        path: planned.path.clone(),
+        query: planned.query.clone(),
+        headers: planned.headers.clone(),
+        body: Body::Bytes(bytes(&planned.body)),
+    })
+}
+
+fn bytes(body: &Body) -> Bytes {
+    match body {
+        Body::Empty => Bytes::new(),
+        Body::Bytes(bytes) => bytes.clone(),
+        Body::Stream(_) => panic!("nothing streams here"),
+    }
+}
+
+/// `METHOD /path?query body`, or the code of the refusal.
+fn shown(planned: Result<Planned, Refusal>) -> String {
+    let planned = match planned {
+        Ok(planned) => planned,
+        Err(refusal) => return refusal.code.as_str().to_owned(),
+    };
+    let mut text = format!("{} {}", planned.method, planned.path);
+    if !planned.query.is_empty() {
+        text.push('?');
+        text.push_str(&planned.query);
+    }
+    let body = bytes(&planned.body);
+    if !body.is_empty() {
+        text.push(' ');
+        text.push_str(&String::from_utf8_lossy(&body));
+    }
+    text
+}
+
+/// Agent, method, URL; then the action, or the code of the refusal.
+const HEADS: &str = "
+bot    GET  https://api.good.test/v1/items/7  get_item
+bot    GET  https://api.good.test/v1/items/me  get_me
+bot    GET  https://api.good.test/v1/items/%6De  get_me
+bot    POST https://api.good.test/v1/items  create_item
+bot    GET  https://a.wild.test/pub/x  wild
+bot    GET  http://plain.good.test:8080  plain
+reader GET  https://api.good.test/v1/items/7  get_item
+reader GET  https://api.two.test/me  action_not_allowed
+reader GET  https://api.two.test/off  action_not_allowed
+nobody GET  https://api.two.test/me  action_not_allowed
+bot    GET  https://api.two.test/off  action_disabled
+bot    GET  https://api.two.test/tool  door_closed
+bot    HEAD https://api.good.test/v1/items/7  action_undeclared
+bot    GET  https://api.good.test/V1/items/7  action_undeclared
+bot    GET  https://api.good.test/v1/items/7/  action_undeclared
+bot    GET  https://a.b.wild.test/pub/x  host_undeclared
+bot    GET  https://wild.test/pub/x  host_undeclared
+bot    GET  https://evil.test/  host_undeclared
+bot    GET  https://api.good.test:8443/v1/items/7  port_undeclared
+bot    GET  http://api.good.test:443/v1/items/7  https_required
+bot    GET  https://plain.good.test:8080/  action_undeclared
+";
+
+#[test]
+fn the_head_of_a_request_chooses_its_action() {
+    let policy = policy(POLICY);
+    for row in HEADS.lines().skip(1) {
+        let words: Vec<&str> = row.split_whitespace().collect();
+        let [agent, verb, url, expected] = words[..] else {
+            panic!("{row}")
+        };
+        let selected = select(&policy, &intent(&policy, agent, verb, url));
+        let found = selected.as_ref().map(|it| it.action().name.as_str());
+        assert_eq!(
+            found.unwrap_or_else(|it| it.code.as_str()),
+            expected,
+            "{row}"
+        );
+    }
+}
+
+#[test]
+fn the_methods_of_a_path_are_told_of_actions_that_this_agent_may_use() {
+    let policy = policy(POLICY);
+    for (agent, told) in [("bot", true), ("reader", false), ("nobody", false)] {
+        let intent = intent(&policy, agent, "DELETE", "https://api.good.test/v1/items");
+        let refusal = select(&policy, &intent).unwrap_err();
+        assert_eq!(
+            refusal.message.contains("POST"),
+            told,
+            "{agent}: {}",
+            refusal.message
+        );
+    }
+}
+
+#[test]
+fn a_path_that_is_near_is_told_with_the_actions_that_this_agent_may_use() {
+    let policy = policy(POLICY);
+    let refusal = |agent| {
+        let intent = intent(&policy, agent, "GET", "https://api.good.test/v1/item/7");
+        select(&policy, &intent).unwrap_err()
+    };
+    let near = |agent| {
+        let names = refusal(agent).hints.nearest;
+        names.iter().map(ToString::to_string).collect::<Vec<_>>()
+    };
+    assert_eq!(near("reader"), ["get_me", "get_item"]);
+    assert_eq!(near("bot").len(), 3);
+    assert_eq!(near("nobody"), [""; 0]);
+}
+
+/// Method and URL, media type, body; then what leaves, or the code of the refusal.
+const PROXIED: &str = r#"
+GET https://api.good.test/v1/items/a-7 |  |  => GET /v1/items/a-7
+GET https://api.good.test/v1/items/%61-7?%66ields=n%61me |  |  => GET /v1/items/a-7?fields=name
+GET https://api.good.test/v1/items/A |  |  => parameter_invalid
+GET https://api.good.test/v1/items/7?fields=name&fields=qty |  |  => parameter_duplicate
+GET https://api.good.test/v1/items/7?fields=price |  |  => parameter_invalid
+GET https://api.good.test/v1/items/7?admin=true |  |  => parameter_undeclared
+GET https://api.good.test/v1/items/7?FIELDS=name |  |  => parameter_undeclared
+GET https://api.good.test/v1/items/7?fields[]=name |  |  => parameter_undeclared
+GET https://api.good.test/v1/items/7?id=8 |  |  => parameter_undeclared
+GET https://api.good.test/v1/items/7 | application/json | {} => body_unexpected
+POST https://api.good.test/v1/items | application/json | { "qty" : 2, "n\u0061me":"a" } => POST /v1/items {"name":"a","qty":2}
+POST https://api.good.test/v1/items | application/x-www-form-urlencoded | name=a+b&qty=2 => POST /v1/items {"name":"a b","qty":2}
+POST https://api.good.test/v1/items | application/json | {"name":"a"} => POST /v1/items {"name":"a","qty":1}
+POST https://api.good.test/v1/items | application/json | {"name":"a","qty":1,"qty":9} => parameter_duplicate
+POST https://api.good.test/v1/items | application/json | {"name":"a","\u0071ty":1,"qty":9} => parameter_duplicate
+POST https://api.good.test/v1/items | application/json | {"name":"a","Qty":1} => parameter_undeclared
+POST https://api.good.test/v1/items | application/json | {"name":"a","qty":"1"} => parameter_invalid
+POST https://api.good.test/v1/items | application/x-www-form-urlencoded | name=a&qty=01 => parameter_invalid
+POST https://api.good.test/v1/items | application/x-www-form-urlencoded | name=a&name=b => parameter_duplicate
+POST https://api.good.test/v1/items | application/json | [] => body_unexpected
+POST https://api.good.test/v1/items | application/json |  => parameter_missing
+POST https://api.good.test/v1/items | text/plain | {"name":"a"} => content_type_refused
+POST https://api.good.test/v1/items |  | {"name":"a"} => content_type_refused
+POST https://api.good.test/v1/items?name=a | application/json |  => parameter_undeclared
+GET https://api.two.test/me?key=theirs&k%65y=again |  |  => GET /me
+GET https://api.two.test/me?KEY=theirs |  |  => parameter_undeclared
+PUT https://api.two.test/upload | image/png | bytes => PUT /upload bytes
+PUT https://api.two.test/upload | image/gif | x => content_type_refused
+POST https://api.two.test/search | application/json | {"z":"", "query":{"a":1}} => POST /search {"query":{"a":1},"z":""}
+POST https://api.two.test/search | application/json | {"y":1} => parameter_undeclared
+POST https://api.two.test/search | application/json | {"z":"none-here"} => placeholder_misplaced
+GET https://api.two.test/any?none-here=1 |  |  => placeholder_misplaced
+GET https://api.two.test/stamped?at=yesterday |  |  => GET /stamped?at=2026-01-02T03%3A04%3A05Z&by=bot
+GET https://api.two.test/stamped?by=nobody |  |  => parameter_invalid
+GET https://api.two.test/any?x=a&v=1 |  |  => GET /any?v=1&x=a
+GET https://api.two.test/any?v=2 |  |  => parameter_invalid
+"#;
+
+#[test]
+fn what_leaves_is_rebuilt_from_what_was_checked() {
+    let policy = policy(POLICY);
+    for row in PROXIED.lines().skip(1) {
+        let (request, expected) = row.split_once(" => ").unwrap();
+        let parts: Vec<&str> = request.split(" | ").map(str::trim).collect();
+        let (verb, url) = parts[0].split_once(' ').unwrap();
+        let mut intent = intent(&policy, "bot", verb, url);
+        if !parts[1].is_empty() {
+            let kind = HeaderValue::from_static(parts[1]);
+            intent.headers.insert(CONTENT_TYPE, kind);
+        }
+        let sent = proxied(&policy, &intent, parts[2].as_bytes());
+        assert_eq!(shown(sent), expected, "{row}");
+    }
+}
+
+/// What leaves for a tool call with these parameters.
+fn called(
+    policy: &Arc<Policy>,
+    verb: &str,
+    url: &str,
+    parameters: Value,
+) -> Result<Planned, Refusal> {
+    let intent = Intent {
+        door: Door::Http,
+        ..intent(policy, "bot", verb, url)
+    };
+    let selected = select(policy, &intent)?;
+    let Value::Object(parameters) = parameters else {
+        panic!("parameters are an object")
+    };
+    let arguments = Arguments {
+        parameters,
+        ..Arguments::default()
+    };
+    let permit = decide(
+        selected,
+        &intent.destination.host,
+        arguments,
+        &facts(policy),
+    )?;
+    let planned = permit.planned();
+    Ok(Planned {
+        method: planned.method.clone(),
+        path: planned.path.clone(),
+        query: planned.query.clone(),
+        headers: planned.headers.clone(),
+        body: Body::Bytes(bytes(&planned.body)),
+    })
+}
+
+/// Method and URL, parameters; then what leaves, or the code of the refusal.
+const CALLED: &str = r#"
+GET https://api.good.test/v1/items/x | {"id": "7"} => GET /v1/items/7
+GET https://api.good.test/v1/items/x | {"id": "me"} => parameter_invalid
+GET https://api.good.test/v1/items/x | {} => parameter_missing
+GET https://api.good.test/v1/items/x | {"id": "7", "x": 1} => parameter_undeclared
+POST https://api.good.test/v1/items | {"name": "none-here"} => placeholder_misplaced
+POST https://api.good.test/v1/items | {"name": "a\"}\r\n", "qty": null} => POST /v1/items {"name":"a\"}\r\n","qty":1}
+GET https://a.wild.test/pub/x | {"f": "a/b"} => door_closed
+GET https://api.two.test/stamped | {"note": "a "} => parameter_invalid
+GET https://api.two.test/stamped | {"note": "a\r\nx: y"} => parameter_invalid
+GET https://api.two.test/stamped | {"note": "é"} => parameter_invalid
+GET https://api.two.test/any | {"x y": "a&b=c"} => GET /any?v=1&x%20y=a%26b%3Dc
+GET https://api.two.test/any | {"key": "theirs"} => parameter_undeclared
+GET https://api.two.test/any | {"Key": "theirs"} => parameter_undeclared
+GET https://api.two.test/any | {"v": "2"} => parameter_undeclared
+GET https://api.two.test/any | {"": "2"} => parameter_undeclared
+GET https://api.two.test/any | {"x": {"y": 1}} => parameter_invalid
+"#;
+
+#[test]
+fn parameters_of_a_call_cannot_change_the_shape_of_the_request() {
+    let policy = policy(POLICY);
+    for row in CALLED.lines().skip(1) {
+        let (request, expected) = row.split_once(" => ").unwrap();
+        let (head, parameters) = request.split_once(" | ").unwrap();
+        let (verb, url) = head.split_once(' ').unwrap();
+        let parameters = serde_json::from_str(parameters).unwrap();
+        let sent = called(&policy, verb, url, parameters);
+        assert_eq!(shown(sent), expected, "{row}");
+    }
+}
+
+#[test]
+fn only_declared_and_accepted_headers_leave() {
+    let policy = policy(POLICY);
+    let mut intent = intent(&policy, "bot", "GET", "https://api.good.test/v1/items/7");
+    for (name, value) in [
+        ("authorization", "Bearer theirs"),
+        ("cookie", "a=b"),
+        ("x-forwarded-for", "10.0.0.1"),
+        ("accept", "application/json"),
+        ("if-none-match", "\"x\""),
+        ("accept-encoding", "gzip"),
+        ("connection", "close"),
+    ] {
+        intent.headers.insert(
+            HeaderName::from_static(name),
+            HeaderValue::from_static(value),
+        );
+    }
+    let sent = proxied(&policy, &intent, b"").unwrap().headers;
+    let mut names: Vec<String> = sent
+        .iter()
+        .map(|(name, value)| format!("{name}: {}", value.to_str().unwrap()))
+        .collect();
+    names.sort();
+    let expected = [
+        "accept-encoding: identity",
+        "accept: application/json",
+        "if-none-match: \"x\"",
+    ];
+    assert_eq!(names, expected);
+
+    intent
+        .headers
+        .insert("accept", HeaderValue::from_static("x none-here"));
+    let refused = proxied(&policy, &intent, b"").unwrap_err();
+    assert_eq!(refused.code, Code::PlaceholderMisplaced);
+}
+
+/// One action for each way in which parameters can be carried; all have the same parameters.
+const CARRIERS: &str = r#"version: 1
+actions:
+  in_json: {description: Carries the rest as JSON., connection: c, method: POST, path: "/j/{{id}}/x-{{kind}}.json", query: $Q, headers: $H, parameters: $P, content_types: [application/json]}
+  in_form: {description: Carries the rest as a form., connection: c, method: POST, path: "/f/{{id}}/x-{{kind}}.json", query: $Q, headers: $H, parameters: $P, content_types: [application/x-www-form-urlencoded]}
+  in_query: {description: Carries the rest in the query., connection: c, method: GET, path: "/q/{{id}}/x-{{kind}}.json", query: $Q, headers: $H, parameters: $P}
+connections:
+  c: {base_url: https://h.example.com}
+"#;
+
+fn carriers() -> Arc<Policy> {
+    let text = CARRIERS
+        .replace("$Q", r#"{q: "{{q}}", fixed: "1", list: "{{list}}", part: "<{{part}}>"}"#)
+        .replace("$H", r#"{X-N: "{{n}}", X-T: "v/{{t}}"}"#)
+        .replace(
+            "$P",
+            "{type: object, properties: {id: {type: string}, kind: {type: integer}, q: {type: string}, \
+             list: {type: array, items: {type: string}}, part: {type: boolean}, n: {type: integer}, t: {type: string}, \
+             a: {type: string}, b: {type: integer}, c: {type: number}, d: {type: boolean}, \
+             e: {type: array, items: {type: integer}}}, required: [id, kind, part, t]}",
+        );
+    policy(&text)
+}
+
+/// Values that may stand in their places; a list of none is no list.
+fn values() -> impl Strategy<Value = Map<String, Value>> {
+    let path = "\\PC{1,12}".prop_filter("a segment", |it: &String| {
+        !it.contains(['/', '\\'])
+            && it != "."
+            && it != ".."
+            && !it.starts_with("..;")
+            && !it.starts_with(".;")
+    });
+    let ascii = "[!-~]([ -~]{0,8}[!-~])?";
+    let required = (path, any::<i64>(), any::<bool>(), ascii);
+    let optional = (
+        prop::option::of("\\PC{0,12}"),
+        prop::option::of(prop::collection::vec("\\PC{0,6}", 1..4)),
+        prop::option::of(any::<i64>()),
+        prop::option::of("\\PC{0,12}"),
+        prop::option::of(any::<u64>()),
+        prop::option::of(any::<i32>()),
+        prop::option::of(any::<bool>()),
+        prop::option::of(prop::collection::vec(any::<i64>(), 1..4)),
+    );
+    (required, optional).prop_map(|((id, kind, part, t), (q, list, n, a, b, c, d, e))| {
+        let all = json!({
+            "id": id, "kind": kind, "q": q, "list": list, "part": part, "n": n, "t": t,
+            "a": a, "b": b, "c": c.map(|it| f64::from(it) + 0.5), "d": d, "e": e,
+        });
+        let Value::Object(all) = all else {
+            return Map::new();
+        };
+        all.into_iter()
+            .filter(|(_, value)| !value.is_null())
+            .collect()
+    })
+}
+
+/// The planned request as a client of the proxy would have sent it.
+fn as_intent(policy: &Policy, planned: &Planned) -> Intent {
+    let url = format!("https://h.example.com{}?{}", planned.path, planned.query);
+    let mut intent = intent(policy, "bot", planned.method.as_str(), &url);
+    intent.headers = planned.headers.clone();
+    intent
+}
+
+fn planned(policy: &Policy, action: &Action, parameters: &Map<String, Value>) -> Planned {
+    let arguments = Arguments {
+        parameters: parameters.clone(),
+        ..Arguments::default()
+    };
+    plan(action, arguments, &facts(policy)).unwrap()
+}
+
+proptest! {
+    #[test]
+    fn what_is_planned_is_recognised_and_sent_again_as_the_same_bytes(parameters in values()) {
+        let policy = carriers();
+        for action in policy.environments()[0].actions.values() {
+            let first = planned(&policy, action, &parameters);
+            let intent = as_intent(&policy, &first);
+            let content = Content::Read(bytes(&first.body));
+            let found = recognise(action, &intent, content, &facts(&policy)).unwrap();
+            prop_assert_eq!(&found.arguments.parameters, &parameters);
+            let second = proxied(&policy, &intent, &bytes(&first.body)).unwrap();
+            prop_assert_eq!(&first.path, &second.path);
+            prop_assert_eq!(&first.query, &second.query);
+            prop_assert_eq!(&first.headers, &second.headers);
+            prop_assert_eq!(bytes(&first.body), bytes(&second.body));
+        }
+    }
+}

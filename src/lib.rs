@@ -17,3 +17,4 @@ pub mod template;
 pub mod credential;
 pub mod action;
 pub mod policy;
+pub mod metrics;

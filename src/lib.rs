@@ -18,3 +18,4 @@ pub mod credential;
 pub mod action;
 pub mod policy;
 pub mod metrics;
+pub mod private;

@@ -19,3 +19,4 @@ pub mod action;
 pub mod policy;
 pub mod metrics;
 pub mod private;
+pub mod vault;

@@ -20,3 +20,4 @@ pub mod policy;
 pub mod metrics;
 pub mod private;
 pub mod vault;
+pub mod agents;

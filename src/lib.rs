@@ -21,3 +21,4 @@ pub mod metrics;
 pub mod private;
 pub mod vault;
 pub mod agents;
+pub mod sessions;

@@ -22,3 +22,4 @@ pub mod private;
 pub mod vault;
 pub mod agents;
 pub mod sessions;
+pub mod dial;

@@ -1,0 +1,364 @@
+//! The way out: the only part of the program that opens connections to servers.
+//!
+//! A request names a host; `resolve` looks it up once, `vet` judges every answer, `connect` opens a stream to a vetted
+//! address, `tls` makes the server prove its name, `connection` speaks HTTP, and `pool` keeps the connection for the
+//! next request. Whether a request may be sent at all was decided before; redirects are never followed; no variable of
+//! our own environment (`HTTP_PROXY` and its like) is read.
+
+mod connect;
+mod connection;
+mod message;
+mod pool;
+mod reply;
+mod resolve;
+#[cfg(test)]
+mod tests;
+mod tls;
+mod vet;
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use http::{HeaderMap, Method, Request, Response};
+use hyper::body::Incoming;
+use tokio::net::TcpStream;
+
+use crate::body::Body;
+use crate::dial::connection::Connection;
+use crate::dial::connection::Facts;
+use crate::dial::connection::Unanswered;
+use crate::dial::message::Broken;
+use crate::dial::message::Upload;
+use crate::dial::pool::Key;
+use crate::dial::pool::Pool;
+use crate::dial::reply::Lease;
+use crate::dial::vet::Target;
+use crate::fault::{Fault, FaultKind};
+use crate::policy::{Declared, Network, Outgoing, Passage};
+use crate::request::Destination;
+use crate::request::Scheme;
+
+pub use connect::{Connect, Connecting, Tcp};
+pub use pool::{Identity, Limits};
+pub use reply::{Reply, Upstream};
+pub use resolve::{Answer, Lookup, Resolve, Static, System};
+pub use tls::{BadCa, Offer, Tls};
+pub use vet::{Own, Vetted};
+
+/// For lookup, TCP and TLS of a call of our own: the default of actions, for the same reasons.
+const CALL_CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// Sends requests from one runtime, and keeps the connections that it opened there. Clones share them.
+#[derive(Clone)]
+pub struct Dialer {
+    setup: Setup,
+    pool: Pool,
+}
+
+/// What a dialer works with.
+#[derive(Clone)]
+pub struct Setup {
+    /// Looks names up.
+    pub resolver: Arc<dyn Resolve>,
+    /// Opens TCP streams.
+    pub connector: Arc<dyn Connect>,
+    /// Whom to trust.
+    pub tls: Tls,
+    /// Our own listeners, which are never a destination.
+    pub own: Own,
+    /// What the pool keeps.
+    pub limits: Limits,
+}
+
+/// An [`Outgoing`] taken apart.
+struct Dispatch {
+    /// Where to. The only source of `Host` and `:authority`.
+    destination: Destination,
+    /// Which addresses are open.
+    network: Arc<Network>,
+    /// For lookup, TCP and TLS together.
+    connect_timeout: Duration,
+    /// Whether it may be sent again when a pooled connection turns out to be closed.
+    idempotent: bool,
+    /// Method, path and query, end-to-end headers, body. Framing fields and `Host` in it are replaced.
+    request: Request<Body>,
+}
+
+/// Where a request goes and what must hold on the way.
+struct Route {
+    destination: Destination,
+    network: Arc<Network>,
+    connect_timeout: Duration,
+    key: Key,
+}
+
+/// A response, and how it was come by.
+struct Answered {
+    response: Response<Incoming>,
+    connection: Connection,
+    reused: bool,
+    retries: u32,
+}
+
+impl Dialer {
+    /// A dialer for the current runtime.
+    pub fn new(setup: Setup) -> Self {
+        let pool = Pool::new(setup.limits);
+        Self { setup, pool }
+    }
+
+    /// Sends a request and waits for the head of its response. The total timeout is the caller's; dropping the future
+    /// gives the request up.
+    ///
+    /// It is sent a second time, on a new connection, if nothing of it was written; or if it is idempotent, its body
+    /// is still in hand, and the pooled connection was dead (RFC 9110 §9.2.2, RFC 9112 §9.3.1).
+    ///
+    /// # Errors
+    /// [`FaultKind::Address`] before anything was dialled, [`FaultKind::Unreachable`], [`FaultKind::Timeout`] and
+    /// [`FaultKind::Tls`] before anything was sent, [`FaultKind::Malformed`] for an answer that can't be believed, and
+    /// whatever broke the request's own body.
+    pub async fn send(&self, outgoing: Outgoing) -> Result<Reply, Fault> {
+        self.dispatch(Dispatch {
+            destination: outgoing.destination().clone(),
+            network: outgoing.network().clone(),
+            connect_timeout: outgoing.action().limits.connect_timeout,
+            idempotent: outgoing.action().idempotent(),
+            request: outgoing.into_request()?,
+        })
+        .await
+    }
+
+    /// Posts to a URL that the policy declares for exeat itself, and waits for the head of the response. Lookup,
+    /// address and certificate are judged as for any request; redirects are not followed. A call may be sent twice, as
+    /// with [`Dialer::send`]: a token more does no harm.
+    ///
+    /// # Errors
+    /// As [`Dialer::send`].
+    pub async fn call(
+        &self,
+        declared: &Declared,
+        headers: HeaderMap,
+        body: Body,
+    ) -> Result<Reply, Fault> {
+        let mut request = Request::new(body);
+        *request.method_mut() = Method::POST;
+        *request.uri_mut() = declared.target();
+        *request.headers_mut() = headers;
+        self.dispatch(Dispatch {
+            destination: declared.destination().clone(),
+            network: declared.network().clone(),
+            connect_timeout: CALL_CONNECT_TIMEOUT,
+            idempotent: true,
+            request,
+        })
+        .await
+    }
+
+    /// Opens a stream for a declared tunnel: looked up, judged and connected as for a request, with nothing sent on it.
+    ///
+    /// # Errors
+    /// [`FaultKind::Address`], [`FaultKind::Unreachable`] or [`FaultKind::Timeout`].
+    pub async fn tunnel(
+        &self,
+        passage: &Passage,
+        connect_timeout: Duration,
+    ) -> Result<(TcpStream, SocketAddr), Fault> {
+        let destination = Destination {
+            scheme: Scheme::Https,
+            host: passage.host().clone(),
+            port: passage.port(),
+        };
+        self.stream(&destination, passage.network(), connect_timeout)
+            .await
+    }
+
+    async fn stream(
+        &self,
+        to: &Destination,
+        network: &Network,
+        connect_timeout: Duration,
+    ) -> Result<(TcpStream, SocketAddr), Fault> {
+        within(connect_timeout, to, self.reach(to, network)).await
+    }
+
+    async fn dispatch(&self, dispatch: Dispatch) -> Result<Reply, Fault> {
+        let Dispatch {
+            destination,
+            network,
+            connect_timeout,
+            idempotent,
+            request,
+        } = dispatch;
+        let route = Route {
+            key: Key::new(&destination, Identity::Anonymous),
+            destination,
+            network,
+            connect_timeout,
+        };
+        let (request, broken) = message::outgoing(request);
+        match self.carry(&route, request, idempotent).await {
+            Ok(answered) => self.receive(route.key, answered, broken),
+            Err(fault) => Err(broken.fault().unwrap_or(fault)),
+        }
+    }
+
+    async fn carry(
+        &self,
+        route: &Route,
+        request: Request<Upload>,
+        idempotent: bool,
+    ) -> Result<Answered, Fault> {
+        let pooled = self.pooled(route);
+        let reused = pooled.is_some();
+        let connection = match pooled {
+            Some(connection) => connection,
+            None => self.open(route).await?,
+        };
+        let spare = (reused && idempotent).then(|| message::copy(&request));
+        let failed = match converse(route, connection, request).await {
+            Ok((response, connection)) => {
+                return Ok(Answered {
+                    response,
+                    connection,
+                    reused,
+                    retries: 0,
+                });
+            }
+            Err(failed) => failed,
+        };
+        let spare = spare.flatten().filter(|_| failed.dead);
+        let request = failed.unsent.or(spare).ok_or(failed.fault)?;
+        let again = converse(route, self.open(route).await?, request).await;
+        let (response, connection) = again.map_err(|failed| failed.fault)?;
+        Ok(Answered {
+            response,
+            connection,
+            reused: false,
+            retries: 1,
+        })
+    }
+
+    fn receive(&self, key: Key, answered: Answered, broken: Broken) -> Result<Reply, Fault> {
+        let Answered {
+            response,
+            connection,
+            reused,
+            retries,
+        } = answered;
+        let Facts { address, tls } = connection.facts();
+        let upstream = Upstream {
+            address,
+            tls,
+            http_version: response.version(),
+            reused,
+            retries,
+        };
+        let lease = Lease {
+            connection,
+            key,
+            pool: self.pool.clone(),
+            broken,
+        };
+        let (status, headers, body) = lease.receive(response)?;
+        Ok(Reply {
+            status,
+            headers,
+            body,
+            upstream,
+        })
+    }
+
+    fn pooled(&self, route: &Route) -> Option<Connection> {
+        let target = self.target(&route.destination, &route.network);
+        let open = |address| {
+            let judged = target.judge(address);
+            if let Err(fault) = &judged {
+                tracing::debug!(%fault, "a kept connection is dropped");
+            }
+            judged.is_ok()
+        };
+        self.pool.take(&route.key, open, Instant::now())
+    }
+
+    async fn open(&self, route: &Route) -> Result<Connection, Fault> {
+        // On the heap: a handshake's future has tens of kilobytes, which every request would otherwise have room for.
+        let connecting = Box::pin(self.establish(&route.destination, &route.network));
+        let connection = within(route.connect_timeout, &route.destination, connecting).await?;
+        if let Connection::Http2(connection) = &connection {
+            self.pool.keep(&route.key, connection, Instant::now());
+        }
+        Ok(connection)
+    }
+
+    async fn establish(&self, to: &Destination, network: &Network) -> Result<Connection, Fault> {
+        let (stream, address) = self.reach(to, network).await?;
+        if to.scheme == Scheme::Http {
+            return Connection::http1(stream, Facts { address, tls: None }).await;
+        }
+        let handshake = self.setup.tls.handshake(&to.host, stream).await;
+        let stream = handshake.map_err(|fault| fault.at(address))?;
+        let session = stream.get_ref().1;
+        let is_http2 = session.alpn_protocol() == Some(b"h2");
+        let facts = Facts {
+            address,
+            tls: session.protocol_version().map(tls::version),
+        };
+        if is_http2 {
+            Connection::http2(stream, facts).await
+        } else {
+            Connection::http1(stream, facts).await
+        }
+    }
+
+    /// One lookup, all answers judged, one stream.
+    async fn reach(
+        &self,
+        to: &Destination,
+        network: &Network,
+    ) -> Result<(TcpStream, SocketAddr), Fault> {
+        let answers = self.setup.resolver.lookup(&to.host).await?;
+        let vetted = self.target(to, network).vet(&answers)?;
+        let first = vetted.first().map(|it| it.address());
+        let reached = connect::race(&self.setup.connector, vetted).await;
+        reached.map_err(|error| {
+            let detail = format!("no address of {} takes connections: {error}", to.host);
+            Fault {
+                address: first,
+                ..Fault::new(FaultKind::Unreachable, detail)
+            }
+        })
+    }
+
+    fn target<'a>(&'a self, to: &'a Destination, network: &'a Network) -> Target<'a> {
+        Target {
+            host: &to.host,
+            port: to.port,
+            network,
+            own: &self.setup.own,
+        }
+    }
+}
+
+/// One request on one connection, which comes back with the response.
+async fn converse(
+    route: &Route,
+    mut connection: Connection,
+    mut request: Request<Upload>,
+) -> Result<(Response<Incoming>, Connection), Box<Unanswered>> {
+    message::direct(&mut request, &route.destination, connection.version());
+    let response = connection.send(request).await?;
+    Ok((response, connection))
+}
+
+async fn within<T>(
+    limit: Duration,
+    to: &Destination,
+    connecting: impl Future<Output = Result<T, Fault>>,
+) -> Result<T, Fault> {
+    let connected = tokio::time::timeout(limit, connecting).await;
+    connected.unwrap_or_else(|_| {
+        let detail = format!("lookup, TCP and TLS with {to} took longer than {limit:?}");
+        Err(Fault::new(FaultKind::Timeout, detail))
+    })
+}

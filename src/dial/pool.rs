@@ -1,0 +1,378 @@
+//! Connections between requests: kept by scheme, exact host, port and TLS identity, bounded, and dropped when idle.
+//!
+//! A pool belongs to one runtime: its connections' tasks run there. The address of a connection is no part of its key
+//! but is judged again before every use, so a connection does not outlive the rule that allowed it.
+
+use std::collections::{BTreeMap, HashMap, VecDeque};
+use std::net::SocketAddr;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+use std::time::{Duration, Instant};
+
+use crate::dial::connection::Connection;
+use crate::dial::connection::Http1;
+use crate::dial::connection::Http2;
+use crate::request::Destination;
+use crate::request::Host;
+use crate::request::Scheme;
+
+/// How many connections are kept, and how long.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Limits {
+    /// Over all hosts, for each runtime. Proxies that bound only the connections to each host run out of file
+    /// descriptors after about 19,000 hosts. 128 on each of four cores is half of the usual limit of 1,024.
+    pub kept: usize,
+    /// To one host: half of all, so that no host alone takes everybody's place. A connection that is not kept costs a
+    /// handshake in the next burst, and with it the CPU time of ten to twenty requests.
+    pub kept_per_host: usize,
+    /// Servers commonly close idle connections after 60 s (nginx 75 s, AWS load balancers 60 s, Node 5 s). Being the
+    /// first to close spares the race in which a request meets a closing connection, so ours is below theirs.
+    pub idle: Duration,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            kept: 128,
+            kept_per_host: 64,
+            idle: Duration::from_secs(55),
+        }
+    }
+}
+
+/// As whom we present ourselves in TLS. Connections of different identities are never mixed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Identity {
+    /// Without a certificate of our own.
+    Anonymous,
+}
+
+/// What two requests must have in common to use one connection.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub(super) struct Key {
+    scheme: Scheme,
+    host: Host,
+    port: u16,
+    identity: Identity,
+}
+
+impl Key {
+    pub(super) fn new(destination: &Destination, identity: Identity) -> Self {
+        Self {
+            scheme: destination.scheme,
+            host: destination.host.clone(),
+            port: destination.port,
+            identity,
+        }
+    }
+}
+
+/// The connections of one runtime. Clones are the same pool.
+#[derive(Clone)]
+pub(super) struct Pool(Arc<Inner>);
+
+struct Inner {
+    limits: Limits,
+    shelf: Mutex<Shelf>,
+}
+
+/// Everything that is kept. `order` holds one entry for each connection in `slots`, oldest use first.
+#[derive(Default)]
+struct Shelf {
+    slots: HashMap<Key, Slot>,
+    order: BTreeMap<Ticket, (Instant, Key)>,
+    issued: u64,
+    swept: bool,
+}
+
+/// Grows with each use, so the smallest is the least recently used.
+type Ticket = u64;
+
+#[derive(Default)]
+struct Slot {
+    /// Nobody uses these. Oldest use first.
+    idle: VecDeque<(Ticket, Http1)>,
+    /// Anybody may use these.
+    shared: Vec<(Ticket, Http2)>,
+}
+
+impl Pool {
+    pub(super) fn new(limits: Limits) -> Self {
+        Self(Arc::new(Inner {
+            limits,
+            shelf: Mutex::default(),
+        }))
+    }
+
+    /// A connection that is still good, if there is one. `open` judges its address.
+    pub(super) fn take(
+        &self,
+        key: &Key,
+        open: impl Fn(SocketAddr) -> bool,
+        now: Instant,
+    ) -> Option<Connection> {
+        let mut shelf = self.0.shelf();
+        let idle = self.0.limits.idle;
+        let taken = shelf
+            .share(key, &open, now)
+            .map(Connection::Http2)
+            .or_else(|| shelf.pop(key, &open, now, idle).map(Connection::Http1));
+        shelf.forget_if_empty(key);
+        taken
+    }
+
+    /// Keeps a connection that is ready for another request.
+    pub(super) fn park(&self, key: &Key, connection: Http1, now: Instant) {
+        let mut shelf = self.0.shelf();
+        let ticket = shelf.ticket(key, now);
+        let idle = &mut shelf.slots.entry(key.clone()).or_default().idle;
+        idle.push_back((ticket, connection));
+        if idle.len() > self.0.limits.kept_per_host
+            && let Some((oldest, _)) = idle.pop_front()
+        {
+            shelf.order.remove(&oldest);
+        }
+        shelf.forget_if_empty(key);
+        self.settle(shelf);
+    }
+
+    /// Keeps a new HTTP/2 connection for whoever comes next, unless there is room on another.
+    pub(super) fn keep(&self, key: &Key, connection: &Http2, now: Instant) {
+        let mut shelf = self.0.shelf();
+        let kept = shelf.slots.get(key).map_or(&[][..], |slot| &slot.shared);
+        let has_room = kept.iter().any(|(_, it)| !it.is_closed() && it.has_room());
+        if has_room || kept.len() >= self.0.limits.kept_per_host {
+            return;
+        }
+        let ticket = shelf.ticket(key, now);
+        let shared = &mut shelf.slots.entry(key.clone()).or_default().shared;
+        shared.push((ticket, connection.clone()));
+        self.settle(shelf);
+    }
+
+    /// Holds the global bound after something was added, and sees to it that somebody looks for idle connections.
+    fn settle(&self, mut shelf: MutexGuard<'_, Shelf>) {
+        while shelf.order.len() > self.0.limits.kept {
+            shelf.drop_oldest();
+        }
+        if !shelf.swept && !shelf.order.is_empty() {
+            shelf.swept = true;
+            tokio::spawn(sweep(Arc::downgrade(&self.0), self.0.limits.idle));
+        }
+    }
+}
+
+impl Inner {
+    fn shelf(&self) -> MutexGuard<'_, Shelf> {
+        // A pool in which something panicked is at worst short of a connection.
+        self.shelf.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Drops idle connections also where no traffic comes by; ends with the last of them.
+async fn sweep(pool: Weak<Inner>, idle: Duration) {
+    loop {
+        tokio::time::sleep(idle / 2).await;
+        let Some(inner) = pool.upgrade() else { return };
+        let mut shelf = inner.shelf();
+        shelf.drop_expired(Instant::now(), idle);
+        if shelf.order.is_empty() {
+            shelf.swept = false;
+            return;
+        }
+    }
+}
+
+impl Shelf {
+    fn ticket(&mut self, key: &Key, now: Instant) -> Ticket {
+        self.issued += 1;
+        self.order.insert(self.issued, (now, key.clone()));
+        self.issued
+    }
+
+    fn share(
+        &mut self,
+        key: &Key,
+        open: &impl Fn(SocketAddr) -> bool,
+        now: Instant,
+    ) -> Option<Http2> {
+        let slot = self.slots.get_mut(key)?;
+        slot.shared.retain(|(ticket, it)| {
+            let good = !it.is_closed() && open(it.facts.address);
+            if !good {
+                self.order.remove(ticket);
+            }
+            good
+        });
+        let place = slot.shared.iter().position(|(_, it)| it.has_room())?;
+        let (used, connection) = slot.shared.swap_remove(place);
+        self.order.remove(&used);
+        let ticket = self.ticket(key, now);
+        let shared = &mut self.slots.get_mut(key)?.shared;
+        shared.push((ticket, connection.clone()));
+        Some(connection)
+    }
+
+    /// The one that was used last, since it is the least likely to be closed by the server meanwhile.
+    fn pop(
+        &mut self,
+        key: &Key,
+        open: &impl Fn(SocketAddr) -> bool,
+        now: Instant,
+        idle: Duration,
+    ) -> Option<Http1> {
+        let slot = self.slots.get_mut(key)?;
+        while let Some((ticket, connection)) = slot.idle.pop_back() {
+            let parked = self.order.remove(&ticket);
+            let is_fresh = parked.is_some_and(|(since, _)| now.duration_since(since) < idle);
+            if is_fresh && connection.is_ready() && open(connection.facts.address) {
+                return Some(connection);
+            }
+        }
+        None
+    }
+
+    fn drop_expired(&mut self, now: Instant, idle: Duration) {
+        while let Some((_, (since, _))) = self.order.first_key_value()
+            && now.duration_since(*since) >= idle
+        {
+            self.drop_oldest();
+        }
+    }
+
+    /// Requests that are under way on a shared connection are not hurt: they hold it too.
+    fn drop_oldest(&mut self) {
+        let Some((oldest, (_, key))) = self.order.pop_first() else {
+            return;
+        };
+        if let Some(slot) = self.slots.get_mut(&key) {
+            slot.idle.retain(|(ticket, _)| *ticket != oldest);
+            slot.shared.retain(|(ticket, _)| *ticket != oldest);
+        }
+        self.forget_if_empty(&key);
+    }
+
+    /// Keeps the number of slots bounded by the number of connections.
+    fn forget_if_empty(&mut self, key: &Key) {
+        let slot = self.slots.get(key);
+        if slot.is_some_and(|it| it.idle.is_empty() && it.shared.is_empty()) {
+            self.slots.remove(key);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::dial::connection::Facts;
+
+    /// A parked connection over memory; the other end is returned, since dropping it would close it.
+    async fn connection() -> (Http1, tokio::io::DuplexStream) {
+        let (ours, theirs) = tokio::io::duplex(1024);
+        let facts = Facts {
+            address: "203.0.114.10:443".parse().unwrap(),
+            tls: None,
+        };
+        let Ok(Connection::Http1(mut connection)) = Connection::http1(ours, facts).await else {
+            panic!("HTTP/1.1 was asked for");
+        };
+        assert!(connection.ready().await);
+        (connection, theirs)
+    }
+
+    fn key(host: &str) -> Key {
+        let destination = Destination::of_connect(&format!("{host}:443")).unwrap();
+        Key::new(&destination, Identity::Anonymous)
+    }
+
+    fn pool(kept: usize, kept_per_host: usize) -> Pool {
+        Pool::new(Limits {
+            kept,
+            kept_per_host,
+            ..Limits::default()
+        })
+    }
+
+    fn counts(pool: &Pool) -> (usize, usize) {
+        let shelf = pool.0.shelf();
+        let idle = shelf.slots.values().map(|slot| slot.idle.len()).sum();
+        assert_eq!(shelf.order.len(), idle, "order and slots tell the same");
+        (shelf.slots.len(), idle)
+    }
+
+    #[tokio::test]
+    async fn the_least_recently_used_goes_when_the_pool_is_full() {
+        let (pool, now) = (pool(2, 2), Instant::now());
+        let mut ends = Vec::new();
+        for host in ["a.test", "b.test", "c.test"] {
+            let (connection, end) = connection().await;
+            pool.park(&key(host), connection, now);
+            ends.push(end);
+        }
+        assert_eq!(counts(&pool), (2, 2));
+        for (host, kept) in [("a.test", false), ("b.test", true), ("c.test", true)] {
+            let taken = pool.take(&key(host), |_| true, now);
+            assert_eq!(taken.is_some(), kept, "{host}");
+        }
+        assert_eq!(counts(&pool), (0, 0));
+    }
+
+    #[tokio::test]
+    async fn one_host_keeps_only_its_share() {
+        let (pool, now) = (pool(10, 2), Instant::now());
+        let mut ends = Vec::new();
+        for _ in 0..3 {
+            let (connection, end) = connection().await;
+            pool.park(&key("a.test"), connection, now);
+            ends.push(end);
+        }
+        assert_eq!(counts(&pool), (1, 2));
+    }
+
+    #[tokio::test]
+    async fn an_idle_connection_is_not_used_after_its_time() {
+        let (pool, now) = (pool(10, 10), Instant::now());
+        let idle = Limits::default().idle;
+        let (first, _end) = connection().await;
+        pool.park(&key("a.test"), first, now);
+        assert!(pool.take(&key("a.test"), |_| true, now + idle).is_none());
+        let (second, _end) = connection().await;
+        pool.park(&key("a.test"), second, now);
+        pool.0.shelf().drop_expired(now + idle / 2, idle);
+        assert_eq!(counts(&pool), (1, 1));
+        pool.0.shelf().drop_expired(now + idle, idle);
+        assert_eq!(counts(&pool), (0, 0));
+    }
+
+    #[tokio::test]
+    async fn a_connection_that_the_server_closed_meanwhile_is_not_used() {
+        let (pool, now) = (pool(10, 10), Instant::now());
+        let (connection, end) = connection().await;
+        pool.park(&key("a.test"), connection, now);
+        drop(end);
+        // In memory and on one thread, the connection's task is next.
+        tokio::task::yield_now().await;
+        assert!(pool.take(&key("a.test"), |_| true, now).is_none());
+    }
+
+    #[tokio::test]
+    async fn an_address_that_is_closed_meanwhile_is_not_used() {
+        let (pool, now) = (pool(10, 10), Instant::now());
+        let (connection, _end) = connection().await;
+        pool.park(&key("a.test"), connection, now);
+        assert!(pool.take(&key("a.test"), |_| false, now).is_none());
+        assert_eq!(counts(&pool), (0, 0));
+    }
+
+    #[tokio::test]
+    async fn another_host_port_or_scheme_is_another_connection() {
+        let (pool, now) = (pool(10, 10), Instant::now());
+        let (connection, _end) = connection().await;
+        pool.park(&key("a.test"), connection, now);
+        for other in ["https://b.test", "https://a.test:8443", "http://a.test:443"] {
+            let other = Destination::of_absolute(other).unwrap().destination;
+            let other = Key::new(&other, Identity::Anonymous);
+            assert!(pool.take(&other, |_| true, now).is_none(), "{other:?}");
+        }
+        assert!(pool.take(&key("a.test"), |_| true, now).is_some());
+    }
+}

@@ -23,3 +23,4 @@ pub mod vault;
 pub mod agents;
 pub mod sessions;
 pub mod dial;
+pub mod tokens;

@@ -24,3 +24,4 @@ pub mod agents;
 pub mod sessions;
 pub mod dial;
 pub mod tokens;
+pub mod authority;

@@ -25,3 +25,4 @@ pub mod sessions;
 pub mod dial;
 pub mod tokens;
 pub mod authority;
+pub mod audit;

@@ -1,0 +1,336 @@
+//! Behaviours of the record: what a line says, that there is exactly one, and what happens when nothing can be written.
+
+use std::sync::mpsc as std_mpsc;
+use std::time::Duration;
+
+use http::{Method, StatusCode, Version};
+use serde_json::{Value, json};
+use tempfile::TempDir;
+
+use super::*;
+use crate::fault::{Fault, FaultKind};
+use crate::name::{ActionName, AgentName, EnvironmentName};
+use crate::request::{Caller, Destination, Door};
+
+fn opening() -> Opening {
+    Opening {
+        door: Door::Proxy,
+        policy_hash: "abcd".into(),
+        tls: Some("1.3"),
+    }
+}
+
+fn asked() -> Asked {
+    Asked {
+        method: Method::GET,
+        destination: Destination::of_connect("api.good.test:443").unwrap(),
+        version: Version::HTTP_11,
+    }
+}
+
+fn ending(outcome: Outcome, status: u16) -> Ending {
+    Ending {
+        outcome,
+        status: StatusCode::from_u16(status).ok(),
+        bytes_in: 3,
+        bytes_out: 5,
+    }
+}
+
+fn caller() -> Caller {
+    Caller {
+        agent: AgentName::parse("support-bot").ok(),
+        environment: EnvironmentName::parse("production").unwrap(),
+        session: None,
+    }
+}
+
+struct World {
+    audit: Audit,
+    memory: MemorySink,
+    metrics: Arc<Metrics>,
+}
+
+impl World {
+    fn new() -> Self {
+        let metrics = Arc::new(Metrics::new());
+        let (audit, memory) = Audit::to_memory(&metrics).unwrap();
+        Self {
+            audit,
+            memory,
+            metrics,
+        }
+    }
+
+    async fn lines(&self) -> Vec<Value> {
+        self.audit.flush().await;
+        let lines = self.memory.lines();
+        lines
+            .iter()
+            .map(|line| serde_json::from_str(line).unwrap())
+            .collect()
+    }
+}
+
+/// Takes out what differs from run to run, after looking at its form.
+fn settle(mut line: Value) -> Value {
+    let fields = line.as_object_mut().unwrap();
+    let time = fields.shift_remove("time").unwrap();
+    let time = time.as_str().unwrap();
+    assert_eq!(time.len(), "2026-11-20T07:46:52.123456Z".len(), "{time}");
+    let id = fields.shift_remove("request_id").unwrap();
+    assert_eq!(id.as_str().unwrap().len(), 26);
+    assert!(fields.shift_remove("duration_ms").unwrap().is_f64());
+    line
+}
+
+#[tokio::test]
+async fn a_line_says_what_the_steps_knew() {
+    let world = World::new();
+    let mut ticket = world.audit.open(opening()).unwrap();
+    ticket.known(&caller());
+    ticket.asked(asked());
+    ticket.targeted(Target {
+        path: "/data".into(),
+        query: vec!["q".into()],
+    });
+    ticket.selected(&ActionName::parse("get_weather").unwrap());
+    ticket.prepared(Prepared {
+        replaced: vec!["authorization".into()],
+        dropped: vec!["x-debug".into()],
+        unread: true,
+    });
+    ticket.reached(Upstream {
+        address: "203.0.113.7:443".parse().unwrap(),
+        took: Duration::from_micros(12_345),
+        retries: 1,
+    });
+    ticket.close(ending(Outcome::Complete, 200));
+    let lines = world.lines().await;
+    assert_eq!(lines.len(), 1);
+    assert_eq!(
+        settle(lines[0].clone()),
+        json!({"seq": 1, "policy_hash": "abcd", "door": "proxy", "agent": "support-bot",
+            "environment": "production", "action": "get_weather", "decision": "allowed", "method": "GET",
+            "host": "api.good.test", "port": 443, "path": "/data", "query": ["q"], "outcome": "complete",
+            "status": 200, "bytes_in": 3, "bytes_out": 5, "upstream_addr": "203.0.113.7:443",
+            "upstream_ms": 12.345, "retries": 1, "tls": "1.3", "http_version": "HTTP/1.1",
+            "replaced": ["authorization"], "dropped": ["x-debug"], "body": "unread"})
+    );
+}
+
+#[tokio::test]
+async fn what_is_unknown_is_left_out() {
+    let world = World::new();
+    let mut ticket = world.audit.open(opening()).unwrap();
+    ticket.asked(asked());
+    ticket.close(Ending {
+        bytes_in: 3,
+        ..Ending::refused(Code::HostUndeclared)
+    });
+    assert_eq!(
+        settle(world.lines().await.remove(0)),
+        json!({"seq": 1, "policy_hash": "abcd", "door": "proxy", "decision": "refused",
+            "code": "host_undeclared", "method": "GET", "host": "api.good.test", "port": 443,
+            "outcome": "refused", "status": 403, "bytes_in": 3, "bytes_out": 0, "tls": "1.3",
+            "http_version": "HTTP/1.1"})
+    );
+}
+
+#[tokio::test]
+async fn an_end_has_its_words() {
+    let world = World::new();
+    let fault = |kind| Fault::new(kind, "the operator's words").at(([203, 0, 113, 7], 443).into());
+    let cases = [
+        (Outcome::Complete, ["allowed", "complete", ""]),
+        (Outcome::Aborted, ["allowed", "aborted", ""]),
+        (
+            Outcome::Truncated(fault(FaultKind::Malformed)),
+            ["allowed", "truncated", "upstream_malformed"],
+        ),
+        (
+            Outcome::Refused(Code::TooLarge),
+            ["refused", "refused", "too_large"],
+        ),
+        (
+            Outcome::Failed(fault(FaultKind::Timeout)),
+            ["failed", "failed", "upstream_timeout"],
+        ),
+    ];
+    for (outcome, _) in &cases {
+        let ticket = world.audit.open(opening()).unwrap();
+        ticket.close(ending(outcome.clone(), 200));
+    }
+    for (line, (outcome, words)) in world.lines().await.iter().zip(&cases) {
+        let got = ["decision", "outcome", "code"].map(|name| line[name].as_str().unwrap_or(""));
+        assert_eq!(&got, words);
+        let broke = matches!(outcome, Outcome::Truncated(_) | Outcome::Failed(_));
+        assert_eq!(line["detail"] == "the operator's words", broke);
+        assert_eq!(line["upstream_addr"] == "203.0.113.7:443", broke);
+    }
+}
+
+#[tokio::test]
+async fn a_ticket_that_nobody_closes_is_abandoned() {
+    let world = World::new();
+    drop(world.audit.open(opening()).unwrap());
+    let mut permitted = world.audit.open(opening()).unwrap();
+    permitted.prepared(Prepared::default());
+    drop(permitted);
+    let ticket = world.audit.open(opening()).unwrap();
+    let task = tokio::spawn(async move {
+        let _ticket = ticket;
+        panic!("on purpose");
+    });
+    assert!(task.await.unwrap_err().is_panic());
+    let lines = world.lines().await;
+    let words = lines
+        .iter()
+        .map(|line| ["decision", "outcome", "code"].map(|name| line[name].as_str().unwrap_or("")));
+    assert_eq!(
+        words.collect::<Vec<_>>(),
+        [
+            ["failed", "abandoned", ""],
+            ["allowed", "abandoned", ""],
+            ["failed", "abandoned", "internal"],
+        ]
+    );
+    assert!(
+        world
+            .metrics
+            .render()
+            .contains("exeat_requests_in_flight{door=\"proxy\"} 0")
+    );
+}
+
+#[tokio::test]
+async fn a_stream_has_a_line_at_its_beginning_and_one_at_its_end() {
+    let world = World::new();
+    let mut ticket = world.audit.open(opening()).unwrap();
+    let id = ticket.request_id();
+    ticket.prepared(Prepared::default());
+    ticket.opened().unwrap();
+    ticket.close(ending(Outcome::Aborted, 101));
+    let lines = world.lines().await;
+    assert_eq!(lines.len(), 2);
+    for (line, (event, outcome)) in lines.iter().zip([("opened", ""), ("", "aborted")]) {
+        assert_eq!(line["request_id"], id.as_str());
+        assert_eq!(line["event"].as_str().unwrap_or(""), event);
+        assert_eq!(line["outcome"].as_str().unwrap_or(""), outcome);
+    }
+    assert!(world.metrics.render().contains("outcome=\"aborted\""));
+}
+
+#[tokio::test]
+async fn no_value_can_forge_a_line() {
+    let world = World::new();
+    let evil = "/a\n{\"seq\":1}\r\0\u{1b}[2J\u{7f}\u{9b}\u{85}\u{2028}\u{2029}\u{202e}é\"\\";
+    let mut ticket = world.audit.open(opening()).unwrap();
+    ticket.targeted(Target {
+        path: evil.into(),
+        query: vec![evil.into()],
+    });
+    ticket.close(ending(Outcome::Complete, 200));
+    let parsed = world.lines().await;
+    let lines = world.memory.lines();
+    assert_eq!(lines.len(), 1);
+    assert_eq!(parsed[0]["path"], evil, "nothing is lost");
+    let odd = lines[0]
+        .chars()
+        .find(|c| c.is_control() || (!c.is_ascii() && *c != 'é'));
+    assert_eq!(odd, None, "{}", lines[0]);
+}
+
+/// Takes nothing until it is told to, and then first fails.
+struct Stuck {
+    release: std_mpsc::Receiver<()>,
+    failures: usize,
+    memory: MemorySink,
+}
+
+impl Sink for Stuck {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        // An error means that everything is released.
+        let _ = self.release.recv();
+        if self.failures > 0 {
+            self.failures -= 1;
+            return Err(io::ErrorKind::StorageFull.into());
+        }
+        self.memory.write(&bytes[..bytes.len().min(7)])
+    }
+
+    fn sync(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+#[tokio::test]
+async fn what_cannot_be_recorded_is_refused_and_nothing_is_lost() {
+    let metrics = Arc::new(Metrics::new());
+    let (release, stuck) = std_mpsc::channel();
+    let memory = MemorySink::default();
+    let sink = Stuck {
+        release: stuck,
+        failures: 1,
+        memory: memory.clone(),
+    };
+    let audit = Audit::to(sink, 4, &metrics).unwrap();
+    let mut open = Vec::new();
+    let refusal = loop {
+        match audit.open(opening()) {
+            Ok(ticket) => open.push(ticket),
+            Err(refusal) => break refusal,
+        }
+    };
+    assert_eq!(open.len(), 4);
+    assert_eq!(refusal.code, Code::Overloaded);
+    assert_eq!(open[0].opened().unwrap_err().code, Code::Overloaded);
+    let ids: Vec<String> = open.iter().map(|it| it.request_id().to_string()).collect();
+    drop(open);
+    drop(release);
+    audit.flush().await;
+    let lines = memory.lines();
+    assert_eq!(lines.len(), 4);
+    for (index, (line, id)) in lines.iter().zip(ids).enumerate() {
+        let line: Value = serde_json::from_str(line).unwrap();
+        assert_eq!(line["seq"], index + 1);
+        assert_eq!(line["request_id"], id);
+    }
+    assert!(
+        metrics
+            .render()
+            .contains("exeat_audit_write_errors_total 1")
+    );
+    assert!(metrics.render().contains("code=\"overloaded\""));
+    assert!(audit.open(opening()).is_ok(), "places are free again");
+}
+
+#[tokio::test]
+async fn a_file_is_added_to_and_for_its_owner_only() {
+    use std::os::unix::fs::PermissionsExt;
+
+    let folder = TempDir::new().unwrap();
+    let path = folder.path().join("audit.jsonl");
+    let metrics = Arc::new(Metrics::new());
+    for lines in [1, 2] {
+        let audit = Audit::to_file(&path, &metrics).unwrap();
+        drop(audit.open(opening()).unwrap());
+        audit.flush().await;
+        let text = std::fs::read_to_string(&path).unwrap();
+        assert_eq!(text.lines().count(), lines);
+    }
+    let mode = std::fs::metadata(&path).unwrap().permissions().mode();
+    assert_eq!(mode & 0o777, 0o600);
+}
+
+#[test]
+fn identities_are_unique_and_tell_their_time_first() {
+    let mut ids: Vec<String> = (0..100).map(|_| RequestId::new().to_string()).collect();
+    assert!(
+        ids.iter()
+            .all(|id| id.len() == 26 && id[..4] == ids[0][..4])
+    );
+    ids.sort();
+    ids.dedup();
+    assert_eq!(ids.len(), 100);
+}

@@ -1,0 +1,361 @@
+//! The ticket of one request: each step says what it knows in a small struct of its own, the last one closes it.
+//!
+//! How a record is written is the matter of `line`, and when, that of `writer`.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use http::{Method, StatusCode, Version};
+use time::OffsetDateTime;
+use tokio::sync::mpsc;
+
+use crate::audit::writer::Message;
+use crate::audit::{Audit, RequestId, no_place};
+use crate::fault::Fault;
+use crate::metrics::{Labels, Metrics, NONE};
+use crate::name::ActionName;
+use crate::refusal::{Code, Refusal};
+use crate::request::{Caller, Destination, Door};
+
+/// What is known of a request before anything of it is read.
+#[derive(Clone, Debug)]
+pub struct Opening {
+    /// The way it came in.
+    pub door: Door,
+    /// The policy that decides.
+    pub policy_hash: Arc<str>,
+    /// The version of TLS on the client's connection, such as `1.3`, or none where it is cleartext.
+    pub tls: Option<&'static str>,
+}
+
+/// What a request's head asks for, whether or not it is declared.
+#[derive(Clone, Debug)]
+pub struct Asked {
+    /// The method.
+    pub method: Method,
+    /// Of whom.
+    pub destination: Destination,
+    /// On the client's connection.
+    pub version: Version,
+}
+
+/// Where on a *declared* host. For an undeclared one neither is recorded: what an agent sends to a host that nobody
+/// knows may be what somebody tries to carry out.
+#[derive(Clone, Debug)]
+pub struct Target {
+    /// As the record may show it.
+    pub path: Arc<str>,
+    /// The names in the query, without their values.
+    pub query: Vec<String>,
+}
+
+/// What was done to a permitted request before it was sent. Telling this is what makes the decision `allowed`.
+#[derive(Clone, Debug, Default)]
+pub struct Prepared {
+    /// Names of the client's own credentials that were removed.
+    pub replaced: Vec<String>,
+    /// Names of headers that were not let through.
+    pub dropped: Vec<String>,
+    /// Whether the body goes through unread.
+    pub unread: bool,
+}
+
+/// What the way to the server and back was like.
+#[derive(Clone, Copy, Debug)]
+pub struct Upstream {
+    /// The address that was dialled, or that of the pooled connection.
+    pub address: SocketAddr,
+    /// From the beginning of the dial to the last byte of the reply, as far as it came.
+    pub took: Duration,
+    /// How often the request was sent again.
+    pub retries: u32,
+}
+
+/// How a request ended, with what broke where something did.
+///
+/// There is one more that nobody tells: `abandoned`, of a ticket that was dropped unclosed. The client left before
+/// there was a reply, or a task panicked.
+#[derive(Clone, Debug)]
+pub enum Outcome {
+    /// `complete`: the whole reply went to the client.
+    Complete,
+    /// `aborted`: the client went away while the reply was on its way.
+    Aborted,
+    /// `truncated`: the reply had begun and broke off on our side or the server's.
+    Truncated(Fault),
+    /// `refused`: by decision, with this code.
+    Refused(Code),
+    /// `failed`: something broke before there was a reply.
+    Failed(Fault),
+}
+
+/// The last words on a request.
+#[derive(Clone, Debug)]
+pub struct Ending {
+    /// How it ended.
+    pub outcome: Outcome,
+    /// The status that the client got, if it came so far.
+    pub status: Option<StatusCode>,
+    /// Bytes of body from the client.
+    pub bytes_in: u64,
+    /// Bytes of body to the client.
+    pub bytes_out: u64,
+}
+
+impl Ending {
+    /// Of a request that got a refusal for its reply. Whoever read or wrote some of a body adds the bytes.
+    pub fn refused(code: Code) -> Self {
+        Self {
+            outcome: Outcome::Refused(code),
+            status: Some(code.status()),
+            bytes_in: 0,
+            bytes_out: 0,
+        }
+    }
+
+    /// Of a request that broke, and got the fault's refusal for its reply.
+    pub fn failed(fault: Fault) -> Self {
+        Self {
+            status: Some(fault.kind.code().status()),
+            outcome: Outcome::Failed(fault),
+            bytes_in: 0,
+            bytes_out: 0,
+        }
+    }
+}
+
+/// Everything that the steps have told.
+#[derive(Clone)]
+pub(super) struct Steps {
+    pub(super) request_id: RequestId,
+    pub(super) opening: Opening,
+    pub(super) caller: Option<Caller>,
+    pub(super) asked: Option<Asked>,
+    pub(super) target: Option<Target>,
+    pub(super) action: Option<ActionName>,
+    pub(super) prepared: Option<Prepared>,
+    pub(super) upstream: Option<Upstream>,
+}
+
+/// One line to be: what the steps told, and the event that makes the line.
+pub(super) struct Record {
+    pub(super) steps: Steps,
+    pub(super) event: Event,
+    pub(super) time: OffsetDateTime,
+    pub(super) duration: Duration,
+}
+
+/// What a line is about.
+pub(super) enum Event {
+    Opened,
+    Closed(Ending),
+    Abandoned { panicked: bool },
+}
+
+impl Record {
+    fn new(steps: Steps, event: Event, began: Instant) -> Box<Self> {
+        Box::new(Self {
+            steps,
+            event,
+            time: OffsetDateTime::now_utc(),
+            duration: began.elapsed(),
+        })
+    }
+
+    fn labels(&self) -> Labels {
+        let Steps {
+            opening,
+            caller,
+            action,
+            ..
+        } = &self.steps;
+        Labels {
+            door: opening.door,
+            action: action.clone(),
+            agent: caller.as_ref().and_then(|caller| caller.agent.clone()),
+            code: self.event.code(),
+            outcome: self.event.outcome().unwrap_or(NONE),
+        }
+    }
+
+    /// The word for the decision: what was decided, not how it went on.
+    pub(super) fn decision(&self) -> &'static str {
+        match &self.event {
+            Event::Closed(ending) => match ending.outcome {
+                Outcome::Complete | Outcome::Aborted | Outcome::Truncated(_) => "allowed",
+                Outcome::Refused(_) => "refused",
+                Outcome::Failed(_) => "failed",
+            },
+            Event::Opened => "allowed",
+            Event::Abandoned { .. } if self.steps.prepared.is_some() => "allowed",
+            Event::Abandoned { .. } => "failed",
+        }
+    }
+}
+
+impl Event {
+    /// The word for the end, on a terminal line.
+    pub(super) fn outcome(&self) -> Option<&'static str> {
+        match self {
+            Self::Opened => None,
+            Self::Abandoned { .. } => Some("abandoned"),
+            Self::Closed(ending) => Some(match ending.outcome {
+                Outcome::Complete => "complete",
+                Outcome::Aborted => "aborted",
+                Outcome::Truncated(_) => "truncated",
+                Outcome::Refused(_) => "refused",
+                Outcome::Failed(_) => "failed",
+            }),
+        }
+    }
+
+    pub(super) fn code(&self) -> Option<Code> {
+        match self {
+            Self::Closed(Ending {
+                outcome: Outcome::Refused(code),
+                ..
+            }) => Some(*code),
+            Self::Abandoned { panicked: true } => Some(Code::Internal),
+            _ => self.fault().map(|fault| fault.kind.code()),
+        }
+    }
+
+    pub(super) fn fault(&self) -> Option<&Fault> {
+        match self {
+            Self::Closed(Ending {
+                outcome: Outcome::Failed(fault) | Outcome::Truncated(fault),
+                ..
+            }) => Some(fault),
+            _ => None,
+        }
+    }
+}
+
+/// The record of one request while the request lasts.
+///
+/// It ends in exactly one terminal line: that of [`Ticket::close`], or one with the outcome `abandoned` where it is
+/// dropped unclosed.
+#[must_use = "a ticket that is dropped is recorded as abandoned"]
+pub struct Ticket(Option<Box<Open>>);
+
+struct Open {
+    steps: Steps,
+    began: Instant,
+    place: mpsc::OwnedPermit<Message>,
+    queue: mpsc::Sender<Message>,
+    metrics: Arc<Metrics>,
+}
+
+impl Ticket {
+    pub(super) fn open(opening: Opening, place: mpsc::OwnedPermit<Message>, audit: &Audit) -> Self {
+        audit.metrics.begun(opening.door);
+        let steps = Steps {
+            request_id: RequestId::new(),
+            opening,
+            caller: None,
+            asked: None,
+            target: None,
+            action: None,
+            prepared: None,
+            upstream: None,
+        };
+        Self(Some(Box::new(Open {
+            steps,
+            began: Instant::now(),
+            place,
+            queue: audit.queue.clone(),
+            metrics: Arc::clone(&audit.metrics),
+        })))
+    }
+
+    /// The request's identity.
+    pub fn request_id(&self) -> RequestId {
+        self.get().steps.request_id
+    }
+
+    /// Who asks is known.
+    pub fn known(&mut self, caller: &Caller) {
+        self.steps().caller = Some(caller.clone());
+    }
+
+    /// The head is read.
+    pub fn asked(&mut self, asked: Asked) {
+        self.steps().asked = Some(asked);
+    }
+
+    /// The host is declared, so the record may say where on it.
+    pub fn targeted(&mut self, target: Target) {
+        self.steps().target = Some(target);
+    }
+
+    /// An action fits, whether or not it will be permitted.
+    pub fn selected(&mut self, action: &ActionName) {
+        self.steps().action = Some(action.clone());
+    }
+
+    /// Begins anew as the record of another request: the first one inside an intercepted CONNECT, which has no record
+    /// of its own then. The identity and the place in the queue stay, and so does the caller.
+    pub fn renew(&mut self, opening: Opening) {
+        let open = self.0.as_deref_mut().expect(UNCLOSED);
+        open.began = Instant::now();
+        open.steps.opening = opening;
+        open.steps.asked = None;
+    }
+
+    /// The request is permitted and made ready.
+    pub fn prepared(&mut self, prepared: Prepared) {
+        self.steps().prepared = Some(prepared);
+    }
+
+    /// The server was reached. Told again when more is known, the last word counts.
+    pub fn reached(&mut self, upstream: Upstream) {
+        self.steps().upstream = Some(upstream);
+    }
+
+    /// A stream or tunnel that may last for long has begun: writes a line with `event: opened`, so that the record
+    /// does not wait for its end.
+    ///
+    /// # Errors
+    /// [`Code::Overloaded`] where the queue has no place for that line; the stream must not begin then.
+    pub fn opened(&mut self) -> Result<(), Refusal> {
+        let open = self.get();
+        let place = open.queue.try_reserve().map_err(|_| no_place())?;
+        let record = Record::new(open.steps.clone(), Event::Opened, open.began);
+        place.send(Message::Line(record));
+        Ok(())
+    }
+
+    /// Ends the request's record.
+    pub fn close(mut self, ending: Ending) {
+        self.end(Event::Closed(ending));
+    }
+
+    fn end(&mut self, event: Event) {
+        let Some(open) = self.0.take() else { return };
+        let record = Record::new(open.steps, event, open.began);
+        let upstream = record.steps.upstream.map(|upstream| upstream.took);
+        open.metrics
+            .ended(&record.labels(), record.duration, upstream);
+        open.place.send(Message::Line(record));
+    }
+
+    fn get(&self) -> &Open {
+        self.0.as_deref().expect(UNCLOSED)
+    }
+
+    fn steps(&mut self) -> &mut Steps {
+        &mut self.0.as_deref_mut().expect(UNCLOSED).steps
+    }
+}
+
+const UNCLOSED: &str = "only `close`, which consumes the ticket, and `drop` take its content";
+
+/// The one exception to "no work in `Drop`": a future that hyper drops because its client left, or a task that
+/// panics, has no other way to say so.
+impl Drop for Ticket {
+    fn drop(&mut self) {
+        let panicked = std::thread::panicking();
+        self.end(Event::Abandoned { panicked });
+    }
+}

@@ -26,3 +26,4 @@ pub mod dial;
 pub mod tokens;
 pub mod authority;
 pub mod audit;
+pub mod live;

@@ -27,3 +27,4 @@ pub mod tokens;
 pub mod authority;
 pub mod audit;
 pub mod live;
+pub mod exchange;

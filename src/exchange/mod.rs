@@ -1,0 +1,407 @@
+//! One request and its answer: the steps in their order, the same for every door.
+//!
+//! [`Gate::serve`] and the `carry` behind it are the table of contents. Each step takes what the one before returned;
+//! a step that says no ends the exchange, and the audit ticket is closed exactly once, by whoever ends it.
+//!
+//! Which actions buffer: a request's body is read whole ([`Body::Bytes`]) for every action but those with
+//! `accept_body: any`, since its parameters have to be checked before anything is sent; those pass a [`Body::Stream`].
+//! Replies are streams, except where the action's [`Reading`](action::outcome::Reading) looks into them: those are read
+//! whole before their first byte goes on.
+
+mod answer;
+mod body;
+mod deadline;
+mod keys;
+mod respond;
+mod stop;
+
+use std::pin::pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use http::{HeaderMap, Method, StatusCode, Version};
+use time::OffsetDateTime;
+use tokio::time::Instant;
+
+use crate::action;
+use crate::action::{Action, Facts, Limits, Recognised};
+use crate::audit::{Asked, Audit, Opening, Prepared, Target, Ticket, Upstream};
+use crate::authority::Authority;
+use crate::body::Body;
+use crate::dial::{Dialer, Reply};
+use crate::fault::{Fault, FaultKind};
+use crate::live::Live;
+use crate::metrics::Metrics;
+use crate::name::{ActionName, EnvironmentName, OutcomeName};
+use crate::policy;
+use crate::policy::{Permit, Policy, Selected};
+use crate::refusal::{Code, Refusal};
+use crate::request;
+use crate::request::{Caller, Destination, Door, Intent, Path, Query, Scheme};
+use crate::sessions::Sessions;
+use crate::tokens::Tokens;
+use crate::vault::Vault;
+
+pub use answer::Answer;
+pub use body::Room;
+pub use deadline::Deadline;
+pub use stop::Stop;
+
+use body::Hold;
+use keys::{Keys, Wanted};
+
+/// What all exchanges of the process share.
+pub struct Services {
+    /// The policy in force.
+    pub live: Live,
+    /// Where secrets come from.
+    pub vault: Arc<dyn Vault>,
+    /// The tokens of OAuth connectors.
+    pub tokens: Tokens,
+    /// Where sessions are kept.
+    pub sessions: Arc<dyn Sessions>,
+    /// The record.
+    pub audit: Audit,
+    /// The figures.
+    pub metrics: Arc<Metrics>,
+    /// Our CA.
+    pub authority: Authority,
+    /// What all requests together may hold of bodies.
+    pub room: Room,
+    /// Settings of the process that change what an exchange does.
+    pub settings: Settings,
+}
+
+/// Settings of the process that change what an exchange does. The meaning of requests stands in policies.
+#[derive(Clone, Debug)]
+pub struct Settings {
+    /// Where callers live whom no `agents:` entry places.
+    pub environment: EnvironmentName,
+    /// What becomes of `http://` requests to hosts whose actions are `https://`.
+    pub plain_http: PlainHttp,
+}
+
+/// What becomes of a cleartext request to a host that is declared with `https://`.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum PlainHttp {
+    /// It goes upstream over TLS with every check; port 80 becomes 443, any other stays.
+    #[default]
+    Upgrade,
+    /// [`Code::HttpsRequired`].
+    Refuse,
+}
+
+/// The services as one runtime thread uses them, with connections of its own.
+pub struct Gate {
+    /// Shared by all threads.
+    pub services: Arc<Services>,
+    /// This thread's way out.
+    pub dialer: Dialer,
+}
+
+/// The beginning of an exchange: one policy and one record, for all of it.
+pub struct Begun {
+    /// The policy in force when it began.
+    pub policy: Arc<Policy>,
+    /// Its record, unclosed.
+    pub ticket: Ticket,
+}
+
+/// A request as a door hands it over: read strictly, not yet understood.
+pub struct Arrival {
+    /// The way it came in.
+    pub door: Door,
+    /// Who asks; identified by the door.
+    pub caller: Caller,
+    /// From the CONNECT or the absolute-form target.
+    pub destination: Destination,
+    /// Any token.
+    pub method: Method,
+    /// From the first `/` or `?`, as it was sent.
+    pub path_and_query: String,
+    /// As they were sent.
+    pub headers: HeaderMap,
+    /// On the client's connection.
+    pub version: Version,
+    /// Polled only once the head is decided; a client that waits for `100 Continue` gets it then.
+    pub body: Body,
+}
+
+/// A reply whose head has come.
+struct Sent {
+    reply: Reply,
+    limits: Limits,
+    deadline: Deadline,
+    dialled: Instant,
+}
+
+/// A reply on its way back.
+struct Carried {
+    sent: Sent,
+    outcome: OutcomeName,
+    hold: Hold,
+}
+
+/// The bytes of the request's body that have come so far.
+#[derive(Clone, Debug, Default)]
+struct Received(Arc<AtomicU64>);
+
+impl Received {
+    fn add(&self, bytes: usize) {
+        self.0.fetch_add(bytes as u64, Ordering::Relaxed);
+    }
+
+    fn bytes(&self) -> u64 {
+        self.0.load(Ordering::Relaxed)
+    }
+}
+
+impl Gate {
+    /// Takes the policy in force and opens a record. `tls` is the version on the client's connection, such as `1.3`.
+    ///
+    /// # Errors
+    /// The answer where no record can be opened: what can't be recorded is not done.
+    pub fn begin(&self, door: Door, tls: Option<&'static str>) -> Result<Begun, Box<Answer>> {
+        let policy = self.services.live.snapshot();
+        let opening = Opening {
+            door,
+            policy_hash: policy.hash().clone(),
+            tls,
+        };
+        match self.services.audit.open(opening) {
+            Ok(ticket) => Ok(Begun { policy, ticket }),
+            Err(refusal) => Err(Box::new(Answer::refused(&refusal, ""))),
+        }
+    }
+
+    /// Carries one request from its arrival to its answer.
+    pub async fn serve(&self, begun: Begun, arrival: Arrival) -> Answer {
+        let Begun { policy, mut ticket } = begun;
+        let received = Received::default();
+        match self.carry(&policy, arrival, &received, &mut ticket).await {
+            Ok(carried) => respond::reply(carried, received, ticket),
+            Err(stop) => respond::stopped(stop, &received, ticket),
+        }
+    }
+
+    /// The life of a request, from its head to the head of the reply.
+    async fn carry(
+        &self,
+        policy: &Arc<Policy>,
+        arrival: Arrival,
+        received: &Received,
+        ticket: &mut Ticket,
+    ) -> Result<Carried, Stop> {
+        note_arrival(&arrival, ticket);
+        let (intent, body) = self.understand(policy, arrival)?;
+        let selected = select(policy, &intent, ticket)?;
+        let deadline = Deadline::after(selected.action().limits.timeout);
+        // Until the head of the reply: so long a body, or what was made of it, is in memory.
+        let mut hold = self.services.room.hold();
+        let content = body::read(&selected, body, deadline, received, &mut hold).await?;
+        let facts = self.facts(&selected).await?;
+        let recognised = action::recognise(selected.action(), &intent, content, &facts)
+            .map_err(|refusal| refusal.of_action(&selected.action().name))?;
+        let prepared = prepared(&selected, &recognised);
+        let host = &intent.destination.host;
+        let permit = policy::decide(selected, host, recognised.arguments, &facts)?;
+        ticket.prepared(prepared);
+        let wanted = Wanted::by(&permit, &intent.caller.environment)?;
+        let keys = self.keys(wanted, deadline).await?;
+        let action = permit.action().clone();
+        let sent = self.send(permit, keys, deadline, ticket).await?;
+        drop(hold);
+        self.read(sent, &action, &intent).await
+    }
+
+    /// What the reply means: its name, what of it may go on, and what the session keeps of it. The session has it
+    /// before the agent has the first byte, so that the next request can use it.
+    async fn read(&self, mut sent: Sent, action: &Action, asked: &Intent) -> Result<Carried, Stop> {
+        let mut hold = self.services.room.hold();
+        let concluded = respond::conclude(&mut sent, action, asked.door, &mut hold).await?;
+        if !concluded.outputs.is_empty() {
+            let sessions = &self.services.sessions;
+            sessions.learn(&asked.caller, concluded.outputs).await?;
+        }
+        Ok(Carried {
+            sent,
+            outcome: concluded.outcome,
+            hold,
+        })
+    }
+
+    /// From what was sent to what was meant, in canonical form.
+    fn understand(&self, policy: &Policy, arrival: Arrival) -> Result<(Intent, Body), Refusal> {
+        let method = request::method(arrival.method.as_str())?;
+        let (path, query) = match arrival.path_and_query.split_once('?') {
+            Some((path, query)) => (path, query),
+            None => (arrival.path_and_query.as_str(), ""),
+        };
+        // An absolute-form target may go straight from host to query; its path is then `/` (RFC 9110 §4.2.3).
+        let path = Path::parse(if path.is_empty() { "/" } else { path })?;
+        let query = Query::parse(query)?;
+        let destination = self.settle(policy, &arrival.caller, arrival.destination)?;
+        let intent = Intent {
+            door: arrival.door,
+            caller: arrival.caller,
+            method,
+            destination,
+            path,
+            query,
+            headers: arrival.headers,
+        };
+        Ok((intent, arrival.body))
+    }
+
+    /// What a cleartext destination means: TLS, unless its host is declared with `http://`.
+    fn settle(
+        &self,
+        policy: &Policy,
+        caller: &Caller,
+        asked: Destination,
+    ) -> Result<Destination, Refusal> {
+        let environment = policy.environment(&caller.environment);
+        let declared = environment.and_then(|it| it.index.scheme(&asked.host));
+        match (asked.scheme, declared, self.services.settings.plain_http) {
+            (Scheme::Http, Some(Scheme::Https), PlainHttp::Refuse) => Err(Refusal::new(
+                Code::HttpsRequired,
+                format!("use https:// for {}", asked.host),
+            )),
+            (Scheme::Http, Some(Scheme::Https), PlainHttp::Upgrade) => Ok(Destination {
+                scheme: Scheme::Https,
+                port: if asked.port == 80 { 443 } else { asked.port },
+                host: asked.host,
+            }),
+            _ => Ok(asked),
+        }
+    }
+
+    async fn facts(&self, selected: &Selected) -> Result<Facts, Fault> {
+        let caller = selected.caller();
+        let agent = caller.agent.as_ref();
+        let declared = selected.policy().agents().zip(agent);
+        let title = declared.and_then(|(agents, name)| agents.get(name)?.title.clone());
+        let agent_id = agent.map(ToString::to_string).unwrap_or_default();
+        Ok(Facts {
+            now: OffsetDateTime::now_utc(),
+            agent_name: title.unwrap_or_else(|| agent_id.clone()),
+            agent_id,
+            environment: caller.environment.clone(),
+            session: self.services.sessions.look(caller).await?.variables,
+        })
+    }
+
+    /// Sends the request, and sends it once more if its token was refused and that does no harm.
+    async fn send(
+        &self,
+        permit: Permit,
+        keys: Keys,
+        deadline: Deadline,
+        ticket: &mut Ticket,
+    ) -> Result<Sent, Stop> {
+        let limits = permit.action().limits;
+        let again = keys.token.is_some().then(|| permit.again()).flatten();
+        let dialled = Instant::now();
+        let mut reply = self.dial(&keys, permit, deadline).await?;
+        ticket.reached(upstream(&reply, dialled));
+        // On the heap: a second way there is rare, and no request should have room for it.
+        if reply.status == StatusCode::UNAUTHORIZED
+            && let Some((permit, keys)) = Box::pin(self.renewed(again, keys, deadline)).await?
+        {
+            let sent_before = reply.upstream.retries + 1;
+            reply = Box::pin(self.dial(&keys, permit, deadline)).await?;
+            reply.upstream.retries += sent_before;
+            ticket.reached(upstream(&reply, dialled));
+        }
+        respond::check(&reply, &limits)?;
+        Ok(Sent {
+            reply,
+            limits,
+            deadline,
+            dialled,
+        })
+    }
+
+    async fn dial(&self, keys: &Keys, permit: Permit, deadline: Deadline) -> Result<Reply, Stop> {
+        let action = permit.action().clone();
+        // Pinned here: handed over by value, it would have room twice in the future of every request.
+        let sending = pin!(self.dialer.send(permit.equip(&keys.secrets)?));
+        let sent = deadline.wait(FaultKind::Timeout, sending).await;
+        let reply = sent.map_err(|fault| body::refused_if_too_large(fault, &action))?;
+        if reply.status != StatusCode::UNAUTHORIZED {
+            keys.accepted();
+        }
+        Ok(reply)
+    }
+}
+
+fn upstream(reply: &Reply, dialled: Instant) -> Upstream {
+    Upstream {
+        address: reply.upstream.address,
+        took: dialled.elapsed(),
+        retries: reply.upstream.retries,
+    }
+}
+
+impl Begun {
+    /// Ends the exchange with a refusal, before there was a request that could be carried.
+    pub fn refuse(self, refusal: Refusal) -> Answer {
+        respond::stopped(Stop::Refused(refusal), &Received::default(), self.ticket)
+    }
+
+    /// Ends the exchange with a fault, before there was a request that could be carried.
+    pub fn fail(self, fault: Fault) -> Answer {
+        respond::stopped(Stop::Broke(fault), &Received::default(), self.ticket)
+    }
+}
+
+fn note_arrival(arrival: &Arrival, ticket: &mut Ticket) {
+    ticket.known(&arrival.caller);
+    ticket.asked(Asked {
+        method: arrival.method.clone(),
+        destination: arrival.destination.clone(),
+        version: arrival.version,
+    });
+}
+
+/// Selects, and tells the record where the request went, if its host is one that anybody has declared.
+fn select(policy: &Arc<Policy>, intent: &Intent, ticket: &mut Ticket) -> Result<Selected, Refusal> {
+    let result = policy::select(policy, intent);
+    let path = match &result {
+        // A value in the path is a parameter; the record has its name.
+        Ok(selected) => Some(selected.action().path.shown().clone()),
+        Err(refusal) => match &refusal.hints.action {
+            Some(action) => pattern(policy, &intent.caller, action),
+            None if matches!(refusal.code, Code::HostUndeclared | Code::PortUndeclared) => None,
+            None => Some(intent.path.to_string().into()),
+        },
+    };
+    let chosen = match &result {
+        Ok(selected) => Some(&selected.action().name),
+        Err(refusal) => refusal.hints.action.as_ref(),
+    };
+    if let Some(action) = chosen {
+        ticket.selected(action);
+    }
+    if let Some(path) = path {
+        let names = intent.query.pairs().iter().map(|pair| pair.name.clone());
+        ticket.targeted(Target {
+            path,
+            query: names.collect(),
+        });
+    }
+    result
+}
+
+fn pattern(policy: &Policy, caller: &Caller, action: &ActionName) -> Option<Arc<str>> {
+    let environment = policy.environment(&caller.environment)?;
+    Some(environment.actions.get(action)?.path.shown().clone())
+}
+
+fn prepared(selected: &Selected, recognised: &Recognised) -> Prepared {
+    Prepared {
+        replaced: recognised.replaced.clone(),
+        dropped: recognised.dropped.iter().map(ToString::to_string).collect(),
+        unread: !selected.reads_body(),
+    }
+}

@@ -1,0 +1,152 @@
+//! What a reply means, and what of it may go on: the meeting of an action's `Reading` with a real reply.
+//!
+//! A reply is read whole only where the reading needs it. It counts against the room for all bodies until its last
+//! byte has gone on.
+
+use bytes::{Bytes, BytesMut};
+use http::header::{
+    ACCEPT_RANGES, CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_RANGE, CONTENT_TYPE, ETAG,
+};
+use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
+use http_body_util::BodyExt;
+use tokio::time::timeout;
+
+use crate::action::Action;
+use crate::action::outcome::{Concluded, Content, Replied, Shown};
+use crate::body::Body;
+use crate::dial::Reply;
+use crate::exchange::body::Hold;
+use crate::exchange::{Deadline, Sent};
+use crate::fault::{Fault, FaultKind};
+use crate::json;
+use crate::request::Door;
+
+/// Headers that say something of the bytes of a content, and would be wrong of others (RFC 9110 §8, RFC 9530, and the
+/// older ones that they replaced).
+const OF_THE_BYTES: [HeaderName; 10] = [
+    CONTENT_LENGTH,
+    CONTENT_TYPE,
+    CONTENT_ENCODING,
+    CONTENT_RANGE,
+    ACCEPT_RANGES,
+    ETAG,
+    HeaderName::from_static("content-digest"),
+    HeaderName::from_static("repr-digest"),
+    HeaderName::from_static("digest"),
+    HeaderName::from_static("content-md5"),
+];
+
+/// Reads a reply as its action says, and leaves of it what may reach the agent.
+///
+/// # Errors
+/// What broke the reply off, or [`FaultKind::ReplyTooLarge`], where all of it was needed.
+pub(in crate::exchange) async fn conclude(
+    sent: &mut Sent,
+    action: &Action,
+    door: Door,
+    hold: &mut Hold,
+) -> Result<Concluded, Fault> {
+    let content = if action.reading.needs_content() {
+        let address = sent.reply.upstream.address;
+        let body = std::mem::take(&mut sent.reply.body);
+        let whole = whole(body, action, sent.deadline, hold).await;
+        let whole = whole.map_err(|fault| fault.at(address))?;
+        let content = content(&sent.reply, &whole);
+        sent.reply.body = Vec::from(whole).into();
+        content
+    } else {
+        Content::Other
+    };
+    let replied = Replied {
+        status: sent.reply.status,
+        content,
+        // What breaks off before its end has been a fault above; a reply that is passed on is judged by its head.
+        complete: true,
+    };
+    let concluded = action.reading.conclude(replied, door);
+    show(sent, &concluded.shown);
+    Ok(concluded)
+}
+
+async fn whole(
+    body: Body,
+    action: &Action,
+    deadline: Deadline,
+    hold: &mut Hold,
+) -> Result<Bytes, Fault> {
+    let mut stream = match body {
+        Body::Empty => return Ok(Bytes::new()),
+        Body::Bytes(bytes) => return Ok(bytes),
+        Body::Stream(stream) => stream,
+    };
+    let limits = action.limits;
+    let mut whole = BytesMut::new();
+    loop {
+        let next = async {
+            let frame = timeout(limits.idle_timeout, stream.frame()).await;
+            frame.map_err(|_| Fault::new(FaultKind::Timeout, "the reply stopped before its end"))
+        };
+        // Trailers pass only where an action declares them, and none can yet.
+        let frame = deadline.wait(FaultKind::Timeout, next).await?.transpose()?;
+        let Some(Ok(data)) = frame.map(|frame| frame.into_data()) else {
+            return Ok(whole.freeze());
+        };
+        if (whole.len() + data.len()) as u64 > limits.max_response_bytes {
+            return Err(too_large(
+                "the reply passed the action's max_response_bytes",
+            ));
+        }
+        // The request has been carried out: not a refusal that invites to send it again.
+        if !hold.take(data.len()) {
+            return Err(too_large(
+                "there is no room for the reply among all bodies in hand",
+            ));
+        }
+        whole.extend_from_slice(&data);
+    }
+}
+
+fn too_large(detail: &str) -> Fault {
+    Fault::new(FaultKind::ReplyTooLarge, detail)
+}
+
+/// JSON, whatever the reply calls it. A part of a text may be JSON where the whole says something else (RFC 9110
+/// §14.4), and what is encoded is not what its reader will see.
+fn content(reply: &Reply, whole: &[u8]) -> Content {
+    let headers = &reply.headers;
+    let is_plain = |value: &HeaderValue| value.as_bytes().eq_ignore_ascii_case(b"identity");
+    let is_encoded = !headers.get_all(CONTENT_ENCODING).iter().all(is_plain);
+    let is_part =
+        reply.status == StatusCode::PARTIAL_CONTENT || headers.contains_key(CONTENT_RANGE);
+    match whole {
+        [] => Content::Empty,
+        _ if is_encoded || is_part => Content::Other,
+        whole => json::parse(whole).map_or(Content::Other, Content::Json),
+    }
+}
+
+fn show(sent: &mut Sent, shown: &Shown) {
+    let bytes = match shown {
+        Shown::AsCame => return,
+        Shown::Withheld => Vec::new(),
+        Shown::Json(value) => {
+            let mut bytes = Vec::new();
+            json::write(value, &mut bytes);
+            bytes
+        }
+    };
+    relabel(&mut sent.reply.headers, bytes.is_empty());
+    // The cap was held by what came; a name in the place of a value may be longer.
+    let length = bytes.len() as u64;
+    sent.limits.max_response_bytes = sent.limits.max_response_bytes.max(length);
+    sent.reply.body = bytes.into();
+}
+
+fn relabel(headers: &mut HeaderMap, is_empty: bool) {
+    for name in &OF_THE_BYTES {
+        headers.remove(name);
+    }
+    if !is_empty {
+        headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+    }
+}

@@ -1,0 +1,89 @@
+//! The answer: the upstream's reply without what is not for the client, or a refusal; and the end of the record.
+
+mod meaning;
+mod metered;
+
+use http::{HeaderMap, HeaderValue, StatusCode};
+
+use crate::action::Limits;
+use crate::audit::{Ending, Outcome, Ticket};
+use crate::dial::Reply;
+use crate::exchange::answer::{EXEAT_OUTCOME, EXEAT_REQUEST_ID};
+use crate::exchange::{Answer, Carried, Received, Stop};
+use crate::fault::{Fault, FaultKind};
+use crate::wire::strip_hop_by_hop;
+
+use metered::Metered;
+
+pub(super) use meaning::conclude;
+
+/// Refuses a reply whose head shows that it can't be passed on.
+///
+/// # Errors
+/// [`FaultKind::Malformed`] for a status that only a proxy may send, [`FaultKind::ReplyTooLarge`] for a length over
+/// the action's cap.
+pub(super) fn check(reply: &Reply, limits: &Limits) -> Result<(), Fault> {
+    let fault = |kind, detail: String| Err(Fault::new(kind, detail).at(reply.upstream.address));
+    if reply.status == StatusCode::PROXY_AUTHENTICATION_REQUIRED {
+        return fault(
+            FaultKind::Malformed,
+            "the upstream answered 407, which would make the client send it the agent's token"
+                .into(),
+        );
+    }
+    match reply.body.length() {
+        Some(length) if length > limits.max_response_bytes => fault(
+            FaultKind::ReplyTooLarge,
+            format!("the upstream announced {length} bytes"),
+        ),
+        _ => Ok(()),
+    }
+}
+
+/// Passes a reply on. The ticket goes into the body and is closed at its end.
+pub(super) fn reply(mut carried: Carried, received: Received, ticket: Ticket) -> Answer {
+    let status = carried.sent.reply.status;
+    let mut headers = std::mem::take(&mut carried.sent.reply.headers);
+    clean(&mut headers);
+    if let Ok(name) = HeaderValue::from_str(carried.outcome.as_str()) {
+        headers.insert(EXEAT_OUTCOME, name);
+    }
+    if let Ok(id) = HeaderValue::from_str(ticket.request_id().as_str()) {
+        headers.insert(EXEAT_REQUEST_ID, id);
+    }
+    Answer {
+        status,
+        headers,
+        body: Metered::body(carried, received, ticket),
+    }
+}
+
+/// Answers with a refusal and closes the record.
+pub(super) fn stopped(stop: Stop, received: &Received, ticket: Ticket) -> Answer {
+    let answer = Answer::refused(&stop.refusal(), ticket.request_id().as_str());
+    let status = answer.status;
+    let outcome = match stop {
+        Stop::Refused(refusal) => Outcome::Refused(refusal.code),
+        Stop::Broke(fault) => Outcome::Failed(fault),
+    };
+    ticket.close(Ending {
+        outcome,
+        status: Some(status),
+        bytes_in: received.bytes(),
+        bytes_out: answer.body.length().unwrap_or_default(),
+    });
+    answer
+}
+
+/// Takes off what belongs to the connection, and what only exeat may say.
+fn clean(headers: &mut HeaderMap) {
+    strip_hop_by_hop(headers);
+    let ours: Vec<_> = headers
+        .keys()
+        .filter(|name| name.as_str().starts_with("exeat-"))
+        .cloned()
+        .collect();
+    for name in ours {
+        headers.remove(name);
+    }
+}

@@ -28,3 +28,4 @@ pub mod authority;
 pub mod audit;
 pub mod live;
 pub mod exchange;
+pub mod proxy;

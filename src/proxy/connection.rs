@@ -1,0 +1,211 @@
+//! The HTTP/1 loop: one head after the other, each judged, served and answered before the next is read.
+
+use std::future::{Future, poll_fn};
+use std::pin::{Pin, pin};
+use std::sync::Arc;
+use std::task::Poll;
+
+use crate::audit::{Ending, Outcome};
+use crate::body::Body;
+use crate::exchange::{Answer, Arrival, Begun, Stop};
+use crate::fault::{Fault, FaultKind};
+use crate::proxy::Place;
+use crate::proxy::arrival;
+use crate::proxy::line::{ClientStream, Line, Received};
+use crate::proxy::reply;
+use crate::proxy::reply::{Sent, Terms};
+use crate::proxy::tunnel::Tunnel;
+use crate::proxy::upload::Upload;
+use crate::refusal::{Code, Refusal};
+use crate::request::Door;
+use crate::wire::{Head, Malformed};
+
+/// A client's connection that speaks HTTP/1.
+pub(super) struct Connection<S> {
+    place: Place,
+    line: Line<S>,
+    scope: Scope,
+}
+
+/// Where the connection is, which settles what its heads may say.
+pub(super) enum Scope {
+    /// In the clear: any destination, each request with its own caller.
+    Open,
+    /// In a tunnel: one destination, one caller.
+    Within(Arc<Tunnel>),
+}
+
+/// A CONNECT with everything that has come of its connection.
+pub(super) struct Connect<S> {
+    pub(super) begun: Begun,
+    pub(super) head: Box<Head>,
+    pub(super) line: Line<S>,
+}
+
+/// What becomes of the connection after an exchange.
+#[derive(Debug, PartialEq, Eq)]
+enum Next {
+    Head,
+    Close,
+    /// Without a word, and without discarding what is on its way.
+    Drop,
+    Abort,
+}
+
+impl<S: ClientStream> Connection<S> {
+    pub(super) fn new(place: Place, line: Line<S>, scope: Scope) -> Self {
+        Self { place, line, scope }
+    }
+
+    /// Serves requests until the connection is over, or becomes a tunnel.
+    pub(super) async fn run(self) -> Option<Connect<S>> {
+        let limits = &self.place.limits;
+        let mut wait = limits.head;
+        loop {
+            let head = match self.line.head(wait, limits.head).await {
+                Received::Head(head) => head,
+                Received::Nothing => {
+                    self.line.close(limits).await;
+                    return None;
+                }
+                other => {
+                    Box::pin(self.unreadable(&other)).await;
+                    return None;
+                }
+            };
+            let begun = match self.begin() {
+                Ok(begun) => begun,
+                Err(answer) => {
+                    Box::pin(self.last_words(*answer)).await;
+                    return None;
+                }
+            };
+            if head.method == http::Method::CONNECT && matches!(self.scope, Scope::Open) {
+                let line = self.line;
+                return Some(Connect { begun, head, line });
+            }
+            // On the heap, and only for as long as there is a request: connections wait for most of their lives.
+            match Box::pin(self.exchange(begun, *head)).await {
+                Next::Head => wait = limits.keep_alive,
+                Next::Close => {
+                    self.line.close(limits).await;
+                    return None;
+                }
+                Next::Drop => {
+                    // The stream ends here, also while a body that outlives its request holds on to the line.
+                    self.line.take();
+                    return None;
+                }
+                Next::Abort => {
+                    self.line.abort();
+                    return None;
+                }
+            }
+        }
+    }
+
+    async fn exchange(&self, mut begun: Begun, head: Head) -> Next {
+        let mut terms = Terms::of(&head);
+        let body = Upload::body(&self.line, &head, &self.place.limits);
+        let answer = match self.judge(&mut begun, head, body).await {
+            Ok(arrival) => {
+                // Pinned here: handed over by value, its ten kilobytes would be copied, and have room twice.
+                let serving = pin!(self.place.gate.serve(begun, arrival));
+                match self.unless_gone(serving).await {
+                    Some(answer) => answer,
+                    None => return Next::Abort,
+                }
+            }
+            Err(Stop::Refused(refusal)) => begun.refuse(refusal),
+            Err(Stop::Broke(fault)) => begun.fail(fault),
+        };
+        // What is unread of a body could be taken for the next request, so there is none (RFC 9112 §9.6).
+        terms.keep_alive &= self.line.is_at_end();
+        let stall = self.place.limits.write_stall;
+        match reply::write(&self.line, &terms, answer, stall).await {
+            Sent::Whole if terms.keep_alive => Next::Head,
+            Sent::Whole => Next::Close,
+            Sent::Cut => Next::Drop,
+            Sent::Broken => Next::Abort,
+        }
+    }
+
+    async fn judge(&self, begun: &mut Begun, head: Head, body: Body) -> Result<Arrival, Stop> {
+        match &self.scope {
+            Scope::Open => arrival::in_the_clear(&self.place.gate, begun, head, body).await,
+            Scope::Within(tunnel) => arrival::in_a_tunnel(tunnel, begun, head, body),
+        }
+    }
+
+    /// The answer, or nothing if the client goes away before it is there; the record then says `abandoned`.
+    async fn unless_gone(
+        &self,
+        mut serving: Pin<&mut impl Future<Output = Answer>>,
+    ) -> Option<Answer> {
+        poll_fn(|context| match serving.as_mut().poll(context) {
+            Poll::Ready(answer) => Poll::Ready(Some(answer)),
+            Poll::Pending => self.line.poll_gone(context).map(|()| None),
+        })
+        .await
+    }
+
+    /// Answers what was no request, records it, and closes.
+    async fn unreadable(&self, received: &Received) {
+        let begun = match self.begin() {
+            Ok(begun) => begun,
+            Err(answer) => return self.last_words(*answer).await,
+        };
+        let refusal = match received {
+            Received::Malformed(malformed) => to_refusal(*malformed),
+            Received::Slow => Refusal::new(
+                Code::ClientTooSlow,
+                format!(
+                    "the head must be here {:?} after its first byte",
+                    self.place.limits.head
+                ),
+            ),
+            Received::Cut | Received::Head(_) | Received::Nothing => {
+                let cut = "the client closed before the end of a head";
+                let outcome = Outcome::Failed(Fault::new(FaultKind::ClientGone, cut));
+                return begun.ticket.close(Ending {
+                    outcome,
+                    status: None,
+                    bytes_in: 0,
+                    bytes_out: 0,
+                });
+            }
+        };
+        self.last_words(begun.refuse(refusal)).await;
+    }
+
+    async fn last_words(&self, answer: Answer) {
+        last_words(&self.place, &self.line, answer).await;
+    }
+
+    fn begin(&self) -> Result<Begun, Box<Answer>> {
+        match &self.scope {
+            Scope::Open => self.place.gate.begin(Door::Proxy, None),
+            Scope::Within(tunnel) => tunnel.begin(&self.place.gate),
+        }
+    }
+}
+
+/// Writes an answer after which nothing of the client is understood any more.
+pub(super) async fn last_words<S: ClientStream>(place: &Place, line: &Line<S>, answer: Answer) {
+    line.give_up_reading();
+    let stall = place.limits.write_stall;
+    match reply::write(line, &Terms::unread(), answer, stall).await {
+        Sent::Whole => line.close(&place.limits).await,
+        Sent::Cut | Sent::Broken => line.abort(),
+    }
+}
+
+fn to_refusal(malformed: Malformed) -> Refusal {
+    let code = match malformed.status().as_u16() {
+        431 => Code::HeadTooLarge,
+        414 => Code::TargetTooLong,
+        417 => Code::ExpectationFailed,
+        _ => Code::RequestMalformed,
+    };
+    Refusal::new(code, malformed.reason())
+}

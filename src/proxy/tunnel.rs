@@ -1,0 +1,190 @@
+//! CONNECT: answered, opened, or passed on.
+//!
+//! What the policy has at the host and port settles which, before anything is looked up or dialled.
+
+use std::sync::{Arc, Mutex, PoisonError};
+
+use rustls::sign::CertifiedKey;
+
+use crate::audit::{Ending, Opening, Outcome};
+use crate::exchange::{Answer, Begun, Gate, Stop};
+use crate::fault::{Fault, FaultKind};
+use crate::policy::{Passage, Reach};
+use crate::proxy::Place;
+use crate::proxy::arrival;
+use crate::proxy::connection;
+use crate::proxy::connection::Connect;
+use crate::proxy::intercept;
+use crate::proxy::line::ClientStream;
+use crate::proxy::passthrough;
+use crate::proxy::rewound::Rewound;
+use crate::refusal::{Code, Refusal};
+use crate::request::{Caller, Destination, Door};
+use crate::wire::{Head, TUNNEL_OPEN};
+
+/// What a CONNECT settled for all requests in its tunnel.
+pub(super) struct Tunnel {
+    /// The only server that a request inside may name.
+    pub(super) destination: Destination,
+    /// Who asked; a `Proxy-Authorization` inside changes nothing.
+    pub(super) caller: Caller,
+    /// The version of TLS inside.
+    tls: Option<&'static str>,
+    /// The CONNECT's own record, which becomes that of the first request inside.
+    first: Mutex<Option<Begun>>,
+}
+
+/// What a permitted CONNECT leads to.
+enum Way {
+    /// TLS ends here, with this certificate.
+    Intercept(Arc<CertifiedKey>),
+    /// TLS ends at the server.
+    PassThrough(Passage),
+}
+
+/// Answers a CONNECT, and serves its tunnel if there is one.
+pub(super) async fn open<S: ClientStream>(place: &Place, connect: Connect<S>) {
+    let Connect {
+        mut begun,
+        head,
+        line,
+    } = connect;
+    let settled = settle(place, &mut begun, &head).await;
+    let (caller, destination, way) = match settled {
+        Ok(settled) => settled,
+        Err(stop) => {
+            let answer = match stop {
+                Stop::Refused(refusal) => begun.refuse(refusal),
+                Stop::Broke(fault) => begun.fail(fault),
+            };
+            return connection::last_words(place, &line, answer).await;
+        }
+    };
+    if let Err(error) = line.write(TUNNEL_OPEN, place.limits.write_stall).await {
+        return gone(
+            begun,
+            &format!("the client left before its tunnel: {error}"),
+        );
+    }
+    let Some((stream, ahead)) = line.take() else {
+        return gone(begun, "the client left before its tunnel");
+    };
+    let stream = Rewound::new(ahead, stream);
+    match way {
+        Way::Intercept(leaf) => {
+            let tunnel = Tunnel {
+                destination,
+                caller,
+                tls: None,
+                first: Mutex::new(Some(begun)),
+            };
+            intercept::serve(place, tunnel, leaf, stream).await;
+        }
+        Way::PassThrough(passage) => {
+            passthrough::serve(place, begun, passage, stream).await;
+        }
+    }
+}
+
+impl Tunnel {
+    /// TLS is up inside.
+    pub(super) fn secured(mut self, version: &'static str) -> Self {
+        self.tls = Some(version);
+        self
+    }
+
+    /// Begins a request inside: with a policy of its own, for one that is decided by the policy of its CONNECT could
+    /// be decided by one that was replaced long ago.
+    ///
+    /// # Errors
+    /// As [`Gate::begin`].
+    pub(super) fn begin(&self, gate: &Gate) -> Result<Begun, Box<Answer>> {
+        let mut begun = match self.take_first() {
+            Some(first) => self.renewed(gate, first),
+            None => gate.begin(Door::Proxy, self.tls)?,
+        };
+        begun.ticket.known(&self.caller);
+        Ok(begun)
+    }
+
+    /// Records a tunnel that ends before there was a request inside; does nothing if there was one.
+    pub(super) fn close(&self, outcome: Outcome) {
+        if let Some(first) = self.take_first() {
+            close(first, outcome);
+        }
+    }
+
+    fn renewed(&self, gate: &Gate, mut begun: Begun) -> Begun {
+        begun.policy = gate.services.live.snapshot();
+        begun.ticket.renew(Opening {
+            door: Door::Proxy,
+            policy_hash: begun.policy.hash().clone(),
+            tls: self.tls,
+        });
+        begun
+    }
+
+    fn take_first(&self) -> Option<Begun> {
+        let mut first = self.first.lock().unwrap_or_else(PoisonError::into_inner);
+        first.take()
+    }
+}
+
+async fn settle(
+    place: &Place,
+    begun: &mut Begun,
+    head: &Head,
+) -> Result<(Caller, Destination, Way), Stop> {
+    let destination = Destination::of_connect(head.target.as_str())?;
+    arrival::note(begun, head, &destination);
+    if !arrival::names(head, &destination) {
+        return Err(arrival::two_servers(Code::RequestMalformed, &destination).into());
+    }
+    let caller = arrival::identify(&place.gate, begun, head).await?;
+    let (host, port) = (&destination.host, destination.port);
+    let authority = &place.gate.services.authority;
+    let way = match begun.policy.reach(&caller.environment, host, port) {
+        Reach::Actions => Way::Intercept(authority.leaf(host).await?),
+        Reach::Tunnel(passage) => Way::PassThrough(passage),
+        Reach::PortUndeclared => return Err(port_undeclared(&destination).into()),
+        // Most clients show nothing of an answer to CONNECT but its status. On the port of HTTPS the refusal is given
+        // inside, where agents can read it; the exchange gives it, as for any request to such a host.
+        Reach::HostUndeclared if port == destination.scheme.default_port() => {
+            let leaf = authority.leaf_for_refusal(host).await;
+            Way::Intercept(leaf.ok_or_else(|| host_undeclared(&destination))?)
+        }
+        Reach::HostUndeclared => return Err(host_undeclared(&destination).into()),
+    };
+    Ok((caller, destination, way))
+}
+
+/// Records the end of a CONNECT that did not come to a request. None of what the client got was an answer of ours.
+pub(super) fn close(begun: Begun, outcome: Outcome) {
+    begun.ticket.close(Ending {
+        outcome,
+        status: None,
+        bytes_in: 0,
+        bytes_out: 0,
+    });
+}
+
+/// The outcome where the client left, or made no sense, on its own account.
+pub(super) fn client_failed(detail: impl Into<String>) -> Outcome {
+    Outcome::Failed(Fault::new(FaultKind::ClientGone, detail))
+}
+
+fn gone(begun: Begun, why: &str) {
+    close(begun, client_failed(why));
+}
+
+fn port_undeclared(destination: &Destination) -> Refusal {
+    let Destination { host, port, .. } = destination;
+    let message = format!("no declared action or tunnel uses port {port} of {host}");
+    Refusal::new(Code::PortUndeclared, message)
+}
+
+fn host_undeclared(destination: &Destination) -> Refusal {
+    let host = &destination.host;
+    let message = format!("no declared action reaches {host}; ask the operator to declare one");
+    Refusal::new(Code::HostUndeclared, message)
+}

@@ -29,3 +29,4 @@ pub mod audit;
 pub mod live;
 pub mod exchange;
 pub mod proxy;
+pub mod admin;

@@ -1,0 +1,197 @@
+//! The operator's listener: health, readiness, metrics and the CA's certificate. Nothing on it changes anything.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use http::header::{
+    ALLOW, AUTHORIZATION, CACHE_CONTROL, CONTENT_TYPE, HOST, ORIGIN, WWW_AUTHENTICATE,
+};
+use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode};
+use http_body_util::Full;
+use hyper::body::Incoming;
+use hyper::server::conn::http1;
+use hyper::service::service_fn;
+use hyper_util::rt::{TokioIo, TokioTimer};
+use tokio::net::TcpStream;
+
+use crate::exchange::Services;
+use crate::secret::Secret;
+
+/// A scraper sends its head at once; one that does not is not served.
+const HEADER_DEADLINE: Duration = Duration::from_secs(10);
+
+/// The operator's pages.
+pub struct Admin {
+    services: Arc<Services>,
+    listener: SocketAddr,
+    token: Option<Secret>,
+}
+
+/// A page: its media type and its text.
+type Page = (&'static str, String);
+
+impl Admin {
+    /// The pages of one listener. With a token, all but health and readiness ask for it.
+    pub fn new(services: Arc<Services>, listener: SocketAddr, token: Option<Secret>) -> Self {
+        Self {
+            services,
+            listener,
+            token,
+        }
+    }
+
+    /// What all exchanges share.
+    pub fn services(&self) -> &Arc<Services> {
+        &self.services
+    }
+
+    /// Serves one connection to its end.
+    pub async fn serve(self: Arc<Self>, stream: TcpStream) {
+        let service = service_fn(move |request| {
+            let admin = self.clone();
+            async move { Ok::<_, std::convert::Infallible>(admin.answer(&request)) }
+        });
+        let serving = http1::Builder::new()
+            .timer(TokioTimer::new())
+            .header_read_timeout(HEADER_DEADLINE)
+            .serve_connection(TokioIo::new(stream), service);
+        if let Err(error) = serving.await {
+            tracing::debug!(%error, "an admin connection broke off");
+        }
+    }
+
+    fn answer(&self, request: &Request<Incoming>) -> Response<Full<Bytes>> {
+        match self.page(request.method(), request.uri().path(), request.headers()) {
+            Ok((kind, text)) => response(StatusCode::OK, kind, text),
+            Err(no) => no.response(),
+        }
+    }
+
+    fn page(&self, method: &Method, path: &str, headers: &HeaderMap) -> Result<Page, No> {
+        self.refuse_browsers(headers)?;
+        if ![Method::GET, Method::HEAD].contains(method) {
+            return Err(No::Method);
+        }
+        match path {
+            "/healthz" => Ok((TEXT, "ok\n".into())),
+            "/readyz" => Ok(self.readiness()),
+            "/metrics" => {
+                self.expect_token(headers)?;
+                Ok((METRICS, self.services.metrics.render()))
+            }
+            "/ca.pem" => {
+                self.expect_token(headers)?;
+                Ok((PEM, self.services.authority.ca_pem().into()))
+            }
+            _ => Err(No::Page),
+        }
+    }
+
+    fn readiness(&self) -> Page {
+        let policy = self.services.live.snapshot();
+        let first = policy.environments().first();
+        let ready = serde_json::json!({
+            "ready": true,
+            "policy_hash": &**policy.hash(),
+            "actions": first.map_or(0, |it| it.actions.len()),
+        });
+        (JSON, format!("{ready}\n"))
+    }
+
+    /// A page in a browser can reach loopback: by name after DNS rebinding, or from its own origin. Neither is an
+    /// operator.
+    fn refuse_browsers(&self, headers: &HeaderMap) -> Result<(), No> {
+        if headers.contains_key(ORIGIN) {
+            return Err(No::Origin);
+        }
+        if self.listener.ip().is_loopback() && !self.names_loopback(headers) {
+            return Err(No::Host);
+        }
+        Ok(())
+    }
+
+    fn names_loopback(&self, headers: &HeaderMap) -> bool {
+        let mut hosts = headers.get_all(HOST).iter();
+        let (Some(host), None) = (hosts.next(), hosts.next()) else {
+            return false;
+        };
+        let port = self.listener.port();
+        let good = [
+            self.listener.to_string(),
+            format!("localhost:{port}"),
+            format!("127.0.0.1:{port}"),
+            format!("[::1]:{port}"),
+        ];
+        good.iter().any(|it| it.as_bytes() == host.as_bytes())
+    }
+
+    fn expect_token(&self, headers: &HeaderMap) -> Result<(), No> {
+        let Some(token) = &self.token else {
+            return Ok(());
+        };
+        let presented = headers.get(AUTHORIZATION);
+        let presented = presented.and_then(|value| value.as_bytes().strip_prefix(b"Bearer "));
+        match presented {
+            Some(presented) if token.matches(presented) => Ok(()),
+            _ => Err(No::Token),
+        }
+    }
+}
+
+/// Why there is no page.
+enum No {
+    Origin,
+    Host,
+    Method,
+    Page,
+    Token,
+}
+
+impl No {
+    fn response(&self) -> Response<Full<Bytes>> {
+        let (status, text) = match self {
+            Self::Origin => (
+                StatusCode::FORBIDDEN,
+                "no page of a browser is served here\n",
+            ),
+            Self::Host => (
+                StatusCode::FORBIDDEN,
+                "the Host header must name this listener by its address, or as localhost\n",
+            ),
+            Self::Method => (StatusCode::METHOD_NOT_ALLOWED, "use GET or HEAD\n"),
+            Self::Page => (
+                StatusCode::NOT_FOUND,
+                "here are /healthz, /readyz, /metrics and /ca.pem\n",
+            ),
+            Self::Token => (
+                StatusCode::UNAUTHORIZED,
+                "send the admin token: Authorization: Bearer TOKEN\n",
+            ),
+        };
+        let mut response = response(status, TEXT, text.into());
+        let headers = response.headers_mut();
+        // RFC 9110 §15.5.6 and §15.5.2 require them.
+        match self {
+            Self::Method => headers.insert(ALLOW, HeaderValue::from_static("GET, HEAD")),
+            Self::Token => headers.insert(WWW_AUTHENTICATE, HeaderValue::from_static("Bearer")),
+            Self::Origin | Self::Host | Self::Page => None,
+        };
+        response
+    }
+}
+
+const TEXT: &str = "text/plain; charset=utf-8";
+const JSON: &str = "application/json";
+const METRICS: &str = "text/plain; version=0.0.4; charset=utf-8";
+const PEM: &str = "application/x-pem-file";
+
+fn response(status: StatusCode, kind: &'static str, text: String) -> Response<Full<Bytes>> {
+    let mut response = Response::new(Full::new(Bytes::from(text)));
+    *response.status_mut() = status;
+    let headers = response.headers_mut();
+    headers.insert(CONTENT_TYPE, HeaderValue::from_static(kind));
+    headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    response
+}

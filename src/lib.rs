@@ -30,3 +30,4 @@ pub mod live;
 pub mod exchange;
 pub mod proxy;
 pub mod admin;
+pub mod app;

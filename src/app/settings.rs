@@ -1,0 +1,445 @@
+//! Settings of the process: flags, else environment variables, else `exeat.yaml`, else defaults.
+//!
+//! What a request means stands in policies; nothing here can allow one.
+
+use std::collections::HashMap;
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::str::FromStr;
+
+use clap::{Args, ValueEnum};
+
+use crate::dial::Answer;
+use crate::exchange::PlainHttp;
+use crate::name::EnvironmentName;
+use crate::problem::{Problem, Problems, Sources};
+use crate::request::Host;
+use crate::yaml;
+use crate::yaml::{Entry, Node, Value};
+
+/// What was given for each setting, in one of the three places.
+#[derive(Args, Clone, Debug, Default, PartialEq, Eq)]
+pub struct Given {
+    /// Folder with policy files, or one file [default: policies]
+    #[arg(long, env = "EXEAT_POLICIES", value_name = "PATH")]
+    pub policies: Option<PathBuf>,
+    /// Environment of requests whose agent has none of its own [default: the policy's first]
+    #[arg(long, env = "EXEAT_ENVIRONMENT", value_name = "NAME")]
+    pub environment: Option<String>,
+    /// Address of the proxy [default: 127.0.0.1:8080]
+    #[arg(long, env = "EXEAT_PROXY_LISTEN", value_name = "ADDR")]
+    pub proxy_listen: Option<SocketAddr>,
+    /// Address of health, metrics and the CA's certificate [default: 127.0.0.1:9090]
+    #[arg(long, env = "EXEAT_ADMIN_LISTEN", value_name = "ADDR")]
+    pub admin_listen: Option<SocketAddr>,
+    /// File with the token that metrics and the CA's certificate ask for; needed off loopback
+    #[arg(long, env = "EXEAT_ADMIN_TOKEN_FILE", value_name = "FILE")]
+    pub admin_token_file: Option<PathBuf>,
+    /// What becomes of http:// requests to https:// actions [default: upgrade]
+    #[arg(long, env = "EXEAT_PLAIN_HTTP", value_enum)]
+    pub plain_http: Option<PlainHttpFlag>,
+    /// PEM file with a CA to trust beside the system's; may be repeated
+    #[arg(
+        long,
+        env = "EXEAT_EXTRA_CA",
+        value_name = "FILE",
+        value_delimiter = ','
+    )]
+    pub extra_ca: Vec<PathBuf>,
+    /// Static name: NAME=ADDRESS or NAME=ADDRESS:PORT; may be repeated
+    #[arg(
+        long = "host",
+        env = "EXEAT_HOSTS",
+        value_name = "NAME=ADDR",
+        value_delimiter = ','
+    )]
+    pub hosts: Vec<HostEntry>,
+    /// Where audit records go: stdout, stderr, or a file [default: stdout]
+    #[arg(long, env = "EXEAT_AUDIT", value_name = "TARGET")]
+    pub audit: Option<AuditTarget>,
+    /// Folder of what exeat keeps: its CA [default: ~/.local/state/exeat]
+    #[arg(long, env = "EXEAT_STATE_DIR", value_name = "DIR")]
+    pub state_dir: Option<PathBuf>,
+    /// Worker threads [default: one for each core]
+    #[arg(long, env = "EXEAT_WORKERS", value_name = "N")]
+    pub workers: Option<usize>,
+}
+
+/// `plain_http` as it is written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum PlainHttpFlag {
+    /// Carried upstream over TLS.
+    Upgrade,
+    /// Refused.
+    Refuse,
+}
+
+/// Where audit records go.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum AuditTarget {
+    /// Standard output.
+    Stdout,
+    /// Standard error.
+    Stderr,
+    /// The end of a file.
+    File(PathBuf),
+}
+
+impl FromStr for AuditTarget {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        Ok(match text {
+            "stdout" => Self::Stdout,
+            "stderr" => Self::Stderr,
+            "" => return Err("a target is stdout, stderr or a file".into()),
+            path => Self::File(path.into()),
+        })
+    }
+}
+
+/// `NAME=ADDRESS` as a flag.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct HostEntry {
+    host: Host,
+    address: Answer,
+}
+
+impl FromStr for HostEntry {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let (name, address) = text
+            .split_once('=')
+            .ok_or("write NAME=ADDRESS, such as api.example.com=127.0.0.1:8443")?;
+        Ok(Self {
+            host: Host::parse(name).map_err(|bad| bad.to_string())?,
+            address: address.parse()?,
+        })
+    }
+}
+
+/// All settings, whole.
+#[derive(Clone, Debug)]
+pub struct Settings {
+    /// Folder with policy files, or one file.
+    pub policies: PathBuf,
+    /// Where callers live whom no `agents:` entry places; else the policy's first environment.
+    pub environment: Option<EnvironmentName>,
+    /// Where agents connect.
+    pub proxy_listen: SocketAddr,
+    /// Where operators look.
+    pub admin_listen: SocketAddr,
+    /// Read at start.
+    pub admin_token_file: Option<PathBuf>,
+    /// What becomes of `http://` requests to `https://` actions.
+    pub plain_http: PlainHttp,
+    /// CAs to trust beside the system's.
+    pub extra_ca: Vec<PathBuf>,
+    /// Static names.
+    pub hosts: HashMap<Host, Vec<Answer>>,
+    /// Where audit records go.
+    pub audit: AuditTarget,
+    /// What exeat keeps.
+    pub state_dir: PathBuf,
+    /// At least one.
+    pub workers: usize,
+}
+
+impl Settings {
+    /// Flags and environment variables as given, over a file, over the defaults.
+    ///
+    /// # Errors
+    /// A value that cannot be, in words for the operator.
+    pub fn complete(given: Given, file: Given) -> Result<Self, String> {
+        let given = given.or(file);
+        let environment = given
+            .environment
+            .map(|name| EnvironmentName::parse(&name).map_err(|bad| format!("environment: {bad}")));
+        let mut hosts: HashMap<Host, Vec<Answer>> = HashMap::new();
+        for entry in given.hosts {
+            hosts.entry(entry.host).or_default().push(entry.address);
+        }
+        Ok(Self {
+            policies: given.policies.unwrap_or_else(|| "policies".into()),
+            environment: environment.transpose()?,
+            proxy_listen: given
+                .proxy_listen
+                .unwrap_or_else(|| SocketAddr::from(([127, 0, 0, 1], 8080))),
+            admin_listen: given
+                .admin_listen
+                .unwrap_or_else(|| SocketAddr::from(([127, 0, 0, 1], 9090))),
+            admin_token_file: given.admin_token_file,
+            plain_http: match given.plain_http {
+                Some(PlainHttpFlag::Refuse) => PlainHttp::Refuse,
+                Some(PlainHttpFlag::Upgrade) | None => PlainHttp::Upgrade,
+            },
+            extra_ca: given.extra_ca,
+            hosts,
+            audit: given.audit.unwrap_or(AuditTarget::Stdout),
+            state_dir: given.state_dir.map_or_else(default_state_dir, Ok)?,
+            workers: match given.workers {
+                Some(0) => return Err("workers: at least 1".into()),
+                Some(workers) => workers,
+                None => std::thread::available_parallelism().map_or(1, usize::from),
+            },
+        })
+    }
+}
+
+/// The XDG base directory specification's place for state.
+fn default_state_dir() -> Result<PathBuf, String> {
+    let set = |name| std::env::var_os(name).filter(|value| !value.is_empty());
+    let base = set("XDG_STATE_HOME").map(PathBuf::from);
+    let home = || set("HOME").map(|home| PathBuf::from(home).join(".local/state"));
+    base.or_else(home)
+        .map(|base| base.join("exeat"))
+        .ok_or_else(|| "set --state-dir: neither XDG_STATE_HOME nor HOME is set".into())
+}
+
+impl Given {
+    fn or(self, other: Self) -> Self {
+        let first = |a: Vec<PathBuf>, b| if a.is_empty() { b } else { a };
+        Self {
+            policies: self.policies.or(other.policies),
+            environment: self.environment.or(other.environment),
+            proxy_listen: self.proxy_listen.or(other.proxy_listen),
+            admin_listen: self.admin_listen.or(other.admin_listen),
+            admin_token_file: self.admin_token_file.or(other.admin_token_file),
+            plain_http: self.plain_http.or(other.plain_http),
+            extra_ca: first(self.extra_ca, other.extra_ca),
+            hosts: if self.hosts.is_empty() {
+                other.hosts
+            } else {
+                self.hosts
+            },
+            audit: self.audit.or(other.audit),
+            state_dir: self.state_dir.or(other.state_dir),
+            workers: self.workers.or(other.workers),
+        }
+    }
+
+    /// Reads a settings file. Paths in it are relative to its folder.
+    ///
+    /// # Errors
+    /// All mistakes, as problems with places.
+    pub fn read(file: &Path, bytes: &[u8]) -> Result<Self, (Problems, Sources)> {
+        let (mut sources, mut problems) = (Sources::default(), Problems::default());
+        let name = file.to_string_lossy();
+        let root = yaml::parse(&name, bytes, &mut sources, &mut problems);
+        let mut reading = Reading {
+            folder: file.parent().unwrap_or(Path::new("")).to_owned(),
+            given: Self::default(),
+            problems,
+        };
+        if let Some(root) = root {
+            reading.section(&root, Reading::setting);
+        }
+        if reading.problems.has_errors() {
+            Err((reading.problems, sources))
+        } else {
+            Ok(reading.given)
+        }
+    }
+}
+
+/// The names of a settings file.
+const NAMES: [&str; 11] = [
+    "policies",
+    "environment",
+    "proxy_listen",
+    "admin_listen",
+    "admin_token_file",
+    "plain_http",
+    "extra_ca",
+    "network",
+    "audit",
+    "state_dir",
+    "workers",
+];
+
+/// A settings file on its way to what it gives.
+struct Reading {
+    folder: PathBuf,
+    given: Given,
+    problems: Problems,
+}
+
+impl Reading {
+    fn section(&mut self, node: &Node, each: fn(&mut Self, &Entry)) {
+        match &node.value {
+            Value::Mapping(mapping) => mapping.iter().for_each(|entry| each(self, entry)),
+            Value::Null | Value::Broken => {}
+            _ => self.tell(node, "expected a mapping"),
+        }
+    }
+
+    fn setting(&mut self, entry: &Entry) {
+        let node = &entry.value;
+        match entry.key.value.text.as_str() {
+            "policies" => self.given.policies = self.path(node),
+            "environment" => self.given.environment = self.parsed(node),
+            "proxy_listen" => self.given.proxy_listen = self.address(node),
+            "admin_listen" => self.given.admin_listen = self.address(node),
+            "admin_token_file" => self.given.admin_token_file = self.path(node),
+            "plain_http" => self.given.plain_http = self.plain_http(node),
+            "extra_ca" => {
+                let files = items(node);
+                self.given.extra_ca = files.iter().filter_map(|it| self.path(it)).collect();
+            }
+            "network" => self.section(node, Self::network),
+            "audit" => self.given.audit = self.audit(node),
+            "state_dir" => self.given.state_dir = self.path(node),
+            "workers" => self.given.workers = self.workers(node),
+            unknown => self.unknown(entry, unknown, &NAMES),
+        }
+    }
+
+    fn network(&mut self, entry: &Entry) {
+        match entry.key.value.text.as_str() {
+            "hosts" => self.section(&entry.value, Self::host),
+            unknown => self.unknown(entry, unknown, &["hosts"]),
+        }
+    }
+
+    fn host(&mut self, entry: &Entry) {
+        let host = match Host::parse(&entry.key.value.text) {
+            Ok(host) => host,
+            Err(bad) => {
+                let problem = Problem::error(&entry.key.place, bad.to_string());
+                return self.problems.push(problem);
+            }
+        };
+        for item in items(&entry.value) {
+            if let Some(address) = self.parsed(item) {
+                let host = host.clone();
+                self.given.hosts.push(HostEntry { host, address });
+            }
+        }
+    }
+
+    fn unknown(&mut self, entry: &Entry, name: &str, known: &[&'static str]) {
+        let message = format!(
+            "there is no setting `{name}`; there are {}",
+            known.join(", ")
+        );
+        let problem = Problem::error(&entry.key.place, message);
+        self.problems
+            .push(problem.did_you_mean(name, known.iter().copied()));
+    }
+
+    fn address(&mut self, node: &Node) -> Option<SocketAddr> {
+        let text: String = self.parsed(node)?;
+        let expected = "expected an address and a port, such as `127.0.0.1:8080`";
+        text.parse().map_err(|_| self.tell(node, expected)).ok()
+    }
+
+    fn workers(&mut self, node: &Node) -> Option<usize> {
+        let text: String = self.parsed(node)?;
+        let expected = "expected a number of threads, 1 or more";
+        text.parse().map_err(|_| self.tell(node, expected)).ok()
+    }
+
+    fn plain_http(&mut self, node: &Node) -> Option<PlainHttpFlag> {
+        let text: String = self.parsed(node)?;
+        let flag = PlainHttpFlag::from_str(&text, false);
+        flag.map_err(|_| self.tell(node, "expected `upgrade` or `refuse`"))
+            .ok()
+    }
+
+    fn audit(&mut self, node: &Node) -> Option<AuditTarget> {
+        let target: AuditTarget = self.parsed(node)?;
+        Some(match target {
+            AuditTarget::File(file) => AuditTarget::File(self.folder.join(file)),
+            stream => stream,
+        })
+    }
+
+    fn path(&mut self, node: &Node) -> Option<PathBuf> {
+        let text: String = self.parsed(node)?;
+        Some(self.folder.join(text))
+    }
+
+    fn parsed<T: FromStr<Err: ToString>>(&mut self, node: &Node) -> Option<T> {
+        let Some(scalar) = node.scalar() else {
+            self.tell(node, "expected one value");
+            return None;
+        };
+        let parsed = scalar.text.parse();
+        parsed
+            .map_err(|bad: T::Err| self.tell(node, &bad.to_string()))
+            .ok()
+    }
+
+    fn tell(&mut self, node: &Node, message: &str) {
+        self.problems.push(Problem::error(&node.place, message));
+    }
+}
+
+/// A list, or one value in the place of a list of one.
+fn items(node: &Node) -> &[Node] {
+    match &node.value {
+        Value::Sequence(items) => items,
+        _ => std::slice::from_ref(node),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn read(text: &str) -> Result<Given, String> {
+        Given::read(Path::new("conf/exeat.yaml"), text.as_bytes())
+            .map_err(|(problems, _)| problems.iter().map(Problem::headline).collect())
+    }
+
+    #[test]
+    fn a_file_gives_what_flags_give() {
+        let given = read(
+            "policies: policies\nenvironment: staging\nproxy_listen: 127.0.0.1:0\nplain_http: refuse\n\
+             extra_ca: [ca.pem]\naudit: audit.jsonl\nworkers: 2\n\
+             network:\n  hosts:\n    api.good.test: [127.0.0.1, \"127.0.0.2:8443\"]\n",
+        )
+        .unwrap();
+        assert_eq!(given.policies, Some("conf/policies".into()));
+        assert_eq!(given.extra_ca, [PathBuf::from("conf/ca.pem")]);
+        assert_eq!(
+            given.audit,
+            Some(AuditTarget::File("conf/audit.jsonl".into()))
+        );
+        let settings = Settings::complete(Given::default(), given).unwrap();
+        assert_eq!(settings.plain_http, PlainHttp::Refuse);
+        assert_eq!(settings.workers, 2);
+        let addresses = &settings.hosts[&Host::parse("api.good.test").unwrap()];
+        assert_eq!(addresses[0].port, None);
+        assert_eq!(addresses[1].port, Some(8443));
+    }
+
+    #[test]
+    fn a_flag_beats_the_file() {
+        let flags = Given {
+            environment: Some("production".into()),
+            ..Given::default()
+        };
+        let settings = Settings::complete(flags, read("environment: staging\n").unwrap()).unwrap();
+        assert_eq!(settings.environment.unwrap().as_str(), "production");
+    }
+
+    #[test]
+    fn mistakes_have_places_and_remedies() {
+        for (text, says) in [
+            ("polices: x\n", "1:1"),
+            ("proxy_listen: nowhere\n", "1:15"),
+            ("plain_http: maybe\n", "upgrade"),
+            ("network:\n  hosts:\n    1.2.3.4: 127.0.0.1\n", "3:5"),
+            (
+                "network:\n  hosts:\n    a.test: b.test\n",
+                "neither an address",
+            ),
+            ("- a\n", "expected a mapping"),
+        ] {
+            let told = read(text).unwrap_err();
+            assert!(told.contains(says), "{text}: {told}");
+        }
+    }
+}

@@ -1,0 +1,192 @@
+//! From settings to the parts of a running exeat: what is read, made and bound at start.
+
+use std::net::{SocketAddr, TcpListener};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::{Context as _, bail};
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+
+use crate::app::{AuditTarget, Parts, Settings};
+use crate::audit::Audit;
+use crate::authority::{Authority, CERTIFICATE};
+use crate::dial;
+use crate::dial::{Resolve, Static, System, Tcp, Tls};
+use crate::exchange;
+use crate::exchange::Services;
+use crate::live::Live;
+use crate::metrics::Metrics;
+use crate::name::EnvironmentName;
+use crate::policy::Policy;
+use crate::secret::Secret;
+use crate::sessions::{Bounds, InMemory};
+use crate::tokens::Tokens;
+use crate::vault::{Sources, Store};
+
+/// What a stop waits for. Container runtimes send SIGKILL 10 s after SIGTERM; the records are to be written by then.
+const DRAIN: Duration = Duration::from_secs(8);
+
+/// Where the CA is, inside the state folder.
+pub fn ca_folder(state_dir: &Path) -> PathBuf {
+    state_dir.join("ca")
+}
+
+/// The CA's certificate, for whoever has to trust it.
+pub fn ca_file(state_dir: &Path) -> PathBuf {
+    ca_folder(state_dir).join(CERTIFICATE)
+}
+
+/// The secret store of a state folder, which need not be there.
+pub fn store(state_dir: &Path) -> Store {
+    Store::at(&state_dir.join("secrets"))
+}
+
+/// Reads what has to be read, and binds both listeners.
+///
+/// # Errors
+/// Anything without which it would not be safe to start, in words for the operator.
+pub fn prepare(settings: &Settings, policy: Policy) -> anyhow::Result<Parts> {
+    let admin_token = read_admin_token(settings)?;
+    refuse_open_listeners(settings, &policy, admin_token.is_some())?;
+    let environment = environment(settings, &policy)?;
+    let metrics = Arc::new(Metrics::new());
+    metrics.policy_in_force(policy.hash());
+    let authority = open_authority(&settings.state_dir)?.counting(&metrics);
+    let vault = Arc::new(Sources::new(store(&settings.state_dir)));
+    let services = Services {
+        live: Live::new(Arc::new(policy)),
+        tokens: Tokens::new(vault.clone(), metrics.clone()),
+        vault,
+        sessions: Arc::new(InMemory::new(Bounds::default())),
+        audit: open_audit(&settings.audit, &metrics)?,
+        metrics,
+        authority,
+        room: exchange::Room::default(),
+        settings: exchange::Settings {
+            environment,
+            plain_http: settings.plain_http,
+        },
+    };
+    Ok(Parts {
+        services: Arc::new(services),
+        dial: dialling(settings)?,
+        proxy: bind(settings.proxy_listen, "proxy_listen")?,
+        admin: bind(settings.admin_listen, "admin_listen")?,
+        admin_token,
+        workers: settings.workers,
+        drain: DRAIN,
+    })
+}
+
+/// A certificate as text (RFC 7468 §5).
+pub fn to_pem(certificate: &[u8]) -> String {
+    let encoded = STANDARD.encode(certificate);
+    let mut pem = String::from("-----BEGIN CERTIFICATE-----\n");
+    let mut rest = encoded.as_str();
+    while !rest.is_empty() {
+        let (line, after) = rest.split_at(rest.len().min(64));
+        pem.push_str(line);
+        pem.push('\n');
+        rest = after;
+    }
+    pem + "-----END CERTIFICATE-----\n"
+}
+
+/// Opens the CA of a state folder, or makes one.
+///
+/// # Errors
+/// See [`Authority::open_or_create`].
+pub fn open_authority(state_dir: &Path) -> anyhow::Result<Authority> {
+    Ok(Authority::open_or_create(&ca_folder(state_dir))?)
+}
+
+/// Whoever can reach a listener off loopback has to prove who they are.
+fn refuse_open_listeners(
+    settings: &Settings,
+    policy: &Policy,
+    has_admin_token: bool,
+) -> anyhow::Result<()> {
+    if !settings.proxy_listen.ip().is_loopback() && policy.agents().is_none() {
+        bail!(
+            "the proxy listens on {}, where others can reach it, and the policy has no `agents:`; \
+             declare agents with tokens, or listen on 127.0.0.1",
+            settings.proxy_listen
+        );
+    }
+    if !settings.admin_listen.ip().is_loopback() && !has_admin_token {
+        bail!(
+            "the admin listener is on {}, where others can reach it, without a token; \
+             set --admin-token-file, or listen on 127.0.0.1",
+            settings.admin_listen
+        );
+    }
+    Ok(())
+}
+
+fn read_admin_token(settings: &Settings) -> anyhow::Result<Option<Secret>> {
+    let Some(file) = &settings.admin_token_file else {
+        return Ok(None);
+    };
+    let mut bytes =
+        std::fs::read(file).with_context(|| format!("the admin token in {}", file.display()))?;
+    if bytes.ends_with(b"\n") {
+        bytes.pop();
+    }
+    match Secret::new(bytes) {
+        Ok(token) => Ok(Some(token)),
+        Err(bad) => bail!("the admin token in {}: {bad}", file.display()),
+    }
+}
+
+/// Where callers live whom no `agents:` entry places.
+///
+/// # Errors
+/// The policy does not have the environment that the settings name.
+pub fn environment(settings: &Settings, policy: &Policy) -> anyhow::Result<EnvironmentName> {
+    let declared = policy.environments();
+    match &settings.environment {
+        None => Ok(declared
+            .first()
+            .context("the policy has no environment")?
+            .name
+            .clone()),
+        Some(name) if policy.environment(name).is_some() => Ok(name.clone()),
+        Some(name) => {
+            let names: Vec<&str> = declared.iter().map(|it| it.name.as_str()).collect();
+            bail!(
+                "the policy has no environment {name}; it has {}",
+                names.join(", ")
+            )
+        }
+    }
+}
+
+fn open_audit(target: &AuditTarget, metrics: &Arc<Metrics>) -> anyhow::Result<Audit> {
+    Ok(match target {
+        AuditTarget::Stdout => Audit::to_stdout(metrics)?,
+        AuditTarget::Stderr => Audit::to_stderr(metrics)?,
+        AuditTarget::File(file) => Audit::to_file(file, metrics)
+            .with_context(|| format!("the audit file {}", file.display()))?,
+    })
+}
+
+fn dialling(settings: &Settings) -> anyhow::Result<Arc<dyn Fn() -> dial::Setup + Send + Sync>> {
+    let tls = Tls::load(&settings.extra_ca)?;
+    let hosts = settings.hosts.clone();
+    Ok(Arc::new(move || {
+        let system: Arc<dyn Resolve> = Arc::new(System::new());
+        dial::Setup {
+            resolver: Arc::new(Static::new(hosts.clone(), system)),
+            connector: Arc::new(Tcp),
+            tls: tls.clone(),
+            own: dial::Own::default(),
+            limits: dial::Limits::default(),
+        }
+    }))
+}
+
+fn bind(address: SocketAddr, setting: &str) -> anyhow::Result<TcpListener> {
+    TcpListener::bind(address).with_context(|| format!("{setting}: {address} cannot be bound"))
+}

@@ -1,0 +1,209 @@
+//! Worker threads: each has a runtime, a gate with a pool of its own, and the sockets that it was handed.
+
+use std::net::TcpStream as StdTcpStream;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
+
+use anyhow::Context as _;
+use tokio::net::TcpStream;
+use tokio::sync::mpsc;
+
+use crate::app::Parts;
+use crate::dial;
+use crate::dial::Dialer;
+use crate::exchange::Gate;
+use crate::proxy;
+use crate::proxy::ClientLimits;
+
+/// Sockets that wait for a worker which is busy. Past it the socket is closed, which is all that can be said to a
+/// client whose request nobody has the time to read.
+const WAITING: usize = 1024;
+
+/// Connections of one worker. Each may make us hold a head of 64 KiB before we know who it is, so these hold 256 MiB at
+/// worst. One that comes when every worker has so many is closed unread.
+const CONNECTIONS: usize = 4096;
+
+/// How often it is told at most that connections are closed unread: who opens many must not fill the log as well.
+const TELL_EVERY: Duration = Duration::from_secs(1);
+
+/// All workers.
+pub(super) struct Workers {
+    all: Vec<Worker>,
+    overload: Mutex<Overload>,
+}
+
+/// Connections that were closed unread.
+#[derive(Default)]
+struct Overload {
+    told: Option<Instant>,
+    closed: u64,
+}
+
+struct Worker {
+    sockets: mpsc::Sender<StdTcpStream>,
+    open: Arc<AtomicUsize>,
+    thread: JoinHandle<()>,
+}
+
+impl Workers {
+    pub(super) fn start(parts: &Parts, own: &dial::Own) -> anyhow::Result<Self> {
+        let workers = (0..parts.workers.max(1)).map(|number| Worker::start(number, parts, own));
+        Ok(Self {
+            all: workers.collect::<anyhow::Result<_>>()?,
+            overload: Mutex::default(),
+        })
+    }
+
+    /// To the worker with the fewest connections: agents keep theirs for long, so taking turns would not even out.
+    pub(super) fn hand_over(&self, stream: TcpStream) {
+        let least = self
+            .all
+            .iter()
+            .min_by_key(|worker| worker.open.load(Ordering::Relaxed));
+        let (Some(worker), Ok(stream)) = (least, stream.into_std()) else {
+            return;
+        };
+        let open = worker.open.fetch_add(1, Ordering::Relaxed);
+        if open >= CONNECTIONS || worker.sockets.try_send(stream).is_err() {
+            worker.open.fetch_sub(1, Ordering::Relaxed);
+            let mut overload = self.overload.lock().unwrap_or_else(PoisonError::into_inner);
+            if let Some(closed) = overload.count(Instant::now()) {
+                tracing::warn!(
+                    closed,
+                    "connections were closed unread: the workers are overloaded"
+                );
+            }
+        }
+    }
+
+    /// Ends every worker with what it has in hand.
+    pub(super) fn stop(self) {
+        for Worker {
+            sockets, thread, ..
+        } in self.all
+        {
+            drop(sockets);
+            if thread.join().is_err() {
+                tracing::error!("a worker panicked");
+            }
+        }
+    }
+}
+
+impl Overload {
+    /// Counts one more. Returns how many there were since it was last told, if that was long ago.
+    fn count(&mut self, now: Instant) -> Option<u64> {
+        self.closed += 1;
+        let due = |told: Instant| now.saturating_duration_since(told) >= TELL_EVERY;
+        self.told.is_none_or(due).then(|| {
+            self.told = Some(now);
+            std::mem::take(&mut self.closed)
+        })
+    }
+}
+
+impl Worker {
+    fn start(number: usize, parts: &Parts, own: &dial::Own) -> anyhow::Result<Self> {
+        let (sockets, waiting) = mpsc::channel(WAITING);
+        let open = Arc::new(AtomicUsize::new(0));
+        let (services, counted) = (parts.services.clone(), open.clone());
+        let (dial, own) = (parts.dial.clone(), own.clone());
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_all()
+            .build()?;
+        let run = move || {
+            runtime.block_on(async {
+                let setup = dial::Setup { own, ..dial() };
+                let dialer = Dialer::new(setup);
+                let gate = Arc::new(Gate { services, dialer });
+                serve(gate, waiting, counted).await;
+            });
+        };
+        let thread = std::thread::Builder::new()
+            .name(format!("exeat-{number}"))
+            .spawn(run)
+            .context("a worker could not be started")?;
+        Ok(Self {
+            sockets,
+            open,
+            thread,
+        })
+    }
+}
+
+async fn serve(gate: Arc<Gate>, mut waiting: mpsc::Receiver<StdTcpStream>, open: Arc<AtomicUsize>) {
+    let limits = Arc::new(ClientLimits::default());
+    while let Some(stream) = waiting.recv().await {
+        let (gate, open) = (gate.clone(), Counted(open.clone()));
+        let limits = limits.clone();
+        match TcpStream::from_std(stream) {
+            Ok(stream) => {
+                tokio::spawn(async move {
+                    let _open = open;
+                    proxy::serve(gate, stream, limits).await;
+                });
+            }
+            Err(error) => tracing::warn!(%error, "an accepted socket could not be used"),
+        }
+    }
+}
+
+/// One open connection of a worker, also if its task panics.
+struct Counted(Arc<AtomicUsize>);
+
+impl Drop for Counted {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::Read as _;
+
+    use tokio::net::TcpListener;
+
+    use super::*;
+
+    #[test]
+    fn connections_closed_unread_are_told_once_a_second_with_their_number() {
+        let start = Instant::now();
+        let mut overload = Overload::default();
+        for (milliseconds, told) in [
+            (0, Some(1)),
+            (1, None),
+            (999, None),
+            (1000, Some(3)),
+            (1001, None),
+            (5000, Some(2)),
+        ] {
+            let now = start + Duration::from_millis(milliseconds);
+            assert_eq!(overload.count(now), told, "at {milliseconds} ms");
+        }
+    }
+
+    #[tokio::test]
+    #[expect(clippy::disallowed_methods, reason = "the client of the test")]
+    async fn a_connection_that_no_worker_has_a_place_for_is_closed() {
+        for (open, taken) in [(CONNECTIONS - 1, true), (CONNECTIONS, false)] {
+            let (sockets, mut waiting) = mpsc::channel(1);
+            let all = vec![Worker {
+                sockets,
+                open: Arc::new(AtomicUsize::new(open)),
+                thread: std::thread::spawn(|| {}),
+            }];
+            let workers = Workers {
+                all,
+                overload: Mutex::default(),
+            };
+            let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+            let mut client = StdTcpStream::connect(listener.local_addr().unwrap()).unwrap();
+            workers.hand_over(listener.accept().await.unwrap().0);
+            assert_eq!(waiting.try_recv().is_ok(), taken);
+            assert_eq!(client.read(&mut [0]).unwrap(), 0);
+            assert_eq!(workers.all[0].open.load(Ordering::Relaxed), CONNECTIONS);
+        }
+    }
+}

@@ -31,3 +31,4 @@ pub mod exchange;
 pub mod proxy;
 pub mod admin;
 pub mod app;
+pub mod cli;

@@ -1,0 +1,73 @@
+//! Settings and policies for a command, and what is wrong with them.
+
+use std::io::{ErrorKind, IsTerminal as _};
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context as _, bail};
+
+use crate::app::{Given, Settings};
+use crate::cli::WithSettings;
+use crate::policy;
+use crate::policy::Policy;
+use crate::problem::{Problems, Sources, Style};
+
+/// The settings file that is read where none is named.
+const DEFAULT_FILE: &str = "exeat.yaml";
+
+/// Completes the settings of a command.
+pub(super) fn settings(with: WithSettings) -> anyhow::Result<Settings> {
+    let is_named = with.config.is_some();
+    let file = with.config.unwrap_or_else(|| DEFAULT_FILE.into());
+    let from_file = match std::fs::read(&file) {
+        Ok(bytes) => read(&file, &bytes)?,
+        Err(error) if error.kind() == ErrorKind::NotFound && !is_named => Given::default(),
+        Err(error) => return Err(error).context(format!("the settings file {}", file.display())),
+    };
+    Settings::complete(with.given, from_file).map_err(anyhow::Error::msg)
+}
+
+/// Where the policies are, for a command that needs no other setting.
+pub(super) fn policies(config: Option<PathBuf>) -> anyhow::Result<PathBuf> {
+    let with = WithSettings {
+        config,
+        ..WithSettings::default()
+    };
+    settings(with).map(|settings| settings.policies)
+}
+
+fn read(file: &Path, bytes: &[u8]) -> anyhow::Result<Given> {
+    match Given::read(file, bytes) {
+        Ok(given) => Ok(given),
+        Err((problems, sources)) => {
+            tell(problems, &sources);
+            bail!("{} has mistakes", file.display())
+        }
+    }
+}
+
+/// Loads the policy. Where there is none, every mistake has been told.
+pub(super) fn policy(path: &Path) -> Option<Policy> {
+    let loaded = policy::load(path);
+    tell(loaded.problems, &loaded.sources);
+    if loaded.policy.is_none() {
+        let path = path.display();
+        eprintln!("exeat: the policy in {path} has mistakes, so nothing was started");
+    }
+    loaded.policy
+}
+
+fn tell(problems: Problems, sources: &Sources) {
+    let style = style(std::io::stderr().is_terminal());
+    for problem in problems.sorted() {
+        eprintln!("{}", sources.render(&problem, style));
+    }
+}
+
+/// Colours for people.
+pub(super) fn style(is_terminal: bool) -> Style {
+    if is_terminal {
+        Style::Styled
+    } else {
+        Style::Plain
+    }
+}

@@ -1,0 +1,129 @@
+//! The command line. Output for people on a terminal, `--json` for programs; exit 0 good, 1 findings or refusal, 2
+//! usage.
+
+mod ca;
+mod check;
+mod demo;
+mod exec;
+mod load;
+mod run;
+mod secret;
+
+use std::fmt::Display;
+use std::io::{ErrorKind, IsTerminal as _, Write as _};
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use anyhow::Context as _;
+use clap::{Args, Parser, Subcommand};
+use tracing_subscriber::filter::{LevelFilter, Targets};
+use tracing_subscriber::fmt;
+use tracing_subscriber::layer::{Layer as _, SubscriberExt as _};
+use tracing_subscriber::registry;
+use tracing_subscriber::util::SubscriberInitExt as _;
+
+use crate::app::Given;
+
+/// exeat: the gate between AI agents and the internet.
+#[derive(Parser)]
+#[command(name = "exeat", version, about, max_term_width = 100)]
+struct Arguments {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Start the proxy
+    Run(run::Run),
+    /// Read policy files and tell every mistake in them
+    Check(check::Check),
+    /// Start a program behind the proxy, with every proxy and CA variable set
+    Exec(exec::Exec),
+    /// Show or make the CA that agents have to trust
+    Ca(ca::Ca),
+    /// Keep secrets in an encrypted file
+    Secret(secret::Command),
+    /// Watch three requests go through, or not, beside a stand-in API on this machine
+    Demo(demo::Demo),
+}
+
+/// Settings, and where their file is.
+#[derive(Args, Clone, Debug, Default)]
+struct WithSettings {
+    /// Settings file [default: exeat.yaml, if there is one]
+    #[arg(long, env = "EXEAT_CONFIG", value_name = "FILE")]
+    config: Option<PathBuf>,
+    #[command(flatten)]
+    given: Given,
+}
+
+/// How a command ended that did not fail.
+enum Verdict {
+    Good,
+    /// Findings, which have been told.
+    Findings,
+    /// The exit status of a child.
+    Status(u8),
+}
+
+/// Runs the command that the process was called with.
+pub fn main() -> ExitCode {
+    let arguments = Arguments::parse();
+    log_to_stderr();
+    keep_memory_private();
+    let verdict = match arguments.command {
+        Command::Run(run) => run.run(),
+        Command::Check(check) => check.run(),
+        Command::Exec(exec) => exec.run(),
+        Command::Ca(ca) => ca.run(),
+        Command::Secret(secret) => secret.run(),
+        Command::Demo(demo) => demo.run(),
+    };
+    match verdict {
+        Ok(Verdict::Good) => ExitCode::SUCCESS,
+        Ok(Verdict::Findings) => ExitCode::from(1),
+        Ok(Verdict::Status(status)) => ExitCode::from(status),
+        Err(error) => {
+            eprintln!("exeat: {error:#}");
+            ExitCode::from(2)
+        }
+    }
+}
+
+/// Keeps other processes of the same user, the child of `exeat exec` above all, from reading this one's memory and
+/// first environment through `/proc`, and core dumps from being written (prctl(2), `PR_SET_DUMPABLE`). Root can all the
+/// same.
+fn keep_memory_private() {
+    use rustix::process::{DumpableBehavior, set_dumpable_behavior};
+
+    if let Err(error) = set_dumpable_behavior(DumpableBehavior::NotDumpable) {
+        tracing::warn!(%error, "other processes of this user may read exeat's memory");
+    }
+}
+
+/// Writes to standard output. Whoever reads it may have seen enough: `exeat check | head` is no failure.
+fn say(text: impl Display) -> anyhow::Result<()> {
+    match writeln!(std::io::stdout().lock(), "{text}") {
+        Err(error) if error.kind() == ErrorKind::BrokenPipe => Ok(()),
+        written => written.context("standard output"),
+    }
+}
+
+/// Text on a terminal, JSON otherwise. `EXEAT_LOG` is a level (`error` to `trace`), `warn` if it is none.
+///
+/// Only exeat's own words: at `trace`, libraries write down requests as they leave, with a credential in the query.
+fn log_to_stderr() {
+    let level = std::env::var("EXEAT_LOG").ok();
+    let level = level.and_then(|level| level.parse().ok());
+    let own = Targets::new().with_target("exeat", level.unwrap_or(LevelFilter::WARN));
+    let layer = fmt::layer().with_writer(std::io::stderr);
+    let set = if std::io::stderr().is_terminal() {
+        registry().with(layer.with_filter(own)).try_init()
+    } else {
+        registry().with(layer.json().with_filter(own)).try_init()
+    };
+    if let Err(error) = set {
+        eprintln!("exeat: there will be no log: {error}");
+    }
+}

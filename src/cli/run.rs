@@ -1,0 +1,88 @@
+//! `exeat run`: the proxy, until it is told to stop.
+
+use clap::Args;
+use serde_json::json;
+use tokio::runtime::Runtime;
+use tokio::signal::unix::{Signal, SignalKind, signal};
+
+use crate::app;
+use crate::app::{Running, Settings};
+use crate::cli::{Verdict, WithSettings, load};
+
+/// Start the proxy
+#[derive(Args)]
+pub(super) struct Run {
+    #[command(flatten)]
+    with: WithSettings,
+    /// Announce that it is ready as one JSON object instead of a sentence, on standard error as well
+    #[arg(long)]
+    json: bool,
+}
+
+impl Run {
+    pub(super) fn run(self) -> anyhow::Result<Verdict> {
+        let settings = load::settings(self.with)?;
+        let Some(policy) = load::policy(&settings.policies) else {
+            return Ok(Verdict::Findings);
+        };
+        let signals = Signals::new()?;
+        let running = app::start(app::prepare(&settings, policy)?)?;
+        announce(&running, &settings, self.json);
+        signals.wait();
+        running.stop();
+        Ok(Verdict::Good)
+    }
+}
+
+fn announce(running: &Running, settings: &Settings, as_json: bool) {
+    let (proxy, admin) = (running.proxy, running.admin);
+    let ca = app::ca_file(&settings.state_dir);
+    if as_json {
+        let ready = json!({
+            "ready": true, "proxy": proxy.to_string(), "admin": admin.to_string(), "ca": ca,
+        });
+        eprintln!("{ready}");
+    } else {
+        eprintln!(
+            "exeat is ready: proxy http://{proxy}, health and metrics http://{admin}, CA {}",
+            ca.display()
+        );
+    }
+}
+
+/// SIGINT and SIGTERM.
+struct Signals {
+    runtime: Runtime,
+    interrupt: Signal,
+    terminate: Signal,
+}
+
+impl Signals {
+    /// Takes them over before anything is started, so that none is missed.
+    fn new() -> anyhow::Result<Self> {
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_all()
+            .build()?;
+        let (interrupt, terminate) = {
+            let _inside = runtime.enter();
+            (
+                signal(SignalKind::interrupt())?,
+                signal(SignalKind::terminate())?,
+            )
+        };
+        Ok(Self {
+            runtime,
+            interrupt,
+            terminate,
+        })
+    }
+
+    fn wait(mut self) {
+        self.runtime.block_on(async {
+            tokio::select! {
+                _ = self.interrupt.recv() => {}
+                _ = self.terminate.recv() => {}
+            }
+        });
+    }
+}

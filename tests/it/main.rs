@@ -1,1 +1,40 @@
-//! Behaviours of the whole, over real sockets.
+//! Behaviours of the whole, over real sockets: one binary, one world, one file for each subject.
+//!
+//! A test builds a [`world::World`] from the text of a policy and asks it for what came out on every side: bytes to the
+//! client, bytes to the origin, DNS questions, dials, secrets fetched, audit records.
+
+#![expect(
+    clippy::unwrap_used,
+    clippy::disallowed_methods,
+    clippy::too_many_lines,
+    unreachable_pub,
+    reason = "tests stop at the first surprise, play clients that connect from outside, and are tables of cases"
+)]
+
+mod world;
+
+mod addresses;
+mod admin;
+mod agents;
+mod authority;
+mod bodies;
+mod body_templates;
+mod check;
+mod commands;
+mod connectors;
+mod credentials;
+mod decisions;
+mod docs;
+mod floors;
+mod framing;
+mod interception;
+mod outcomes;
+mod paths_and_queries;
+mod readme;
+mod records;
+mod secret_store;
+mod sessions;
+mod shapes;
+mod tidy;
+mod tunnels;
+mod upstream;

@@ -1,0 +1,191 @@
+//! The documentation says what the code says: its examples load, its tables are those of the code.
+
+use std::collections::BTreeSet;
+use std::fmt::Debug;
+use std::path::Path;
+
+use clap::Args as _;
+use exeat::action;
+use exeat::app::Given;
+use exeat::dial;
+use exeat::metrics::METRICS;
+use exeat::policy;
+use exeat::policy::{Field, Need};
+use exeat::problem::Problem;
+use exeat::proxy::ClientLimits;
+
+const POLICY: &str = include_str!("../../docs/policy.md");
+const SETTINGS: &str = include_str!("../../docs/settings.md");
+const README: &str = include_str!("../../README.md");
+
+#[test]
+fn every_example_of_a_policy_loads_without_a_problem() {
+    for (file, text) in [("docs/policy.md", POLICY), ("README.md", README)] {
+        let examples = examples(text, "version: 1");
+        assert!(!examples.is_empty(), "{file}");
+        for (line, example) in examples {
+            let loaded = policy::from_texts(&[(format!("{file}:{line}"), example.into())]);
+            let told: Vec<String> = loaded.problems.iter().map(Problem::headline).collect();
+            assert!(told.is_empty(), "{file}:{line}\n{}", told.join("\n"));
+        }
+    }
+}
+
+#[test]
+fn the_example_of_settings_is_read() {
+    let examples = examples(SETTINGS, "policies: policies");
+    assert_eq!(examples.len(), 1);
+    let (line, example) = &examples[0];
+    let read = Given::read(Path::new("exeat.yaml"), example.as_bytes());
+    let told = read.map_err(|(problems, _)| problems);
+    assert!(told.is_ok(), "docs/settings.md:{line} {told:?}");
+}
+
+#[test]
+fn the_tables_of_fields_are_those_of_the_code() {
+    let fields = policy::fields();
+    let sections: Vec<&str> = fields.iter().fold(Vec::new(), |mut found, it| {
+        if !found.contains(&it.section) {
+            found.push(it.section);
+        }
+        found
+    });
+    for section in sections {
+        let built = fields
+            .iter()
+            .filter(|it| it.section == section && it.need != Need::Later);
+        let expected: Vec<Vec<String>> = built
+            .map(|it| vec![code(it.name), needed(it).to_owned()])
+            .collect();
+        let header = format!("Field of {section}");
+        assert_eq!(columns(POLICY, &header, 2), expected, "{header}");
+    }
+}
+
+#[test]
+fn what_is_not_supported_yet_is_listed_once_and_whole() {
+    let fields = policy::fields();
+    let later = fields.iter().filter(|it| it.need == Need::Later);
+    let expected: Vec<Vec<String>> = later
+        .map(|it| vec![code(it.name), it.section.to_owned(), it.about.to_owned()])
+        .collect();
+    assert_eq!(columns(POLICY, "Field that is refused", 3), expected);
+}
+
+#[test]
+fn the_flags_and_variables_are_those_of_the_command_line() {
+    let command = Given::augment_args(clap::Command::new("exeat"));
+    let expected: Vec<Vec<String>> = command
+        .get_arguments()
+        .map(|it| {
+            let variable = it.get_env().and_then(|name| name.to_str()).unwrap();
+            vec![
+                code(&format!("--{}", it.get_long().unwrap())),
+                code(variable),
+            ]
+        })
+        .collect();
+    assert_eq!(columns(SETTINGS, "Flag", 2), expected);
+}
+
+#[test]
+fn the_table_of_metrics_is_that_of_the_code() {
+    let expected: Vec<Vec<String>> = METRICS
+        .iter()
+        .map(|it| {
+            let labels: Vec<String> = it.labels.iter().map(|label| code(label)).collect();
+            vec![
+                code(it.name),
+                format!("{:?}", it.kind).to_lowercase(),
+                labels.join(", "),
+                it.help.to_owned(),
+            ]
+        })
+        .collect();
+    assert_eq!(columns(SETTINGS, "Metric", 4), expected);
+}
+
+#[test]
+fn the_tables_of_limits_have_the_values_of_the_code() {
+    let client = members(&ClientLimits::default());
+    assert_eq!(columns(SETTINGS, "Limit of a client", 2), client);
+    let pool = members(&dial::Limits::default());
+    assert_eq!(columns(SETTINGS, "Limit of the pool", 2), pool);
+    let action = members(&action::Limits::default());
+    assert_eq!(columns(POLICY, "Limit of an action", 2), action);
+}
+
+#[test]
+fn the_fields_of_an_audit_record_are_those_of_the_module() {
+    let module: String = include_str!("../../src/audit/mod.rs")
+        .lines()
+        .filter_map(|line| line.strip_prefix("//! "))
+        .map(|line| format!("{line}\n"))
+        .collect();
+    assert_eq!(
+        names(&columns(SETTINGS, "Field of a record", 1)),
+        names(&columns(&module, "Field", 1))
+    );
+}
+
+/// The fenced YAML blocks that begin with this line, with the number of each one's first line.
+fn examples(text: &str, first: &str) -> Vec<(usize, String)> {
+    let mut found = Vec::new();
+    let mut lines = text.lines().enumerate();
+    while let Some((number, line)) = lines.next() {
+        if line.trim_end() != "```yaml" {
+            continue;
+        }
+        let block = lines.by_ref().map(|(_, line)| line);
+        let block: Vec<&str> = block.take_while(|line| *line != "```").collect();
+        if block.first() == Some(&first) {
+            found.push((number + 2, block.join("\n") + "\n"));
+        }
+    }
+    found
+}
+
+/// The first cells of every row of the one table whose first column has this header.
+fn columns(text: &str, header: &str, count: usize) -> Vec<Vec<String>> {
+    let start = format!("| {header} |");
+    let is_start = |line: &&str| line.starts_with(&start);
+    let tables = text.lines().filter(is_start).count();
+    assert_eq!(tables, 1, "tables with the header {header:?}");
+    text.lines()
+        .skip_while(|line| !is_start(line))
+        .skip(2)
+        .take_while(|line| line.starts_with('|'))
+        .map(|line| {
+            let cells = line.trim_matches('|').split('|');
+            cells.take(count).map(|it| it.trim().to_owned()).collect()
+        })
+        .collect()
+}
+
+/// Every name in backticks.
+fn names(rows: &[Vec<String>]) -> BTreeSet<String> {
+    let cells = rows.iter().flatten();
+    let quoted = cells.flat_map(|cell| cell.split('`').skip(1).step_by(2));
+    quoted.map(str::to_owned).collect()
+}
+
+/// The members of a struct with their values, as its `Debug` shows them.
+fn members(value: &impl Debug) -> Vec<Vec<String>> {
+    let text = format!("{value:#?}");
+    let pairs = text.lines().filter_map(|line| line.split_once(": "));
+    pairs
+        .map(|(name, value)| vec![code(name.trim()), value.trim_end_matches(',').to_owned()])
+        .collect()
+}
+
+fn needed(field: &Field) -> &'static str {
+    match field.need {
+        Need::Required => "required",
+        Need::Optional => "optional",
+        Need::Later => "later",
+    }
+}
+
+fn code(text: &str) -> String {
+    format!("`{text}`")
+}

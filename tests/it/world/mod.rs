@@ -1,0 +1,422 @@
+//! A world around one exeat: origins, scripted names, a switchboard that leads public addresses to loopback after they
+//! were judged, scripted secrets, and every record.
+//!
+//! Everything real is real: sockets, TLS, threads. What is scripted is what a test must not depend on.
+
+mod client;
+mod names;
+mod origin;
+mod safe;
+mod switchboard;
+
+use std::io::Write as _;
+use std::net::{IpAddr, Shutdown, SocketAddr, TcpListener};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use exeat::app::{self, Parts, Running};
+use exeat::audit::{Audit, MemorySink};
+use exeat::authority::Authority;
+use exeat::dial::{Limits, Offer, Own, Setup, Tls};
+use exeat::exchange::{PlainHttp, Room, Services, Settings};
+use exeat::live::Live;
+use exeat::metrics::Metrics;
+use exeat::name::AgentName;
+use exeat::policy;
+use exeat::sessions::{Bounds, InMemory};
+use exeat::tokens::Tokens;
+use exeat::vault::{Sources, Store, Vault};
+use rcgen::CertificateParams;
+use rustls::RootCertStore;
+use serde_json::Value;
+use tempfile::TempDir;
+
+pub use client::{Answer, Client, Stream, read_answer, read_head, rest};
+pub use origin::{Origin, Reply, Seen, Then};
+
+use names::Names;
+use origin::OriginCa;
+use safe::Safe;
+use switchboard::Switchboard;
+
+/// The policy of most tests: an API that takes a bearer token, and one with a key in its query.
+pub const POLICY: &str = r#"
+version: 1
+secrets:
+  good_token: {env: GOOD_TOKEN}
+  two_key: {env: TWO_KEY}
+auth:
+  good: {type: bearer, token: {secret: good_token}}
+  two: {type: api_key, in: query, name: key, value: {secret: two_key}}
+actions:
+  get_item:
+    description: Returns one item of the catalogue.
+    method: GET
+    url: https://api.good.test/v1/items/{{id}}
+    auth: good
+    parameters:
+      properties:
+        id: {type: string, pattern: "^[a-z0-9-]{1,64}$"}
+        fields: {type: string, enum: [name, qty]}
+      required: [id]
+  create_item:
+    description: Adds an item to the catalogue.
+    method: POST
+    url: https://api.good.test/v1/items
+    auth: good
+    parameters:
+      properties:
+        name: {type: string, maxLength: 100}
+        qty: {type: integer, minimum: 0, maximum: 1000}
+      required: [name, qty]
+  two:
+    description: Says who the key belongs to.
+    method: GET
+    url: https://api.two.test/me
+    auth: two
+"#;
+
+/// The secrets of [`POLICY`].
+pub const SECRETS: [(&str, &str); 2] = [("good_token", "SECRET-AAAA"), ("two_key", "SECRET-BBBB")];
+
+/// An exeat with everything around it.
+pub struct World {
+    running: Option<Running>,
+    names: Arc<Names>,
+    switchboard: Arc<Switchboard>,
+    safe: Arc<Safe>,
+    audit: MemorySink,
+    origin_ca: OriginCa,
+    // The CA's folder lives as long as the world does.
+    _folder: TempDir,
+}
+
+/// What a world is made of, where it is not the usual.
+pub struct Plan {
+    policy: String,
+    secrets: Vec<(String, String)>,
+    sources: bool,
+    plain_http: PlainHttp,
+    room: Room,
+}
+
+impl Plan {
+    /// A world with this policy.
+    pub fn of(policy: &str) -> Self {
+        let secrets = SECRETS.map(|(name, value)| (name.to_owned(), value.to_owned()));
+        Self {
+            policy: policy.to_owned(),
+            secrets: secrets.into(),
+            sources: false,
+            plain_http: PlainHttp::Upgrade,
+            room: Room::default(),
+        }
+    }
+
+    /// A secret more.
+    pub fn secret(mut self, name: &str, value: &str) -> Self {
+        self.secrets.push((name.into(), value.into()));
+        self
+    }
+
+    /// Reads secrets from where the policy says instead of from the script.
+    pub fn reading_sources(mut self) -> Self {
+        self.sources = true;
+        self
+    }
+
+    /// With `plain_http: refuse`.
+    pub fn refusing_plain_http(mut self) -> Self {
+        self.plain_http = PlainHttp::Refuse;
+        self
+    }
+
+    /// With room for so many bytes of bodies at a time.
+    pub fn room(mut self, bytes: usize) -> Self {
+        self.room = Room::of(bytes);
+        self
+    }
+
+    /// Starts it.
+    pub fn start(self) -> World {
+        World::start(self)
+    }
+}
+
+impl World {
+    /// The usual world.
+    pub fn usual() -> Self {
+        Plan::of(POLICY).start()
+    }
+
+    fn start(plan: Plan) -> Self {
+        let loaded = policy::from_texts(&[("policy.yaml".into(), plan.policy.into_bytes())]);
+        let problems = loaded.problems.sorted();
+        let problems: Vec<String> = problems.iter().map(|it| it.headline()).collect();
+        let policy = loaded.policy.unwrap_or_else(|| panic!("{problems:#?}"));
+        let folder = tempfile::tempdir().unwrap();
+        let metrics = Arc::new(Metrics::new());
+        let (audit, lines) = Audit::to_memory(&metrics).unwrap();
+        let authority = Authority::open_or_create(&folder.path().join("ca")).unwrap();
+        let safe = Arc::new(Safe::holding(plan.secrets));
+        let environment = policy.environments()[0].name.clone();
+        let vault: Arc<dyn Vault> = match plan.sources {
+            true => Arc::new(Sources::new(Store::at(folder.path()))),
+            false => safe.clone(),
+        };
+        let services = Services {
+            live: Live::new(Arc::new(policy)),
+            tokens: Tokens::new(vault.clone(), metrics.clone()),
+            vault,
+            sessions: Arc::new(InMemory::new(Bounds::default())),
+            audit,
+            authority: authority.counting(&metrics),
+            metrics,
+            room: plan.room,
+            settings: Settings {
+                environment,
+                plain_http: plan.plain_http,
+            },
+        };
+        let (names, switchboard) = (Arc::new(Names::usual()), Arc::new(Switchboard::default()));
+        let origin_ca = OriginCa::new();
+        let running = app::start(Parts {
+            services: Arc::new(services),
+            dial: dialling(&names, &switchboard, &origin_ca),
+            proxy: TcpListener::bind("127.0.0.1:0").unwrap(),
+            admin: TcpListener::bind("127.0.0.1:0").unwrap(),
+            admin_token: None,
+            workers: 2,
+            drain: Duration::ZERO,
+        });
+        Self {
+            running: Some(running.unwrap()),
+            names,
+            switchboard,
+            safe,
+            audit: lines,
+            origin_ca,
+            _folder: folder,
+        }
+    }
+
+    /// An origin over TLS at the usual address of a host, port 443, with a good certificate.
+    pub fn origin<R: Into<Reply>>(
+        &self,
+        host: &str,
+        reply: impl Fn(&Seen) -> R + Send + Sync + 'static,
+    ) -> Origin {
+        self.origin_at(host, 443, reply)
+    }
+
+    /// As [`World::origin`], on another port.
+    pub fn origin_at<R: Into<Reply>>(
+        &self,
+        host: &str,
+        port: u16,
+        reply: impl Fn(&Seen) -> R + Send + Sync + 'static,
+    ) -> Origin {
+        let reply = Box::new(move |seen: &Seen| reply(seen).into());
+        let origin = Origin::over_tls(self.origin_ca.config(host), reply);
+        self.lead(host, port, origin.address());
+        origin
+    }
+
+    /// An origin whose certificate is as somebody wishes it, from the CA that exeat trusts or from another one.
+    pub fn certified_origin(&self, host: &str, params: CertificateParams, trusted: bool) -> Origin {
+        let config = if trusted {
+            self.origin_ca.issue(params)
+        } else {
+            OriginCa::new().issue(params)
+        };
+        let origin = Origin::over_tls(config, Box::new(|_| json_reply("{}").into()));
+        self.lead(host, 443, origin.address());
+        origin
+    }
+
+    /// An origin in cleartext at the usual address of a host.
+    pub fn plain_origin<R: Into<Reply>>(
+        &self,
+        host: &str,
+        port: u16,
+        reply: impl Fn(&Seen) -> R + Send + Sync + 'static,
+    ) -> Origin {
+        let origin = Origin::in_cleartext(Box::new(move |seen| reply(seen).into()));
+        self.lead(host, port, origin.address());
+        origin
+    }
+
+    /// Leads connections to a host's addresses to a socket of this machine.
+    pub fn lead(&self, host: &str, port: u16, to: SocketAddr) {
+        for address in self.names.addresses(host) {
+            self.switchboard.lead(SocketAddr::new(address, port), to);
+        }
+    }
+
+    /// Scripts the addresses of a name.
+    pub fn resolve(&self, host: &str, addresses: &[&str]) {
+        let addresses: Vec<IpAddr> = addresses.iter().map(|it| it.parse().unwrap()).collect();
+        self.names.script(host, addresses);
+    }
+
+    /// A secret that can't be read from now on.
+    pub fn lose_secret(&self, name: &str) {
+        self.safe.lose(name);
+    }
+
+    /// A client of the proxy that trusts its CA.
+    pub fn client(&self) -> Client {
+        Client::new(self.proxy(), self.roots())
+    }
+
+    /// Where the proxy listens.
+    pub fn proxy(&self) -> SocketAddr {
+        self.running.as_ref().unwrap().proxy
+    }
+
+    /// Where the operator's pages are.
+    pub fn admin(&self) -> SocketAddr {
+        self.running.as_ref().unwrap().admin
+    }
+
+    /// Opens a session of an agent and gives back its id.
+    pub fn open_session(&self, agent: Option<&str>) -> String {
+        let agent = agent.map(|name| AgentName::parse(name).unwrap());
+        let services = self.running.as_ref().unwrap().services();
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .build()
+            .unwrap();
+        let opened = runtime.block_on(services.sessions.open(agent.as_ref()));
+        opened.unwrap().unwrap().expose()
+    }
+
+    /// Our CA, as clients trust it.
+    pub fn roots(&self) -> RootCertStore {
+        let services = self.running.as_ref().unwrap().services();
+        client::roots(services.authority.ca_pem())
+    }
+
+    /// The CA of the origins, for clients of tunnels that are not opened.
+    pub fn origin_roots(&self) -> RootCertStore {
+        self.origin_ca.roots()
+    }
+
+    /// DNS questions so far.
+    pub fn lookups(&self) -> Vec<String> {
+        self.names.asked()
+    }
+
+    /// Addresses dialled so far.
+    pub fn dials(&self) -> Vec<SocketAddr> {
+        self.switchboard.dialled()
+    }
+
+    /// Secrets fetched so far.
+    pub fn fetched(&self) -> Vec<String> {
+        self.safe.fetched()
+    }
+
+    /// The records, once there are as many as a test expects; an exchange's is written after its last byte.
+    pub fn records(&self, count: usize) -> Vec<Value> {
+        let deadline = Instant::now() + Duration::from_secs(10);
+        loop {
+            let lines = self.audit.lines();
+            if lines.len() >= count {
+                let read = |line: &String| serde_json::from_str(line).unwrap();
+                return lines.iter().map(read).collect();
+            }
+            assert!(
+                Instant::now() < deadline,
+                "{count} records expected: {lines:#?}"
+            );
+            std::thread::yield_now();
+        }
+    }
+
+    /// The only record so far.
+    pub fn record(&self) -> Value {
+        let mut records = self.records(1);
+        assert_eq!(records.len(), 1, "{records:#?}");
+        records.remove(0)
+    }
+
+    /// Sends bytes that must be refused so, with one record more and nothing else outside. What follows the refusal
+    /// until the connection ends comes back.
+    pub fn refuses(&self, bytes: &[u8], expected: (u16, &str)) -> String {
+        let shown = String::from_utf8_lossy(&bytes[..bytes.len().min(200)]).into_owned();
+        let before = self.audit.lines().len();
+        let mut stream = self.client().connect();
+        stream.write_all(bytes).unwrap();
+        let answer =
+            read_answer(&mut stream, "GET").unwrap_or_else(|| panic!("silence: {shown:?}"));
+        let got = (answer.status, answer.refusal());
+        assert_eq!(got, expected, "{shown:?}: {answer:?}");
+        let records = self.records(before + 1);
+        let record = &records[before];
+        assert_eq!(record["code"], expected.1, "{shown:?}: {record}");
+        assert_eq!(records.len(), before + 1, "{shown:?}: {records:#?}");
+        self.assert_nothing_left();
+        let _ = stream.shutdown(Shutdown::Write);
+        client::rest(&mut stream)
+    }
+
+    /// All records there will ever be: exeat stops for it. What it wrote must hold none of the usual secrets.
+    pub fn last_records(&mut self) -> Vec<Value> {
+        let services = self.running.as_ref().unwrap().services().clone();
+        self.stop();
+        let written = self.audit.lines().join("\n") + &services.metrics.render();
+        for (_, secret) in SECRETS {
+            assert!(!written.contains(secret), "{written}");
+        }
+        self.records(0)
+    }
+
+    /// Everything that left exeat towards operators, to look for secrets in it.
+    pub fn everything_written(&self) -> String {
+        let services = self.running.as_ref().unwrap().services();
+        self.audit.lines().join("\n") + &services.metrics.render()
+    }
+
+    /// What every refusal also means: nothing was asked, dialled, fetched or sent.
+    pub fn assert_nothing_left(&self) {
+        assert_eq!(self.lookups(), Vec::<String>::new(), "DNS questions");
+        assert_eq!(self.dials(), Vec::<SocketAddr>::new(), "dials");
+        assert_eq!(self.fetched(), Vec::<String>::new(), "secrets fetched");
+    }
+
+    /// Stops exeat; the records are whole then.
+    pub fn stop(&mut self) {
+        if let Some(running) = self.running.take() {
+            running.stop();
+        }
+    }
+}
+
+impl Drop for World {
+    fn drop(&mut self) {
+        self.stop();
+    }
+}
+
+fn dialling(
+    names: &Arc<Names>,
+    switchboard: &Arc<Switchboard>,
+    origin_ca: &OriginCa,
+) -> Arc<dyn Fn() -> Setup + Send + Sync> {
+    let tls = Tls::trusting(origin_ca.roots(), Offer::Both);
+    let (names, switchboard) = (names.clone(), switchboard.clone());
+    Arc::new(move || Setup {
+        resolver: names.clone(),
+        connector: switchboard.clone(),
+        tls: tls.clone(),
+        own: Own::default(),
+        limits: Limits::default(),
+    })
+}
+
+/// A reply with a JSON body.
+pub fn json_reply(text: &str) -> Vec<u8> {
+    let length = text.len();
+    format!("HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: {length}\r\n\r\n{text}")
+        .into_bytes()
+}

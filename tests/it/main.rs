@@ -20,6 +20,7 @@ mod authority;
 mod bodies;
 mod body_templates;
 mod check;
+mod clients;
 mod commands;
 mod connectors;
 mod credentials;

@@ -1,0 +1,45 @@
+//! Where the clients are. One that is missing fails its test: a test that skips itself proves nothing.
+
+use std::path::{Path, PathBuf};
+
+/// The interpreter with the pinned packages of `tests/clients/requirements.txt`.
+pub(super) fn python() -> PathBuf {
+    existing(clients().join("python/bin/python"))
+}
+
+/// The folder with the pinned packages of `tests/clients/package.json`.
+pub(super) fn node_modules() -> PathBuf {
+    existing(clients().join("node/node_modules"))
+}
+
+/// A program of the system.
+pub(super) fn program(name: &str) -> PathBuf {
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    let found = std::env::split_paths(&path)
+        .map(|folder| folder.join(name))
+        .find(|file| file.is_file());
+    found.unwrap_or_else(|| missing(name))
+}
+
+/// One of our own scripts that drive a client.
+pub(super) fn script(name: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+        .join("tests/clients")
+        .join(name)
+}
+
+fn clients() -> PathBuf {
+    Path::new(env!("CARGO_TARGET_TMPDIR")).with_file_name("clients")
+}
+
+fn existing(path: PathBuf) -> PathBuf {
+    if path.exists() {
+        path
+    } else {
+        missing(&path.display().to_string())
+    }
+}
+
+fn missing(what: &str) -> ! {
+    panic!("{what} is not there: run `tests/all`, which installs the clients that these tests need")
+}

@@ -1,0 +1,21 @@
+//! Programs of other people behind `exeat exec`: curl, git, openssl, Python's requests and httpx, Node's undici and
+//! axios.
+//!
+//! Each runs as a child of the real binary, with nothing told about exeat but the variables that `exec` sets. Origins
+//! stand on loopback under their real names, reached as a staging setup is: `--host`, `--extra-ca`, `allow_private`.
+//! What exeat decides is tested elsewhere, against clients that we wrote ourselves; here is shown that clients which
+//! nobody adapted get their answers, and can read a refusal.
+
+mod apis;
+mod client;
+mod git;
+mod installed;
+mod issuer;
+mod methods;
+mod oauth;
+mod origin;
+mod refusals;
+mod secrets;
+mod stage;
+mod tunnel;
+mod weather;

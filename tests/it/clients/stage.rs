@@ -1,0 +1,173 @@
+//! `exeat exec` with its policies, its secrets and the origins that it reaches, and what came of a program behind it.
+
+use std::ffi::{OsStr, OsString};
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::{Command, ExitStatus};
+
+use serde_json::Value;
+use tempfile::TempDir;
+
+use super::installed;
+use super::origin::Origin;
+
+/// How long a program may take, as timeout(1) reads it. A client that hangs is a failure, not a wait.
+const PATIENCE: &str = "60";
+
+/// What a program runs behind.
+pub(super) struct Stage {
+    folder: TempDir,
+    settings: Vec<OsString>,
+    secrets: Vec<(&'static str, &'static str)>,
+}
+
+impl Stage {
+    /// The policies that ship with exeat.
+    pub(super) fn with_shipped_policies() -> Self {
+        let stage = Self::new();
+        let shipped = Path::new(env!("CARGO_MANIFEST_DIR")).join("policies");
+        for entry in fs::read_dir(shipped).unwrap() {
+            let file = entry.unwrap().path();
+            let name = file.file_name().unwrap();
+            fs::copy(&file, stage.policies().join(name)).unwrap();
+        }
+        stage
+    }
+
+    /// A policy of the test's own.
+    pub(super) fn with_policy(text: &str) -> Self {
+        let stage = Self::new();
+        fs::write(stage.policies().join("policy.yaml"), text).unwrap();
+        stage
+    }
+
+    fn new() -> Self {
+        let stage = Self {
+            folder: tempfile::tempdir().unwrap(),
+            settings: Vec::new(),
+            secrets: Vec::new(),
+        };
+        fs::create_dir(stage.policies()).unwrap();
+        stage
+    }
+
+    /// Puts an origin on loopback under a public name.
+    pub(super) fn reaching(mut self, host: &str, origin: &Origin) -> Self {
+        let (address, port) = (origin.address(), origin.address().port());
+        let ca = self.file(&format!("{host}.pem"));
+        fs::write(&ca, origin.ca_pem()).unwrap();
+        let exemption = format!(
+            "version: 1\nnetwork:\n  allow_private: [{{host: {host}, addresses: [127.0.0.1/32], port: {port}}}]\n"
+        );
+        fs::write(
+            self.policies().join(format!("reach-{host}.yaml")),
+            exemption,
+        )
+        .unwrap();
+        self.settings.extend(["--extra-ca".into(), ca.into()]);
+        self.settings
+            .extend(["--host".into(), format!("{host}={address}").into()]);
+        self
+    }
+
+    /// Declares an agent that may use every action, and runs programs as it.
+    pub(super) fn acting_as(mut self, name: &str, token: &'static str) -> Self {
+        let agents = format!(
+            "version: 1\nsecrets:\n  agent_token: {{env: AGENT_TOKEN}}\n\
+             agents:\n  {name}: {{token: {{secret: agent_token}}, allow: [\"*\"]}}\n"
+        );
+        fs::write(self.policies().join("agents.yaml"), agents).unwrap();
+        self.settings.extend(["--agent".into(), name.into()]);
+        self.secret("AGENT_TOKEN", token)
+    }
+
+    /// Gives a secret to exeat, by an environment variable.
+    pub(super) fn secret(mut self, variable: &'static str, value: &'static str) -> Self {
+        self.secrets.push((variable, value));
+        self
+    }
+
+    /// A file or folder that lives as long as the stage.
+    pub(super) fn file(&self, name: &str) -> PathBuf {
+        self.folder.path().join(name)
+    }
+
+    fn policies(&self) -> PathBuf {
+        self.file("policies")
+    }
+
+    /// Runs a program behind exeat to its end.
+    pub(super) fn exec<A: AsRef<OsStr>>(&self, program: &Path, arguments: &[A]) -> Ran {
+        let audit = self.file("audit.jsonl");
+        let mut command = Command::new(installed::program("timeout"));
+        command
+            .args(["--kill-after=5", PATIENCE])
+            .arg(env!("CARGO_BIN_EXE_exeat"))
+            .args(["exec", "--policies"])
+            .arg(self.policies())
+            .arg("--state-dir")
+            .arg(self.file("state"))
+            .arg("--audit")
+            .arg(&audit)
+            .args(&self.settings)
+            .arg("--")
+            .arg(program)
+            .args(arguments)
+            .current_dir(self.folder.path());
+        // Nothing of the developer's own: no proxy, no .curlrc, no .gitconfig.
+        command
+            .env_clear()
+            .env("PATH", std::env::var_os("PATH").unwrap())
+            .env("HOME", self.folder.path())
+            .envs(self.secrets.iter().copied());
+        command
+            .env("NODE_PATH", installed::node_modules())
+            .env("PYTHONDONTWRITEBYTECODE", "1");
+        let output = command.output().unwrap();
+        Ran {
+            status: output.status,
+            stdout: String::from_utf8(output.stdout).unwrap(),
+            stderr: String::from_utf8(output.stderr).unwrap(),
+            audit: fs::read_to_string(audit).unwrap_or_default(),
+        }
+    }
+}
+
+/// What came of a program.
+#[derive(Debug)]
+pub(super) struct Ran {
+    pub(super) status: ExitStatus,
+    pub(super) stdout: String,
+    pub(super) stderr: String,
+    audit: String,
+}
+
+impl Ran {
+    /// The output of a program that ended well.
+    pub(super) fn output(&self) -> &str {
+        assert!(self.status.success(), "{self:#?}");
+        &self.stdout
+    }
+
+    /// The audit records, in their order.
+    pub(super) fn records(&self) -> Vec<Value> {
+        let lines = self.audit.lines();
+        lines
+            .map(|line| serde_json::from_str(line).unwrap())
+            .collect()
+    }
+
+    /// The one audit record.
+    pub(super) fn record(&self) -> Value {
+        let mut records = self.records();
+        assert_eq!(records.len(), 1, "{self:#?}");
+        records.remove(0)
+    }
+
+    /// Whether a text was printed or recorded anywhere.
+    pub(super) fn mentions(&self, text: &str) -> bool {
+        [&self.stdout, &self.stderr, &self.audit]
+            .iter()
+            .any(|it| it.contains(text))
+    }
+}

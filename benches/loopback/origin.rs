@@ -1,0 +1,184 @@
+//! The API behind the proxies: JSON of 1 KB and 64 KB over HTTP and TLS, as cheap as a hyper server gets.
+
+use std::convert::Infallible;
+use std::net::Ipv4Addr;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use bytes::Bytes;
+use clap::ValueEnum;
+use http::Request;
+use http::Response;
+use http::StatusCode;
+use http::header::CONTENT_TYPE;
+use http::header::HeaderValue;
+use http_body_util::Full;
+use hyper::body::Incoming;
+use hyper::server::conn::http1;
+use hyper::service::service_fn;
+use hyper_util::rt::TokioIo;
+use serde::Deserialize;
+use serde::Serialize;
+use tokio::io::AsyncRead;
+use tokio::io::AsyncWrite;
+use tokio::net::TcpListener;
+use tokio_rustls::TlsAcceptor;
+
+use crate::certs;
+use crate::process;
+
+/// The host that the plain listener plays.
+pub(crate) const PLAIN_HOST: &str = "plain.loopback.test";
+/// The host that the TLS listener plays.
+pub(crate) const TLS_HOST: &str = "tls.loopback.test";
+
+/// How many bytes of JSON a reply has.
+#[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Size {
+    /// 1,024 bytes.
+    #[value(name = "1k")]
+    Small,
+    /// 65,536 bytes.
+    #[value(name = "64k")]
+    Large,
+}
+
+impl Size {
+    /// Length of the reply's body.
+    pub(crate) const fn bytes(self) -> usize {
+        match self {
+            Self::Small => 1024,
+            Self::Large => 64 * 1024,
+        }
+    }
+
+    /// As it stands in the path and in tables.
+    pub(crate) const fn name(self) -> &'static str {
+        match self {
+            Self::Small => "1k",
+            Self::Large => "64k",
+        }
+    }
+
+    /// The target of a request for this size: a path parameter and two query parameters, as an API call has them.
+    pub(crate) fn path(self) -> String {
+        format!("/v1/documents/{}?lang=en&page=1", self.name())
+    }
+}
+
+/// The API behind the proxies.
+#[derive(clap::Args)]
+pub(crate) struct Args {
+    /// Folder of the throwaway CA.
+    #[arg(long)]
+    ca: PathBuf,
+}
+
+/// The line that the origin prints once it listens.
+#[derive(Serialize, Deserialize)]
+pub(crate) struct Ready {
+    /// Port of the plain listener.
+    pub(crate) plain: u16,
+    /// Port of the TLS listener.
+    pub(crate) tls: u16,
+}
+
+/// Serves until standard input ends.
+pub(crate) fn run(args: &Args) -> anyhow::Result<()> {
+    process::end_with_parent();
+    tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()?
+        .block_on(serve(args))
+}
+
+async fn serve(args: &Args) -> anyhow::Result<()> {
+    let acceptor = TlsAcceptor::from(Arc::new(certs::server(&args.ca, [TLS_HOST.to_owned()])?));
+    let plain = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await?;
+    let tls = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await?;
+    process::print_ready(&Ready {
+        plain: plain.local_addr()?.port(),
+        tls: tls.local_addr()?.port(),
+    })?;
+    let documents = Documents::new();
+    tokio::try_join!(
+        accept(plain, None, &documents),
+        accept(tls, Some(acceptor), &documents)
+    )?;
+    Ok(())
+}
+
+async fn accept(
+    listener: TcpListener,
+    tls: Option<TlsAcceptor>,
+    documents: &Documents,
+) -> anyhow::Result<()> {
+    loop {
+        let (socket, _) = listener.accept().await?;
+        socket.set_nodelay(true)?;
+        let (tls, documents) = (tls.clone(), documents.clone());
+        tokio::spawn(async move {
+            match tls {
+                None => documents.answer_all(socket).await,
+                Some(tls) => match tls.accept(socket).await {
+                    Ok(stream) => documents.answer_all(stream).await,
+                    Err(error) => eprintln!("origin: TLS: {error}"),
+                },
+            }
+        });
+    }
+}
+
+#[derive(Clone)]
+struct Documents {
+    small: Bytes,
+    large: Bytes,
+}
+
+impl Documents {
+    fn new() -> Self {
+        Self {
+            small: json(Size::Small.bytes()),
+            large: json(Size::Large.bytes()),
+        }
+    }
+
+    async fn answer_all(self, io: impl AsyncRead + AsyncWrite + Unpin) {
+        let service =
+            service_fn(|request| std::future::ready(Ok::<_, Infallible>(self.answer(&request))));
+        // The error of a client that went away is nobody's news.
+        let _ = http1::Builder::new()
+            .serve_connection(TokioIo::new(io), service)
+            .await;
+    }
+
+    fn answer(&self, request: &Request<Incoming>) -> Response<Full<Bytes>> {
+        let (status, body) = match request.uri().path() {
+            "/v1/documents/1k" => (StatusCode::OK, self.small.clone()),
+            "/v1/documents/64k" => (StatusCode::OK, self.large.clone()),
+            _ => (StatusCode::NOT_FOUND, Bytes::new()),
+        };
+        let mut response = Response::new(Full::new(body));
+        *response.status_mut() = status;
+        response
+            .headers_mut()
+            .insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+        response
+    }
+}
+
+/// A JSON object of exactly `length` bytes with the usual mix of short strings and numbers.
+fn json(length: usize) -> Bytes {
+    let mut text = String::from(r#"{"items":["#);
+    for id in 0.. {
+        let item = format!(r#"{{"id":{id},"name":"item {id}","price":{}.5}},"#, id * 7);
+        if text.len() + item.len() + r#"null],"pad":""}"#.len() > length {
+            break;
+        }
+        text.push_str(&item);
+    }
+    text.push_str(r#"null],"pad":""#);
+    text.extend(std::iter::repeat_n('x', length - text.len() - 2));
+    text.push_str("\"}");
+    Bytes::from(text)
+}

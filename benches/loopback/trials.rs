@@ -1,0 +1,226 @@
+//! What is compared with what.
+
+use std::path::Path;
+use std::path::PathBuf;
+
+use anyhow::ensure;
+use clap::ValueEnum;
+
+use crate::bare::Body;
+use crate::bare::Layout;
+use crate::bare::Setup;
+use crate::exeat;
+use crate::origin::Size;
+use crate::process;
+use crate::rounds;
+use crate::rounds::Effort;
+use crate::rounds::Mode;
+use crate::rounds::Scenario;
+use crate::stage::Contender;
+use crate::stage::Stage;
+use crate::table;
+
+/// Measures the CPU time per request of proxies on loopback.
+#[derive(clap::Args)]
+pub(crate) struct Args {
+    /// Trials to run; all of them by default.
+    #[arg(long, value_enum, value_delimiter = ',')]
+    trial: Vec<Trial>,
+    /// Another build of exeat, to run beside this one in its trial: what does a change do?
+    #[arg(long)]
+    beside: Option<PathBuf>,
+    /// Modes of the exeat trial; all of them by default.
+    #[arg(long, value_enum, value_delimiter = ',')]
+    mode: Vec<Mode>,
+    /// Sizes of replies in the exeat trial; all of them by default.
+    #[arg(long, value_enum, value_delimiter = ',')]
+    size: Vec<Size>,
+    /// Few rounds of few requests: shows that it works, proves nothing.
+    #[arg(long)]
+    quick: bool,
+    /// Rounds over all cells.
+    #[arg(long, default_value_t = 21, value_parser = clap::value_parser!(u16).range(1..=1000))]
+    rounds: u16,
+    /// Measured requests per cell and round.
+    #[arg(long, default_value_t = 5_000, value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
+    requests: u32,
+    /// Keep-alive connections, each with one request at a time.
+    #[arg(long, default_value_t = 64, value_parser = clap::value_parser!(u16).range(1..=1000))]
+    connections: u16,
+}
+
+/// A question, and the contenders that answer it.
+#[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum Trial {
+    /// One current-thread runtime per core, or the multi-thread runtime?
+    Layouts,
+    /// Do bodies stream through, or are they collected first?
+    Bodies,
+    /// What does exeat add to the bare stack?
+    Exeat,
+}
+
+/// Run when no trial is named.
+const DEFAULT_TRIALS: [Trial; 3] = [Trial::Exeat, Trial::Layouts, Trial::Bodies];
+
+/// Runs the trials and prints a table for each.
+pub(crate) fn run(args: &Args, smoke: bool) -> anyhow::Result<()> {
+    if !process::taskset_is_there() {
+        eprintln!("no taskset: nothing is pinned to cores, so the figures spread more");
+    }
+    let effort = args.effort(smoke);
+    let trials = if args.trial.is_empty() {
+        &DEFAULT_TRIALS[..]
+    } else {
+        &args.trial
+    };
+    for trial in trials {
+        match trial {
+            Trial::Layouts => layouts(&effort)?,
+            Trial::Bodies => bodies(&effort)?,
+            Trial::Exeat => against_exeat(args, &effort)?,
+        }
+    }
+    Ok(())
+}
+
+impl Args {
+    fn effort(&self, smoke: bool) -> Effort {
+        let connections = self.connections.into();
+        if smoke || self.quick {
+            let rounds = if smoke { 1 } else { 3 };
+            return Effort {
+                rounds,
+                requests: 1_000,
+                connections,
+            };
+        }
+        Effort {
+            rounds: self.rounds.into(),
+            requests: self.requests as usize,
+            connections,
+        }
+    }
+}
+
+/// The bare stack with which others are compared.
+const REFERENCE: Setup = Setup {
+    layout: Layout::CurrentThread,
+    threads: 1,
+    body: Body::Stream,
+};
+
+fn layouts(effort: &Effort) -> anyhow::Result<()> {
+    let available = std::thread::available_parallelism()?.get();
+    for cores in [1, 2].into_iter().filter(|&cores| cores <= available) {
+        let stage = Stage::open(cores)?;
+        let multi_thread = Setup {
+            layout: Layout::MultiThread,
+            threads: cores,
+            ..REFERENCE
+        };
+        let mut contenders = vec![
+            stage.bare(
+                "current-thread per core",
+                Setup {
+                    threads: cores,
+                    ..REFERENCE
+                },
+            )?,
+            stage.bare("multi-thread", multi_thread)?,
+        ];
+        if cores == 1 {
+            contenders.push(stage.bare(
+                "multi-thread, 2 workers",
+                Setup {
+                    threads: 2,
+                    ..multi_thread
+                },
+            )?);
+        }
+        let scenarios = across(&[Mode::Forward, Mode::Intercepted], &[Size::Small]);
+        compare(
+            &format!("Runtime layouts of the bare stack, cores: {cores}"),
+            &stage,
+            &contenders,
+            &scenarios,
+            effort,
+        )?;
+    }
+    Ok(())
+}
+
+fn bodies(effort: &Effort) -> anyhow::Result<()> {
+    let stage = Stage::open(1)?;
+    let contenders = [
+        stage.bare("streamed", REFERENCE)?,
+        stage.bare(
+            "collected",
+            Setup {
+                body: Body::Collect,
+                ..REFERENCE
+            },
+        )?,
+    ];
+    let scenarios = across(
+        &[Mode::Forward, Mode::Intercepted],
+        &[Size::Small, Size::Large],
+    );
+    compare(
+        "Bodies of replies in the bare stack, cores: 1",
+        &stage,
+        &contenders,
+        &scenarios,
+        effort,
+    )
+}
+
+fn against_exeat(args: &Args, effort: &Effort) -> anyhow::Result<()> {
+    let stage = Stage::open(1)?;
+    let ours = Path::new(env!("CARGO_BIN_EXE_exeat"));
+    let mut contenders = vec![
+        stage.bare("bare", REFERENCE)?,
+        exeat::start(&stage, "exeat", ours)?,
+    ];
+    if let Some(other) = &args.beside {
+        contenders.push(exeat::start(&stage, "exeat beside", other)?);
+    }
+    let scenarios = across(
+        or_all(
+            &args.mode,
+            &[Mode::Forward, Mode::Carried, Mode::Intercepted],
+        ),
+        or_all(&args.size, &[Size::Small, Size::Large]),
+    );
+    compare(
+        "exeat against the bare stack, cores: 1",
+        &stage,
+        &contenders,
+        &scenarios,
+        effort,
+    )
+}
+
+fn or_all<'a, T>(asked: &'a [T], all: &'a [T]) -> &'a [T] {
+    if asked.is_empty() { all } else { asked }
+}
+
+fn across(modes: &[Mode], sizes: &[Size]) -> Vec<Scenario> {
+    modes
+        .iter()
+        .flat_map(|&mode| sizes.iter().map(move |&size| Scenario { mode, size }))
+        .collect()
+}
+
+fn compare(
+    title: &str,
+    stage: &Stage,
+    contenders: &[Contender],
+    scenarios: &[Scenario],
+    effort: &Effort,
+) -> anyhow::Result<()> {
+    ensure!(!contenders.is_empty(), "nothing to compare");
+    let all = rounds::measure(stage, contenders, scenarios, effort)?;
+    table::print(title, effort, contenders, &all);
+    Ok(())
+}

@@ -36,7 +36,7 @@ pub use index::{Index, Overlap};
 pub use network::{AddressRefusal, Exemption, Network};
 pub use permit::{Outgoing, Permit};
 pub use reference::{Field, Need, fields};
-pub use select::{Selected, select};
+pub use select::{Selected, choose, select, usable};
 pub use source::SecretSource;
 
 /// A checked policy. Requests hold one by `Arc` from their first decision to their last.

@@ -9,6 +9,7 @@ mod check;
 mod decide;
 mod declared;
 mod index;
+mod masked;
 mod network;
 mod permit;
 #[expect(
@@ -33,6 +34,7 @@ pub use check::{Loaded, from_texts, load};
 pub use decide::decide;
 pub use declared::{Declared, TokenSource};
 pub use index::{Index, Overlap};
+pub use masked::Masked;
 pub use network::{AddressRefusal, Exemption, Network};
 pub use permit::{Outgoing, Permit};
 pub use reference::{Field, Need, fields};

@@ -17,7 +17,7 @@ use crate::policy;
 use crate::policy::{Permit, Policy};
 use crate::refusal::{Code, Refusal};
 use crate::request::{Caller, Destination, Door, Host, HostPattern, Query};
-use crate::sessions::Learnt;
+use crate::sessions::{Learnt, Said};
 
 /// An action, called by its name.
 #[derive(Clone, Debug)]
@@ -32,6 +32,9 @@ pub struct Call {
     pub parameters: Map<String, Value>,
     /// The bytes that they took.
     pub bytes: usize,
+    /// What the runtime says for this call alone, over what the session has of it. That it is the runtime that speaks
+    /// is for the door to know.
+    pub context: Said,
     /// On the caller's connection, if HTTP brought it.
     pub version: Option<Version>,
 }
@@ -129,7 +132,11 @@ impl Gate {
         let deadline = Deadline::after(action.limits.timeout);
         let mut hold = self.services.room.hold();
         take_room(&action, call.bytes, &mut hold)?;
-        let facts = self.facts(&selected).await?;
+        let mut facts = self.facts(&selected).await?;
+        if !call.context.is_empty() {
+            let said = policy.context().read(call.context)?;
+            Arc::make_mut(&mut facts.context).extend(said);
+        }
         let arguments = action::given(&action, call.parameters)
             .map_err(|refusal| refusal.of_action(&action.name))?;
         let meant = Meant {

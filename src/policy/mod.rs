@@ -6,6 +6,7 @@
 //! reads a clock.
 
 mod check;
+mod context;
 mod decide;
 mod declared;
 mod index;
@@ -31,6 +32,7 @@ use crate::name::{ActionName, AgentName, ConnectorName, EnvironmentName, SecretN
 use crate::request::{Host, HostPattern};
 
 pub use check::{Loaded, from_texts, load};
+pub use context::ContextVariables;
 pub use decide::decide;
 pub use declared::{Declared, TokenSource};
 pub use index::{Index, Overlap};
@@ -51,6 +53,7 @@ pub struct Policy {
     tokens: HashMap<(ConnectorName, EnvironmentName), Arc<TokenSource>>,
     tunnels: Vec<Tunnel>,
     network: Arc<Network>,
+    context: ContextVariables,
 }
 
 /// What the policy says in one environment: values, hosts and secrets may differ from the others.
@@ -182,6 +185,11 @@ impl Policy {
         })
     }
 
+    /// What the runtime may say of a conversation.
+    pub fn context(&self) -> &ContextVariables {
+        &self.context
+    }
+
     /// Which addresses beside the public ones a host may have.
     pub fn network(&self) -> &Arc<Network> {
         &self.network
@@ -231,6 +239,7 @@ impl Policy {
             tokens: HashMap::new(),
             tunnels,
             network: Arc::default(),
+            context: ContextVariables::default(),
         }
     }
 }

@@ -14,7 +14,7 @@
 //! | ground: values and rules; no IO, no clock, no tokio | [`name`] [`secret`] [`refusal`] [`fault`] [`body`] [`request`] [`address`] [`problem`] [`yaml`] [`json`] [`jsonpath`] [`wire`] [`schema`] [`template`] [`credential`] [`action`] [`policy`] |
 //! | services: each owns one thing outside the process | [`metrics`] [`private`] [`vault`] [`agents`] [`sessions`] [`dial`] [`tokens`] [`authority`] [`audit`] [`live`] |
 //! | spine: one request's way through | [`exchange`] [`proxy`] |
-//! | faces: what else listens | [`admin`] |
+//! | faces: what else listens | [`admin`] [`mcp`] |
 //! | whole | [`app`] [`cli`] |
 //!
 //! One exception on the ground: `policy::load` reads the policy's files, and nothing else of `policy` touches a file.
@@ -119,6 +119,7 @@ pub mod exchange;
 pub mod proxy;
 // -- faces --
 pub mod admin;
+pub mod mcp;
 // -- whole --
 pub mod app;
 pub mod cli;

@@ -47,6 +47,8 @@ pub type Called = Result<Done, Denied>;
 pub struct Done {
     /// The server's.
     pub status: StatusCode,
+    /// Whether it counts as a success, as the action declares it.
+    pub success: bool,
     /// What the reply is called.
     pub outcome: OutcomeName,
     /// What to tell the agent beside the reply.

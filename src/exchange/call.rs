@@ -7,14 +7,14 @@ use http::{StatusCode, Version};
 use serde_json::{Map, Value, json};
 
 use crate::action;
-use crate::action::Action;
 use crate::action::outcome::OutputName;
+use crate::action::{Action, Facts};
 use crate::audit::{Asked, Prepared, RequestId, Target, Ticket};
 use crate::exchange::body::{Hold, no_room, too_large};
 use crate::exchange::{Begun, Carried, Deadline, Gate, Meant, Received, Stop, respond};
 use crate::name::{ActionName, OutcomeName};
 use crate::policy;
-use crate::policy::{Permit, Policy};
+use crate::policy::{Masked, Permit, Policy, Selected};
 use crate::refusal::{Code, Refusal};
 use crate::request::{Caller, Destination, Door, Host, HostPattern, Query};
 use crate::sessions::{Learnt, Said};
@@ -134,11 +134,7 @@ impl Gate {
         let deadline = Deadline::after(action.limits.timeout);
         let mut hold = self.services.room.hold();
         take_room(&action, call.bytes, &mut hold)?;
-        let mut facts = self.facts(&selected).await?;
-        if !call.context.is_empty() {
-            let said = policy.context().read(call.context)?;
-            Arc::make_mut(&mut facts.context).extend(said);
-        }
+        let facts = self.facts_of_call(&selected, call.context).await?;
         let arguments = action::given(&action, call.parameters)
             .map_err(|refusal| refusal.of_action(&action.name))?;
         let meant = Meant {
@@ -152,6 +148,31 @@ impl Gate {
             hold,
         };
         self.finish(meant, ticket).await
+    }
+
+    /// Decides about a call in earnest and shows what it would send. No secret is fetched, nothing is sent, and nothing
+    /// recorded.
+    ///
+    /// # Errors
+    /// As the call would be refused.
+    pub async fn rehearse(&self, call: Call) -> Result<Masked, Stop> {
+        let policy = self.services.live.snapshot();
+        let selected = policy::choose(&policy, &call.caller, call.door, &call.action)?;
+        let action = selected.action().clone();
+        let facts = self.facts_of_call(&selected, call.context).await?;
+        let arguments = action::given(&action, call.parameters)
+            .map_err(|refusal| refusal.of_action(&action.name))?;
+        let permit = policy::decide(selected, &exact_host(&action)?, arguments, &facts)?;
+        Ok(permit.masked()?)
+    }
+
+    async fn facts_of_call(&self, selected: &Selected, said: Said) -> Result<Facts, Stop> {
+        let mut facts = self.facts(selected).await?;
+        if !said.is_empty() {
+            let said = selected.policy().context().read(said)?;
+            Arc::make_mut(&mut facts.context).extend(said);
+        }
+        Ok(facts)
     }
 }
 

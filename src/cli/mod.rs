@@ -1,12 +1,14 @@
 //! The command line. Output for people on a terminal, `--json` for programs; exit 0 good, 1 findings or refusal, 2
 //! usage.
 
+mod agent;
 mod ca;
 mod call;
 mod check;
 mod demo;
 mod exec;
 mod load;
+mod mcp;
 mod run;
 mod secret;
 
@@ -43,6 +45,8 @@ enum Command {
     Call(call::Call),
     /// Start a program behind the proxy, with every proxy and CA variable set
     Exec(exec::Exec),
+    /// Offer an agent's actions as MCP tools, on standard input and output
+    Mcp(mcp::Mcp),
     /// Show or make the CA that agents have to trust
     Ca(ca::Ca),
     /// Keep secrets in an encrypted file
@@ -80,6 +84,7 @@ pub fn main() -> ExitCode {
         Command::Check(check) => check.run(),
         Command::Call(call) => call.run(),
         Command::Exec(exec) => exec.run(),
+        Command::Mcp(mcp) => mcp.run(),
         Command::Ca(ca) => ca.run(),
         Command::Secret(secret) => secret.run(),
         Command::Demo(demo) => demo.run(),

@@ -47,8 +47,5 @@ pub(super) fn caller(found: Option<Found<'_>>, environment: &EnvironmentName) ->
 
 fn names(policy: &Policy) -> String {
     let agents = policy.agents().into_iter().flat_map(|it| it.keys());
-    agents
-        .map(AgentName::as_str)
-        .collect::<Vec<_>>()
-        .join(", ")
+    agents.map(AgentName::as_str).collect::<Vec<_>>().join(", ")
 }

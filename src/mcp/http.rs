@@ -117,17 +117,17 @@ impl Mcp {
     {
         let cap = self.cap();
         let limited = Limited::new(body, usize::try_from(cap).unwrap_or(usize::MAX));
-        let whole = limited.collect().await.map_err(|error| {
-            match error.is::<http_body_util::LengthLimitError>() {
-                true => No::Refused(Refusal::new(
-                    Code::TooLarge,
-                    format!("a message must have at most {cap} bytes"),
-                )),
-                false => No::Refused(Refusal::new(
-                    Code::ClientGone,
-                    "the message broke off before its end",
-                )),
-            }
+        let whole = limited.collect().await.map_err(|error| match error
+            .is::<http_body_util::LengthLimitError>(
+        ) {
+            true => No::Refused(Refusal::new(
+                Code::TooLarge,
+                format!("a message must have at most {cap} bytes"),
+            )),
+            false => No::Refused(Refusal::new(
+                Code::ClientGone,
+                "the message broke off before its end",
+            )),
         })?;
         Message::read(&whole.to_bytes()).map_err(No::Unreadable)
     }

@@ -29,7 +29,11 @@ const WAITING: usize = 16;
 ///
 /// # Errors
 /// The client did not begin as MCP has it, or went away before it had begun.
-pub async fn serve<R, W>(gate: Arc<Gate>, caller: Caller, (input, output): (R, W)) -> Result<(), Begin>
+pub async fn serve<R, W>(
+    gate: Arc<Gate>,
+    caller: Caller,
+    (input, output): (R, W),
+) -> Result<(), Begin>
 where
     R: AsyncRead + Send + Unpin + 'static,
     W: AsyncWrite + Send + Unpin + 'static,

@@ -30,6 +30,7 @@ mod docs;
 mod floors;
 mod framing;
 mod interception;
+mod mcp;
 mod outcomes;
 mod paths_and_queries;
 mod readme;

@@ -15,6 +15,7 @@ mod call;
 mod deadline;
 mod keys;
 mod respond;
+mod steps;
 mod stop;
 
 use std::pin::pin;
@@ -50,6 +51,7 @@ pub use answer::Answer;
 pub use body::Room;
 pub use call::{Call, Called, Denied, Done};
 pub use deadline::Deadline;
+pub use steps::{Seen, Step, Steps};
 pub use stop::Stop;
 
 use body::Hold;
@@ -110,6 +112,8 @@ pub struct Begun {
     pub policy: Arc<Policy>,
     /// Its record, unclosed.
     pub ticket: Ticket,
+    /// Where a call tells how far it has come.
+    pub steps: Steps,
 }
 
 /// A request as a door hands it over: read strictly, not yet understood.
@@ -141,6 +145,7 @@ struct Meant {
     arguments: Arguments,
     prepared: Prepared,
     facts: Facts,
+    steps: Steps,
     deadline: Deadline,
     /// Until the head of the reply: so long a body, or what was made of it, is in memory.
     hold: Hold,
@@ -199,12 +204,18 @@ impl Gate {
             tls,
         };
         let ticket = self.services.audit.open(opening)?;
-        Ok(Begun { policy, ticket })
+        Ok(Begun {
+            policy,
+            ticket,
+            steps: Steps::default(),
+        })
     }
 
     /// Carries one request from its arrival to its answer.
     pub async fn serve(&self, begun: Begun, arrival: Arrival) -> Answer {
-        let Begun { policy, mut ticket } = begun;
+        let Begun {
+            policy, mut ticket, ..
+        } = begun;
         let received = Received::default();
         match self.carry(&policy, arrival, &received, &mut ticket).await {
             Ok(carried) => respond::reply(carried, received, ticket),
@@ -236,6 +247,7 @@ impl Gate {
             arguments: recognised.arguments,
             selected,
             facts,
+            steps: Steps::default(),
             deadline,
             hold,
         };
@@ -254,7 +266,9 @@ impl Gate {
         let wanted = Wanted::by(&permit, &caller.environment)?;
         let keys = self.keys(wanted, deadline).await?;
         let action = permit.action().clone();
+        meant.steps.tell(Step::Sent);
         let sent = self.send(permit, keys, deadline, ticket).await?;
+        meant.steps.tell(Step::Answered(sent.reply.status));
         drop(meant.hold);
         self.read(sent, &action, &caller, door).await
     }

@@ -13,12 +13,13 @@ use rmcp::{ErrorData, Peer, RoleServer, ServerHandler};
 use serde_json::{Map, Value};
 use tokio::task::AbortHandle;
 
-use crate::exchange::{Begun, Call, Called, Gate};
+use crate::exchange::{Begun, Call, Called, Gate, Steps};
 use crate::live::Changes;
 use crate::mcp::calls::{Calls, Gone};
-use crate::mcp::{outcome, tool};
+use crate::mcp::{outcome, progress, tool};
 use crate::name::ActionName;
 use crate::policy;
+use crate::policy::Policy;
 use crate::refusal::{Code, Refusal};
 use crate::request::{Caller, Door};
 
@@ -75,13 +76,20 @@ impl Face {
         }
     }
 
-    fn caller(&self, extensions: &Extensions) -> Result<Caller, ErrorData> {
-        match &self.caller {
-            Whose::One(caller) => Ok(caller.clone()),
+    /// Who asks, in the environment that this policy gives them.
+    fn caller(&self, extensions: &Extensions, policy: &Policy) -> Result<Caller, ErrorData> {
+        let mut caller = match &self.caller {
+            Whose::One(caller) => caller.clone(),
             Whose::EachRequests => sender(extensions)
                 .map(|it| it.caller.clone())
-                .ok_or_else(|| ErrorData::internal_error("nobody is known to have asked", None)),
+                .ok_or_else(|| ErrorData::internal_error("nobody is known to have asked", None))?,
+        };
+        let agent = policy.agents().zip(caller.agent.as_ref());
+        if let Some(agent) = agent.and_then(|(agents, name)| agents.get(name)) {
+            let default = &self.place.gate.services.settings.environment;
+            caller.environment = agent.environment.as_ref().unwrap_or(default).clone();
         }
+        Ok(caller)
     }
 
     fn changes(&self) -> Changes {
@@ -133,8 +141,8 @@ impl ServerHandler for Face {
         _: Option<PaginatedRequestParams>,
         context: RequestContext<RoleServer>,
     ) -> Result<ListToolsResult, ErrorData> {
-        let caller = self.caller(&context.extensions)?;
         let policy = self.place.gate.services.live.snapshot();
+        let caller = self.caller(&context.extensions, &policy)?;
         let usable = policy::usable(&policy, &caller, Door::Mcp);
         let tools = usable.map(|action| tool::tool(action)).collect();
         Ok(ListToolsResult::with_all_items(tools))
@@ -145,18 +153,23 @@ impl ServerHandler for Face {
         params: CallToolRequestParams,
         context: RequestContext<RoleServer>,
     ) -> Result<CallToolResponse, ErrorData> {
-        let caller = self.caller(&context.extensions)?;
-        let sender = sender(&context.extensions);
-        let gone = sender.map(|it| it.gone.clone());
-        let begun = match self.place.gate.open(Door::Mcp, None) {
+        let mut begun = match self.place.gate.open(Door::Mcp, None) {
             Ok(begun) => begun,
             Err(refusal) => return Ok(outcome::unrecorded(&refusal).into()),
         };
+        let caller = self.caller(&context.extensions, &begun.policy)?;
+        let sender = sender(&context.extensions);
+        let gone = sender.map(|it| it.gone.clone());
+        let (steps, seen) = Steps::watched();
+        begun.steps = steps;
+        let token = context.meta.get_progress_token();
+        let telling = progress::tell(&context.peer, token, seen);
         let carrying = self.carry(begun, caller, params, sender.map(|it| it.version));
         tokio::select! {
             called = carrying => Ok(outcome::told(called)?.into()),
             () = context.ct.cancelled() => Err(nobody_waits()),
             () = wait(gone) => Err(nobody_waits()),
+            never = telling => match never {},
         }
     }
 

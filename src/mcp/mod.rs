@@ -15,6 +15,7 @@ mod http;
 mod lines;
 mod message;
 mod outcome;
+mod progress;
 mod tool;
 
 pub use self::http::{Mcp, Reply};

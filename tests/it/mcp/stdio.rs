@@ -285,6 +285,33 @@ fn a_cancelled_call_takes_its_upstream_request_with_it() {
 }
 
 #[test]
+fn a_client_that_asks_for_progress_is_told_each_step() {
+    for revision in Revision::ALL {
+        let world = world();
+        let upstream = TcpListener::bind("127.0.0.1:0").unwrap();
+        world.lead("api.two.test", 80, upstream.local_addr().unwrap());
+        let mut pipe = world.pipe(revision, Some("bot"), None);
+        let id = pipe.send_telling("t7", "tools/call", json!({"name": "slow", "arguments": {}}));
+        let mut progress = |number: f64, message: &str| {
+            let told = pipe.read();
+            assert_eq!(told["method"], "notifications/progress", "{told}");
+            let expected = json!({"progressToken": "t7", "progress": number, "total": 3.0, "message": message});
+            assert_eq!(told["params"], expected, "{revision:?}");
+        };
+        progress(1.0, "the request is on its way");
+        let (mut asked, _) = upstream.accept().unwrap();
+        asked
+            .write_all(b"HTTP/1.1 202 X\r\nContent-Length: 2\r\n\r\n")
+            .unwrap();
+        progress(2.0, "the server has answered with 202");
+        asked.write_all(b"{}").unwrap();
+        let answer = pipe.read();
+        assert_eq!(answer["id"], id);
+        assert_eq!(done(&answer)["status"], 202);
+    }
+}
+
+#[test]
 fn calls_do_not_wait_for_each_other() {
     let world = world();
     world.origin("api.good.test", |_| json_reply("{}"));

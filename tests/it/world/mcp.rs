@@ -121,10 +121,21 @@ impl Pipe {
 
     /// Sends a request and gives back its id.
     pub fn send(&mut self, method: &str, mut params: Value) -> u64 {
-        self.ids += 1;
         if method != "initialize" {
             params["_meta"] = self.revision.meta();
         }
+        self.send_exactly(method, params)
+    }
+
+    /// As [`Pipe::send`], asking for progress under this token.
+    pub fn send_telling(&mut self, token: &str, method: &str, mut params: Value) -> u64 {
+        params["_meta"] = self.revision.meta();
+        params["_meta"]["progressToken"] = token.into();
+        self.send_exactly(method, params)
+    }
+
+    fn send_exactly(&mut self, method: &str, params: Value) -> u64 {
+        self.ids += 1;
         let request = json!({"jsonrpc": "2.0", "id": self.ids, "method": method, "params": params});
         self.write(&request.to_string());
         self.ids

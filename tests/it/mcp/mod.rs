@@ -1,5 +1,6 @@
 //! MCP: the agent's actions as tools, told in raw messages.
 
+mod command;
 mod stdio;
 
 use serde_json::Value;

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use http::{HeaderMap, Method, Request, Uri};
+use serde_json::{Map, Value};
 use zeroize::Zeroizing;
 
 use crate::action::{Action, ContentRule, MediaType, Planned};
@@ -21,7 +22,7 @@ use crate::request::Destination;
 /// ```compile_fail
 /// use exeat::policy::Permit;
 /// fn forge(parts: (exeat::policy::Selected, exeat::request::Destination, exeat::action::Planned)) -> Permit {
-///     Permit::new(parts.0, parts.1, parts.2)
+///     Permit::new(parts.0, parts.1, (parts.2, None))
 /// }
 /// ```
 #[derive(Debug)]
@@ -29,15 +30,27 @@ pub struct Permit {
     selected: Selected,
     destination: Destination,
     planned: Planned,
+    remembered: Option<Map<String, Value>>,
 }
 
 impl Permit {
-    pub(super) fn new(selected: Selected, destination: Destination, planned: Planned) -> Self {
+    pub(super) fn new(
+        selected: Selected,
+        destination: Destination,
+        (planned, remembered): (Planned, Option<Map<String, Value>>),
+    ) -> Self {
         Self {
             selected,
             destination,
             planned,
+            remembered,
         }
+    }
+
+    /// What a session has to note before the request is sent, because other actions require this one: the parameters
+    /// that they bind.
+    pub fn remembered(&self) -> Option<&Map<String, Value>> {
+        self.remembered.as_ref()
     }
 
     /// The action.
@@ -87,7 +100,7 @@ impl Permit {
         Some(Self::new(
             self.selected.clone(),
             self.destination.clone(),
-            planned,
+            (planned, self.remembered.clone()),
         ))
     }
 

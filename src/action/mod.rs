@@ -3,6 +3,7 @@
 //! [`plan`] makes the request from parameters, [`recognise`] takes a proxied request apart into the same parameters.
 //! Both read the same declaration, so that what was checked is what is sent. Nothing here decides who may use it.
 
+mod given;
 mod headers;
 mod media_type;
 pub mod outcome;
@@ -30,6 +31,7 @@ use crate::request::{Door, HostPattern, Scheme, SessionId};
 use crate::schema::{Schema, spelling};
 use crate::template::{BodyTemplate, Known, Template, Values};
 
+pub use given::given;
 pub use media_type::{MediaType, media_type};
 pub use path::{BadPath, PathPattern, PathProblem, Segment};
 pub(crate) use plan::pointer;
@@ -61,6 +63,8 @@ pub struct Action {
     pub path: PathPattern,
     /// What the parameters must be.
     pub parameters: Arc<Schema>,
+    /// Whether a tool's values are converted to the declared types, as the `variables` form promises.
+    pub converts: bool,
     /// Declared query entries, in the order in which they are sent.
     pub query: Vec<(String, Template)>,
     /// Declared headers; a value that the agent sent under such a name is read as its parameter or replaced.
@@ -117,12 +121,13 @@ impl Doors {
         mcp: true,
     };
 
-    /// Whether a door is open.
+    /// Whether a door is open. The operator's own is not for a policy to close.
     pub fn open(self, door: Door) -> bool {
         match door {
             Door::Proxy => self.proxy,
             Door::Http => self.http,
             Door::Mcp => self.mcp,
+            Door::Call => true,
         }
     }
 }
@@ -167,6 +172,12 @@ impl Action {
     /// Whether a parameter has a place in path, query entries, headers or the template of the body.
     pub fn places(&self, parameter: &str) -> bool {
         self.place_of(parameter).is_some()
+    }
+
+    /// Whether parameters alone make a request: tools can choose no host, and have no body to pass on.
+    pub fn is_made_of_parameters(&self) -> bool {
+        let passes_body = matches!(self.content, ContentRule::Wire(_) | ContentRule::Unread(_));
+        matches!(self.host, HostPattern::Exact(_)) && !passes_body
     }
 
     /// The place of a parameter that is not left over, in words.

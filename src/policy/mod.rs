@@ -10,6 +10,7 @@ mod context;
 mod decide;
 mod declared;
 mod index;
+mod masked;
 mod network;
 mod permit;
 #[expect(
@@ -35,10 +36,11 @@ pub use context::ContextVariables;
 pub use decide::decide;
 pub use declared::{Declared, TokenSource};
 pub use index::{Index, Overlap};
+pub use masked::Masked;
 pub use network::{AddressRefusal, Exemption, Network};
 pub use permit::{Outgoing, Permit};
 pub use reference::{Field, Need, fields};
-pub use select::{Selected, select};
+pub use select::{Selected, choose, select, usable};
 pub use source::SecretSource;
 
 /// A checked policy. Requests hold one by `Arc` from their first decision to their last.

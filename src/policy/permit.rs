@@ -11,9 +11,9 @@ use crate::action::{Action, ContentRule, MediaType, Planned};
 use crate::body::Body;
 use crate::credential::{Credential, Draft, Fields, Secrets};
 use crate::fault::{Fault, FaultKind};
-use crate::name::{ConnectorName, SecretName};
+use crate::name::{ActionName, ConnectorName, SecretName};
 use crate::policy::{Network, Policy, Selected};
-use crate::request::Destination;
+use crate::request::{Caller, Destination};
 
 /// A request that was decided upon and may be sent once its credentials are there.
 ///
@@ -47,10 +47,15 @@ impl Permit {
         }
     }
 
-    /// What a session has to note before the request is sent, because other actions require this one: the parameters
-    /// that they bind.
-    pub fn remembered(&self) -> Option<&Map<String, Value>> {
-        self.remembered.as_ref()
+    /// Who asked.
+    pub fn caller(&self) -> &Caller {
+        self.selected.caller()
+    }
+
+    /// What a session has to note before the request is sent, where other actions require this one: its name, and the
+    /// parameters that they bind.
+    pub fn remembered(&self) -> Option<(&ActionName, &Map<String, Value>)> {
+        Some((&self.action().name, self.remembered.as_ref()?))
     }
 
     /// The action.
@@ -82,26 +87,26 @@ impl Permit {
     /// The same permit, for sending the request once more where that does no harm: it is idempotent (RFC 9110 §9.2.2),
     /// and its body is in hand.
     pub fn again(&self) -> Option<Self> {
-        let Planned {
-            method,
-            path,
-            query,
-            headers,
-            body,
-        } = &self.planned;
-        let body = body.copy().filter(|_| self.action().idempotent())?;
+        let body = self.planned.body.copy();
+        let body = body.filter(|_| self.action().idempotent())?;
+        Some(self.with_body(body))
+    }
+
+    /// The same permit with the same content, which is handed over since it may not be there twice.
+    pub(super) fn with_body(&self, body: Body) -> Self {
+        let planned = &self.planned;
         let planned = Planned {
-            method: method.clone(),
-            path: path.clone(),
-            query: query.clone(),
-            headers: headers.clone(),
+            method: planned.method.clone(),
+            path: planned.path.clone(),
+            query: planned.query.clone(),
+            headers: planned.headers.clone(),
             body,
         };
-        Some(Self::new(
+        Self::new(
             self.selected.clone(),
             self.destination.clone(),
             (planned, self.remembered.clone()),
-        ))
+        )
     }
 
     /// Puts the credentials in. What the agent had in their places is not in a planned request.

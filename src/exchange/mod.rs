@@ -28,6 +28,7 @@ use tokio::time::Instant;
 
 use crate::action;
 use crate::action::outcome::Concluded;
+use crate::action::requires::AttemptNumber;
 use crate::action::{Action, Arguments, Facts, Limits, Recognised};
 use crate::audit::{Asked, Audit, Opening, Prepared, Target, Ticket, Upstream};
 use crate::authority::Authority;
@@ -152,6 +153,8 @@ struct Sent {
     limits: Limits,
     deadline: Deadline,
     dialled: Instant,
+    /// Where other actions require this one: the session's number of the call.
+    attempt: Option<AttemptNumber>,
 }
 
 /// A reply on its way back, and what it means.
@@ -272,9 +275,10 @@ impl Gate {
         let mut concluded = respond::conclude(&mut sent, action, door, &mut hold).await?;
         let outputs = std::mem::take(&mut concluded.outputs);
         let variables = call::exposed(action, &outputs);
-        if !outputs.is_empty() {
+        let succeeded = sent.attempt.filter(|_| concluded.success);
+        if succeeded.is_some() || !outputs.is_empty() {
             let sessions = &self.services.sessions;
-            sessions.learn(caller, None, outputs).await?;
+            sessions.learn(caller, succeeded, outputs).await?;
         }
         Ok(Carried {
             sent,
@@ -361,6 +365,11 @@ impl Gate {
         ticket: &mut Ticket,
     ) -> Result<Sent, Stop> {
         let limits = permit.action().limits;
+        // Noted before it is sent: it counts as failed, however it ends, until its reply says otherwise.
+        let attempt = match permit.remembered() {
+            Some(call) => self.services.sessions.begin(permit.caller(), call).await?,
+            None => None,
+        };
         let again = keys.token.is_some().then(|| permit.again()).flatten();
         let dialled = Instant::now();
         let mut reply = self.dial(&keys, permit, deadline).await?;
@@ -380,6 +389,7 @@ impl Gate {
             limits,
             deadline,
             dialled,
+            attempt,
         })
     }
 

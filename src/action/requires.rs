@@ -71,8 +71,8 @@ impl Requirement {
         })
     }
 
-    /// The refusal of a call for which it is not met. Whether the other one failed, was too long ago or was never called
-    /// is the same: it has to be called.
+    /// The refusal of a call for which it is not met. Whether the other one failed, was too long ago or was never
+    /// called is the same: it has to be called.
     pub fn refusal(&self, has_session: bool) -> Refusal {
         let action = &self.action;
         let message = if has_session {
@@ -80,8 +80,8 @@ impl Requirement {
             format!("{action} has to succeed first in this session{what}; call it, then call again")
         } else {
             format!(
-                "{action} has to succeed first in the same session, and this call names none that is open; \
-                 sessions are opened by whoever runs the agent"
+                "{action} has to succeed first in the same session, and this call names none that is open; whoever \
+                 runs the agent opens sessions"
             )
         };
         Refusal::new(Code::PreconditionUnmet, message).after(action)

@@ -50,6 +50,7 @@ impl Exec {
         let anywhere = SocketAddr::from(([127, 0, 0, 1], 0));
         let given = &mut self.with.given;
         given.proxy_listen = Some(anywhere);
+        given.tools_listen = Some(anywhere);
         given.admin_listen = Some(anywhere);
         given.workers.get_or_insert(1);
         let mut settings = load::settings(self.with)?;

@@ -7,6 +7,7 @@ mod demo;
 mod exec;
 mod load;
 mod run;
+mod schema;
 mod secret;
 
 use std::fmt::Display;
@@ -42,6 +43,8 @@ enum Command {
     Exec(exec::Exec),
     /// Show or make the CA that agents have to trust
     Ca(ca::Ca),
+    /// Print the JSON Schema of policy files, for editors
+    Schema(schema::Schema),
     /// Keep secrets in an encrypted file
     Secret(secret::Command),
     /// Watch three requests go through, or not, beside a stand-in API on this machine
@@ -77,6 +80,7 @@ pub fn main() -> ExitCode {
         Command::Check(check) => check.run(),
         Command::Exec(exec) => exec.run(),
         Command::Ca(ca) => ca.run(),
+        Command::Schema(schema) => schema.run(),
         Command::Secret(secret) => secret.run(),
         Command::Demo(demo) => demo.run(),
     };

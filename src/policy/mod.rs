@@ -8,15 +8,15 @@
 mod check;
 mod decide;
 mod declared;
+mod editor;
 mod index;
 mod network;
 mod permit;
 #[expect(
     dead_code,
-    reason = "the tables mirror all of the language: places and shapes wait for later sections and for editors"
+    reason = "the tables mirror all of the language: places wait for later sections"
 )]
 mod raw;
-mod reference;
 mod select;
 mod source;
 #[cfg(test)]
@@ -32,10 +32,10 @@ use crate::request::{Host, HostPattern};
 pub use check::{Loaded, from_texts, load};
 pub use decide::decide;
 pub use declared::{Declared, TokenSource};
+pub use editor::json_schema;
 pub use index::{Index, Overlap};
 pub use network::{AddressRefusal, Exemption, Network};
 pub use permit::{Outgoing, Permit};
-pub use reference::{Field, Need, fields};
 pub use select::{Selected, select};
 pub use source::SecretSource;
 

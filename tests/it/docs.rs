@@ -120,6 +120,23 @@ fn the_flags_and_variables_are_those_of_the_command_line() {
 }
 
 #[test]
+fn the_keys_of_the_settings_file_are_those_of_the_code() {
+    let schema = exeat::app::json_schema();
+    let expected: BTreeSet<String> = schema["properties"]
+        .as_object()
+        .unwrap()
+        .keys()
+        .cloned()
+        .collect();
+    let rows = columns(SETTINGS, "Flag", 3);
+    let keys = rows.iter().map(|row| row[2].trim_matches('`'));
+    let told: BTreeSet<String> = keys
+        .map(|key| key.split('.').next().unwrap_or(key).to_owned())
+        .collect();
+    assert_eq!(told, expected);
+}
+
+#[test]
 fn the_table_of_metrics_is_that_of_the_code() {
     let expected: Vec<Vec<String>> = METRICS
         .iter()

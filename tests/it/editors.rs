@@ -3,6 +3,8 @@
 use std::path::Path;
 use std::process::Command;
 
+use exeat::app;
+use exeat::app::Given;
 use exeat::policy;
 use exeat::problem::{Problems, Sources};
 use exeat::yaml;
@@ -43,15 +45,18 @@ fn policies() -> Vec<(String, String)> {
 }
 
 #[test]
-fn the_command_prints_a_schema_of_the_2020_12_dialect() {
-    let output = Command::new(env!("CARGO_BIN_EXE_exeat"))
-        .arg("schema")
-        .output()
-        .unwrap();
-    assert!(output.status.success());
-    let printed: Value = serde_json::from_slice(&output.stdout).unwrap();
-    assert_eq!(printed, policy::json_schema());
-    assert!(jsonschema::draft202012::meta::is_valid(&printed));
+fn the_command_prints_schemas_of_the_2020_12_dialect() {
+    for (arguments, expected) in [
+        (&["schema"][..], policy::json_schema()),
+        (&["schema", "--settings"], app::json_schema()),
+    ] {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_exeat"));
+        let output = command.args(arguments).output().unwrap();
+        assert!(output.status.success());
+        let printed: Value = serde_json::from_slice(&output.stdout).unwrap();
+        assert_eq!(printed, expected);
+        assert!(jsonschema::draft202012::meta::is_valid(&printed));
+    }
 }
 
 #[test]
@@ -287,4 +292,45 @@ fn a_field_of_a_later_release_is_marked_and_explained() {
     }
     let limited = GOOD.replace("    auth: crm\n", "    rate_limit: 5/minute\n");
     assert_eq!(is_accepted(&limited), validator.is_valid(&seen(&limited)));
+}
+
+const SETTINGS: &str = "\
+policies: policies
+environment: staging
+proxy_listen: 127.0.0.1:8080
+plain_http: refuse
+extra_ca: [corporate-ca.pem]
+workers: 2
+network:
+  hosts:
+    crm.internal.example.com: 10.0.5.7
+    api.example.com: [\"127.0.0.1:8443\"]
+";
+
+#[test]
+fn an_editor_marks_the_settings_that_are_refused() {
+    let schema = app::json_schema();
+    let validator = jsonschema::draft202012::new(&schema).unwrap();
+    let read = |text: &str| Given::read(Path::new("exeat.yaml"), text.as_bytes()).is_ok();
+    assert!(read(SETTINGS) && validator.is_valid(&seen(SETTINGS)));
+    for (right, wrong) in [
+        ("policies:", "polices:"),
+        ("policies: policies", "policies: [a]"),
+        ("127.0.0.1:8080", "localhost"),
+        ("refuse", "maybe"),
+        ("[corporate-ca.pem]", "{a: b}"),
+        ("workers: 2", "workers: many"),
+        ("hosts:", "host:"),
+        ("10.0.5.7", "{a: b}"),
+    ] {
+        let text = SETTINGS.replacen(right, wrong, 1);
+        assert!(!read(&text), "exeat takes {wrong:?}");
+        assert!(
+            !validator.is_valid(&seen(&text)),
+            "the schema takes {wrong:?}"
+        );
+    }
+    for (name, setting) in schema["properties"].as_object().unwrap() {
+        assert!(setting["description"].is_string(), "{name}");
+    }
 }

@@ -83,7 +83,6 @@ impl Definitions {
             Shape::Section(section) => self.reference(section),
             Shape::Either(shapes) => self.either(shapes),
             Shape::JsonSchema | Shape::AnyMap => json!({"type": "object"}),
-            Shape::AnyList => json!({"type": "array"}),
             Shape::Any => json!({}),
         }
     }

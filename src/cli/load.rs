@@ -7,8 +7,9 @@ use anyhow::{Context as _, bail};
 
 use crate::app::{Given, Settings};
 use crate::cli::WithSettings;
+use crate::name::AgentName;
 use crate::policy;
-use crate::policy::Policy;
+use crate::policy::{Agent, Policy};
 use crate::problem::{Problems, Sources, Style};
 
 /// The settings file that is read where none is named.
@@ -60,6 +61,27 @@ fn tell(problems: Problems, sources: &Sources) {
     let style = style(std::io::stderr().is_terminal());
     for problem in problems.sorted() {
         eprintln!("{}", sources.render(&problem, style));
+    }
+}
+
+/// The agent that `--agent` names: one of the policy's, or none where it has no `agents:`.
+pub(super) fn agent<'p>(
+    policy: &'p Policy,
+    named: Option<&str>,
+) -> anyhow::Result<Option<(&'p AgentName, &'p Agent)>> {
+    let agents = match (policy.agents(), named) {
+        (None, None) => return Ok(None),
+        (None, Some(_)) => bail!("--agent: the policy declares no agents"),
+        (Some(agents), _) => agents,
+    };
+    let names: Vec<&str> = agents.keys().map(AgentName::as_str).collect();
+    let names = names.join(", ");
+    let Some(named) = named else {
+        bail!("--agent: say which agent it is: {names}");
+    };
+    match agents.get_key_value(named) {
+        Some(found) => Ok(Some(found)),
+        None => bail!("--agent: there is no agent {named}; there are {names}"),
     }
 }
 

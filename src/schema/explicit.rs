@@ -1,7 +1,7 @@
 //! A schema for readers who do not know the rule "closed by default": what it closes is closed in so many words.
 //!
-//! It never refuses what [`super::Schema::check`] accepts. Where several schemas describe one object, JSON Schema has no
-//! words for the rule, which asks them together: there the text stays as it was written, and is more open than the
+//! It never refuses what [`super::Schema::check`] accepts. Where several schemas describe one object, JSON Schema has
+//! no words for the rule, which asks them together: there the text stays as it was written, and is more open than the
 //! check. So it is in definitions, which may be used in many places.
 
 use serde_json::{Map, Value, json};

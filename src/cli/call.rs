@@ -12,7 +12,7 @@ use tokio::runtime::Runtime;
 use crate::action::outcome::OutputName;
 use crate::app;
 use crate::app::AuditTarget;
-use crate::cli::{Verdict, WithSettings, agent, load, say};
+use crate::cli::{Verdict, WithSettings, load, pairs, say};
 use crate::exchange::{Call as Asked, Denied, Done, Gate};
 use crate::json;
 use crate::name::ActionName;
@@ -150,9 +150,11 @@ impl Call {
     }
 
     fn caller(&self, gate: &Gate, policy: &Policy) -> anyhow::Result<Caller> {
-        let agent = self.agent.as_deref();
-        let found = agent.map(|name| agent::named(policy, name)).transpose()?;
-        Ok(agent::caller(found, &gate.services.settings.environment))
+        let found = match self.agent.as_deref() {
+            Some(name) => load::agent(policy, Some(name))?,
+            None => None,
+        };
+        Ok(load::caller(found, &gate.services.settings.environment))
     }
 
     async fn open_session(&self, gate: &Gate, caller: &mut Caller) -> anyhow::Result<()> {
@@ -195,14 +197,6 @@ impl Call {
         }
         Ok(parameters)
     }
-}
-
-fn pairs<'a>(given: &'a [String], flag: &str) -> anyhow::Result<Vec<(&'a str, &'a str)>> {
-    let pair = |it: &'a String| {
-        let pair = it.split_once('=');
-        pair.with_context(|| format!("{flag} {it}: write NAME=VALUE"))
-    };
-    given.iter().map(pair).collect()
 }
 
 fn json_or_text(text: &str) -> Value {

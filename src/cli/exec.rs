@@ -19,12 +19,11 @@ use tokio::signal::unix::{SignalKind, signal};
 
 use crate::app;
 use crate::app::AuditTarget;
-use crate::cli::{Verdict, WithSettings, agent, load};
+use crate::cli::{Verdict, WithSettings, load};
 use crate::name::{AgentName, EnvironmentName};
 use crate::policy::Policy;
 use crate::request::{SessionId, encode};
 use crate::secret::Secret;
-use crate::sessions::Said;
 use crate::vault::{Sources, Vault as _};
 
 /// Start a program behind the proxy, with every proxy and CA variable set
@@ -37,6 +36,9 @@ pub(super) struct Exec {
     /// The agent that the program is; needed where the policy has `agents:`
     #[arg(long, value_name = "NAME")]
     agent: Option<String>,
+    /// One variable of the context, for all that the program does; may be repeated
+    #[arg(long, value_name = "NAME=VALUE")]
+    context: Vec<String>,
     /// The program and its arguments
     #[arg(last = true, required = true, value_name = "CMD")]
     command: Vec<OsString>,
@@ -47,6 +49,7 @@ impl Exec {
         let anywhere = SocketAddr::from(([127, 0, 0, 1], 0));
         let given = &mut self.with.given;
         given.proxy_listen = Some(anywhere);
+        given.tools_listen = Some(anywhere);
         given.admin_listen = Some(anywhere);
         given.workers.get_or_insert(1);
         let mut settings = load::settings(self.with)?;
@@ -67,11 +70,12 @@ impl Exec {
             &environment,
             (&vault, &runtime),
         )?;
+        let context = load::context(&self.context, &policy)?;
         let withheld: Vec<String> = policy.secret_variables().map(str::to_owned).collect();
         let running = app::start(app::prepare(&settings, policy)?)?;
         let sessions = &running.services().sessions;
         let agent = identity.as_ref().map(|(name, _)| name);
-        let session = runtime.block_on(sessions.open(agent, Said::new()))?;
+        let session = runtime.block_on(sessions.open(agent, context))?;
         let session = session.context("no session could be opened for the program")?;
         let login = login(identity.as_ref(), &session)?;
         let variables = variables(running.proxy, &login, &settings.state_dir)?;
@@ -90,7 +94,7 @@ fn identity(
     environment: &EnvironmentName,
     (vault, runtime): (&Sources, &Runtime),
 ) -> anyhow::Result<Option<Identity>> {
-    let Some((name, agent)) = agent::needed(policy, named)? else {
+    let Some((name, agent)) = load::agent(policy, named)? else {
         return Ok(None);
     };
     let environment = agent.environment.as_ref().unwrap_or(environment);

@@ -8,12 +8,11 @@ use std::sync::Arc;
 
 use anyhow::Context as _;
 use clap::Args;
-use serde_json::Map;
 use tokio::signal::unix::{SignalKind, signal};
 
 use crate::app;
 use crate::app::{AuditTarget, Settings};
-use crate::cli::{Verdict, WithSettings, agent, load};
+use crate::cli::{Verdict, WithSettings, load};
 use crate::exchange::Gate;
 use crate::mcp;
 use crate::policy::Policy;
@@ -27,11 +26,14 @@ pub(super) struct Mcp {
     /// The agent whose tools these are; needed where the policy has `agents:`
     #[arg(long, value_name = "NAME")]
     agent: Option<String>,
+    /// One variable of the context, for all that the client does; may be repeated
+    #[arg(long, value_name = "NAME=VALUE")]
+    context: Vec<String>,
 }
 
 impl Mcp {
-    pub(super) fn run(self) -> anyhow::Result<Verdict> {
-        let mut settings = load::settings(self.with)?;
+    pub(super) fn run(mut self) -> anyhow::Result<Verdict> {
+        let mut settings = load::settings(std::mem::take(&mut self.with))?;
         if settings.audit == AuditTarget::Stdout {
             settings.audit = AuditTarget::Stderr;
         }
@@ -41,23 +43,25 @@ impl Mcp {
         let runtime = tokio::runtime::Builder::new_current_thread()
             .enable_all()
             .build()?;
-        let served = runtime.block_on(serve(&settings, policy, self.agent.as_deref()));
+        let served = runtime.block_on(self.serve(&settings, policy));
         // A read of standard input that nobody waits for any more would hold the process up.
         runtime.shutdown_background();
         served.map(|()| Verdict::Good)
     }
-}
 
-async fn serve(settings: &Settings, policy: Policy, named: Option<&str>) -> anyhow::Result<()> {
-    let environment = app::environment(settings, &policy)?;
-    let mut caller = agent::caller(agent::needed(&policy, named)?, &environment);
-    let gate = Arc::new(app::gate(settings, policy)?);
-    let sessions = &gate.services.sessions;
-    let opened = sessions.open(caller.agent.as_ref(), Map::new()).await?;
-    caller.session = Some(opened.context("no session could be opened for the client")?);
-    let served = until_told_to_stop(gate.clone(), caller).await;
-    gate.services.audit.flush().await;
-    served
+    async fn serve(&self, settings: &Settings, policy: Policy) -> anyhow::Result<()> {
+        let environment = app::environment(settings, &policy)?;
+        let agent = load::agent(&policy, self.agent.as_deref())?;
+        let mut caller = load::caller(agent, &environment);
+        let said = load::context(&self.context, &policy)?;
+        let gate = Arc::new(app::gate(settings, policy)?);
+        let sessions = &gate.services.sessions;
+        let opened = sessions.open(caller.agent.as_ref(), said).await?;
+        caller.session = Some(opened.context("no session could be opened for the client")?);
+        let served = until_told_to_stop(gate.clone(), caller).await;
+        gate.services.audit.flush().await;
+        served
+    }
 }
 
 /// A client that has had enough closes our input, then sends SIGTERM.

@@ -1,7 +1,6 @@
 //! The command line. Output for people on a terminal, `--json` for programs; exit 0 good, 1 findings or refusal, 2
 //! usage.
 
-mod agent;
 mod ca;
 mod call;
 mod check;
@@ -10,7 +9,9 @@ mod exec;
 mod load;
 mod mcp;
 mod run;
+mod schema;
 mod secret;
+mod tools;
 
 use std::fmt::Display;
 use std::io::{ErrorKind, IsTerminal as _, Write as _};
@@ -49,6 +50,10 @@ enum Command {
     Mcp(mcp::Mcp),
     /// Show or make the CA that agents have to trust
     Ca(ca::Ca),
+    /// Print the JSON Schema of policy files, for editors
+    Schema(schema::Schema),
+    /// Print the actions as tools, for the request to a language model
+    Tools(tools::Tools),
     /// Keep secrets in an encrypted file
     Secret(secret::Command),
     /// Watch three requests go through, or not, beside a stand-in API on this machine
@@ -86,6 +91,8 @@ pub fn main() -> ExitCode {
         Command::Exec(exec) => exec.run(),
         Command::Mcp(mcp) => mcp.run(),
         Command::Ca(ca) => ca.run(),
+        Command::Schema(schema) => schema.run(),
+        Command::Tools(tools) => tools.run(),
         Command::Secret(secret) => secret.run(),
         Command::Demo(demo) => demo.run(),
     };
@@ -109,6 +116,15 @@ fn keep_memory_private() {
     if let Err(error) = set_dumpable_behavior(DumpableBehavior::NotDumpable) {
         tracing::warn!(%error, "other processes of this user may read exeat's memory");
     }
+}
+
+/// The values of a flag that may be repeated.
+fn pairs<'a>(given: &'a [String], flag: &str) -> anyhow::Result<Vec<(&'a str, &'a str)>> {
+    let pair = |it: &'a String| {
+        let pair = it.split_once('=');
+        pair.with_context(|| format!("{flag} {it}: write NAME=VALUE"))
+    };
+    given.iter().map(pair).collect()
 }
 
 /// Writes to standard output. Whoever reads it may have seen enough: `exeat check | head` is no failure.

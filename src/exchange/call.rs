@@ -30,11 +30,11 @@ pub struct Call {
     pub action: ActionName,
     /// As [`json::parse`](crate::json::parse) reads them: no name twice, not even in another case.
     pub parameters: Map<String, Value>,
+    /// What the runtime says for this call alone, over what the session holds, as it was given. Whether it is the
+    /// runtime that speaks is for the door to know: a model's words never come here.
+    pub context: Said,
     /// The bytes that they took.
     pub bytes: usize,
-    /// What the runtime says for this call alone, over what the session has of it. That it is the runtime that speaks
-    /// is for the door to know.
-    pub context: Said,
     /// On the caller's connection, if HTTP brought it.
     pub version: Option<Version>,
 }

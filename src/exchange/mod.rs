@@ -29,8 +29,9 @@ use tokio::time::Instant;
 
 use crate::action;
 use crate::action::outcome::Concluded;
+use crate::action::requires::AttemptNumber;
 use crate::action::{Action, Arguments, Facts, Limits, Recognised};
-use crate::audit::{Asked, Audit, Opening, Prepared, Target, Ticket, Upstream};
+use crate::audit::{Asked, Audit, End, Ending, Opening, Prepared, Target, Ticket, Upstream};
 use crate::authority::Authority;
 use crate::body::Body;
 use crate::dial::{Dialer, Reply};
@@ -157,6 +158,8 @@ struct Sent {
     limits: Limits,
     deadline: Deadline,
     dialled: Instant,
+    /// Where other actions require this one: the session's number of the call.
+    attempt: Option<AttemptNumber>,
 }
 
 /// A reply on its way back, and what it means.
@@ -270,7 +273,9 @@ impl Gate {
         let sent = self.send(permit, keys, deadline, ticket).await?;
         meant.steps.tell(Step::Answered(sent.reply.status));
         drop(meant.hold);
-        self.read(sent, &action, &caller, door).await
+        let carried = self.read(sent, &action, &caller, door).await?;
+        ticket.concluded(&carried.concluded.outcome);
+        Ok(carried)
     }
 
     /// What the reply means: its name, what of it may go on, and what the session keeps of it. The session has it
@@ -286,9 +291,10 @@ impl Gate {
         let mut concluded = respond::conclude(&mut sent, action, door, &mut hold).await?;
         let outputs = std::mem::take(&mut concluded.outputs);
         let variables = call::exposed(action, &outputs);
-        if !outputs.is_empty() {
+        let succeeded = sent.attempt.filter(|_| concluded.success);
+        if succeeded.is_some() || !outputs.is_empty() {
             let sessions = &self.services.sessions;
-            sessions.learn(caller, None, outputs).await?;
+            sessions.learn(caller, succeeded, outputs).await?;
         }
         Ok(Carried {
             sent,
@@ -375,6 +381,11 @@ impl Gate {
         ticket: &mut Ticket,
     ) -> Result<Sent, Stop> {
         let limits = permit.action().limits;
+        // Noted before it is sent: it counts as failed, however it ends, until its reply says otherwise.
+        let attempt = match permit.remembered() {
+            Some(call) => self.services.sessions.begin(permit.caller(), call).await?,
+            None => None,
+        };
         let again = keys.token.is_some().then(|| permit.again()).flatten();
         let dialled = Instant::now();
         let mut reply = self.dial(&keys, permit, deadline).await?;
@@ -394,6 +405,7 @@ impl Gate {
             limits,
             deadline,
             dialled,
+            attempt,
         })
     }
 
@@ -419,6 +431,21 @@ fn upstream(reply: &Reply, dialled: Instant) -> Upstream {
 }
 
 impl Begun {
+    /// Ends a request to exeat itself, which has been answered with a page of so many bytes.
+    pub fn shown(self, status: StatusCode, bytes: u64) {
+        self.ticket.close(Ending {
+            end: End::Complete,
+            status: Some(status),
+            bytes_in: 0,
+            bytes_out: bytes,
+        });
+    }
+
+    /// As [`Begun::refuse`] and [`Begun::fail`], for tools.
+    pub fn stop(self, stop: Stop) -> Denied {
+        respond::denied(stop, &Received::default(), self.ticket)
+    }
+
     /// Ends the exchange with a refusal, before there was a request that could be carried.
     pub fn refuse(self, refusal: Refusal) -> Answer {
         respond::stopped(Stop::Refused(refusal), &Received::default(), self.ticket)

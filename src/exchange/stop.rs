@@ -1,7 +1,8 @@
 //! Why an exchange ended before its reply: a decision, or something that broke.
 
-use crate::audit::Outcome;
+use crate::audit::End;
 use crate::fault::Fault;
+use crate::name::ActionName;
 use crate::refusal::{Code, Refusal};
 
 /// The error of every step of an exchange.
@@ -30,11 +31,19 @@ impl Stop {
         }
     }
 
-    /// How the record says it.
-    pub(super) fn into_outcome(self) -> Outcome {
+    /// Names the action that was refused.
+    pub(super) fn of_action(self, action: &ActionName) -> Self {
         match self {
-            Self::Refused(refusal) => Outcome::Refused(refusal.code),
-            Self::Broke(fault) => Outcome::Failed(fault),
+            Self::Refused(refusal) => Self::Refused(refusal.of_action(action)),
+            broke @ Self::Broke(_) => broke,
+        }
+    }
+
+    /// How the record says it.
+    pub(super) fn into_end(self) -> End {
+        match self {
+            Self::Refused(refusal) => End::Refused(refusal.code),
+            Self::Broke(fault) => End::Failed(fault),
         }
     }
 }

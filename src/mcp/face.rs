@@ -16,12 +16,14 @@ use tokio::task::AbortHandle;
 use crate::exchange::{Begun, Call, Called, Gate, Steps};
 use crate::live::Changes;
 use crate::mcp::calls::{Calls, Gone};
-use crate::mcp::{outcome, progress, tool};
+use crate::mcp::{outcome, progress};
 use crate::name::ActionName;
 use crate::policy;
 use crate::policy::Policy;
 use crate::refusal::{Code, Refusal};
 use crate::request::{Caller, Door};
+use crate::toolbox;
+use crate::toolbox::{Format, Tool};
 
 /// For the model that gets the tools.
 const INSTRUCTIONS: &str = "Each tool is one declared action. A result with isError holds either a refusal, whose \
@@ -144,7 +146,9 @@ impl ServerHandler for Face {
         let policy = self.place.gate.services.live.snapshot();
         let caller = self.caller(&context.extensions, &policy)?;
         let usable = policy::usable(&policy, &caller, Door::Mcp);
-        let tools = usable.map(|action| tool::tool(action)).collect();
+        let tools = usable.map(|action| Tool::of(action));
+        let tools = serde_json::from_value(toolbox::definitions(tools, Format::Mcp));
+        let tools = tools.map_err(|error| ErrorData::internal_error(error.to_string(), None))?;
         Ok(ListToolsResult::with_all_items(tools))
     }
 

@@ -16,7 +16,6 @@ mod lines;
 mod message;
 mod outcome;
 mod progress;
-mod tool;
 
 pub use self::http::{Mcp, Reply};
 pub use lines::{Begin, serve};

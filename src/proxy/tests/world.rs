@@ -303,6 +303,7 @@ fn policy(port: u16, agents: bool) -> Policy {
     let agent = Agent {
         title: None,
         token: SecretName::parse("bot_token").unwrap(),
+        runtime_token: None,
         environment: Some(production),
         allow: HashSet::new(),
     };
@@ -352,6 +353,8 @@ fn action(name: &str, method: Method, url: (Scheme, &str, u16), path: &str) -> A
         credentials: Vec::new(),
         limits: ActionLimits::default(),
         reading: Arc::default(),
+        requires: Vec::new(),
+        remembered: None,
     }
 }
 

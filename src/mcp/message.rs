@@ -71,6 +71,11 @@ impl Unreadable {
         }
     }
 
+    /// For the record, in words that quote nothing.
+    pub(super) fn words(&self) -> &str {
+        &self.message
+    }
+
     /// The answer. What could not be read has no id.
     pub(super) fn to_json(&self) -> Value {
         json!({

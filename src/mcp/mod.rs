@@ -17,5 +17,5 @@ mod message;
 mod outcome;
 mod progress;
 
-pub use self::http::{Mcp, Reply};
+pub use self::http::Mcp;
 pub use lines::{Begin, serve};

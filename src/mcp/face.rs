@@ -49,6 +49,8 @@ impl Place {
 pub(super) struct Face {
     place: Arc<Place>,
     caller: Whose,
+    /// Those since the client came: one that comes while it is being confirmed that it will hear of them counts too.
+    changes: Changes,
     /// Tells the client of changes, for as long as the client is there.
     telling: OnceLock<Telling>,
 }
@@ -81,6 +83,7 @@ pub(super) struct Sender {
 impl Face {
     pub(super) fn new(place: Arc<Place>, caller: Whose) -> Self {
         Self {
+            changes: place.gate.services.live.changes(),
             place,
             caller,
             telling: OnceLock::new(),
@@ -101,10 +104,6 @@ impl Face {
             caller.environment = agent.environment.as_ref().unwrap_or(default).clone();
         }
         Ok(caller)
-    }
-
-    fn changes(&self) -> Changes {
-        self.place.gate.services.live.changes()
     }
 
     async fn carry(
@@ -195,7 +194,7 @@ impl ServerHandler for Face {
     }
 
     async fn on_initialized(&self, context: NotificationContext<RoleServer>) {
-        let (peer, changes) = (context.peer, self.changes());
+        let (peer, changes) = (context.peer, self.changes.clone());
         self.telling
             .get_or_init(|| Telling(tokio::spawn(tell(peer, changes)).abort_handle()));
     }
@@ -205,7 +204,7 @@ impl ServerHandler for Face {
     }
 
     async fn listen(&self, subscription: SubscriptionContext) -> Result<(), ErrorData> {
-        let mut changes = self.changes();
+        let mut changes = self.changes.clone();
         let tell = async {
             while changes.next().await
                 && subscription.sink().notify_tool_list_changed().await.is_ok()

@@ -1029,6 +1029,20 @@ fn the_explicit_form_says_what_the_rules_of_exeat_leave_unsaid() {
                 },
                 "if": {"properties": {"kind": {"const": "a"}}},
                 "then": {"properties": {"o": {"properties": {"x": {}}}}},
+                "additionalProperties": false,
+            }),
+        ),
+        (
+            json!({
+                "properties": {"kind": {"enum": ["a", "b"]}},
+                "if": {"properties": {"kind": {"const": "a"}}},
+                "then": {"properties": {"x": {}}},
+            }),
+            json!({
+                "type": "object",
+                "properties": {"kind": {"enum": ["a", "b"]}},
+                "if": {"properties": {"kind": {"const": "a"}}},
+                "then": {"properties": {"x": {}}},
                 "unevaluatedProperties": false,
             }),
         ),

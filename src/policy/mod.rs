@@ -6,6 +6,7 @@
 //! reads a clock.
 
 mod check;
+mod choose;
 mod decide;
 mod declared;
 mod index;
@@ -19,6 +20,7 @@ mod raw;
 mod reference;
 mod select;
 mod source;
+pub mod trial;
 #[cfg(test)]
 mod tests;
 
@@ -29,7 +31,8 @@ use crate::action::Action;
 use crate::name::{ActionName, AgentName, ConnectorName, EnvironmentName, SecretName, TunnelName};
 use crate::request::{Host, HostPattern};
 
-pub use check::{Loaded, from_texts, load};
+pub use check::{Loaded, from_texts, load, trials, trials_from_texts};
+pub use choose::choose;
 pub use decide::decide;
 pub use declared::{Declared, TokenSource};
 pub use index::{Index, Overlap};

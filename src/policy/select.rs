@@ -7,7 +7,7 @@ use crate::name::ActionName;
 use crate::policy::index::{Found, Near};
 use crate::policy::{Environment, Policy, Reach};
 use crate::refusal::{Code, Refusal};
-use crate::request::{Caller, Destination, Intent, Scheme};
+use crate::request::{Caller, Destination, Door, Intent, Scheme};
 
 /// An action chosen by the head of a request. No body byte has been read; its caps and deadlines are known.
 #[derive(Clone, Debug)]
@@ -49,7 +49,16 @@ pub fn select(policy: &Arc<Policy>, intent: &Intent) -> Result<Selected, Refusal
         .environment(&intent.caller.environment)
         .ok_or_else(|| host_undeclared(intent))?;
     let action = find(environment, policy, intent)?;
-    if !allowed(policy, &intent.caller, &action.name) {
+    admit(policy, &intent.caller, intent.door, action)
+}
+
+pub(super) fn admit(
+    policy: &Arc<Policy>,
+    caller: &Caller,
+    door: Door,
+    action: &Arc<Action>,
+) -> Result<Selected, Refusal> {
+    if !allowed(policy, caller, &action.name) {
         return Err(not_allowed(&action.name));
     }
     if !action.enabled {
@@ -59,7 +68,7 @@ pub fn select(policy: &Arc<Policy>, intent: &Intent) -> Result<Selected, Refusal
         )
         .of_action(&action.name));
     }
-    if !action.doors.open(intent.door) {
+    if !action.doors.open(door) {
         return Err(Refusal::new(
             Code::DoorClosed,
             format!(
@@ -72,7 +81,7 @@ pub fn select(policy: &Arc<Policy>, intent: &Intent) -> Result<Selected, Refusal
     Ok(Selected {
         policy: policy.clone(),
         action: action.clone(),
-        caller: intent.caller.clone(),
+        caller: caller.clone(),
     })
 }
 

@@ -12,8 +12,9 @@ mod recognise;
 mod refuse;
 pub mod requires;
 
+use std::fmt;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use http::{HeaderName, Method};
 use serde_json::{Map, Value};
@@ -21,15 +22,17 @@ use time::OffsetDateTime;
 use time::macros::format_description;
 
 use crate::action::outcome::Reading;
+use crate::action::requires::Attempts;
 use crate::body::Body;
 use crate::credential::Credential;
 use crate::name::{ActionName, EnvironmentName};
-use crate::request::{Door, HostPattern, Scheme};
+use crate::request::{Door, HostPattern, Scheme, SessionId};
 use crate::schema::{Schema, spelling};
 use crate::template::{BodyTemplate, Known, Template, Values};
 
 pub use media_type::{MediaType, media_type};
 pub use path::{BadPath, PathPattern, PathProblem, Segment};
+pub(crate) use plan::pointer;
 pub use plan::{Planned, plan};
 pub use recognise::{Content, Recognised, recognise};
 
@@ -210,29 +213,58 @@ pub struct WireBody {
 }
 
 /// What is known of a request besides its parameters: everything that deciding needs from outside, as values.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct Facts {
     /// Fixed once for a request.
     pub now: OffsetDateTime,
+    /// The same moment on the clock that never jumps: the age of what a session remembers counts from it.
+    pub instant: Instant,
     /// The agent's key, or empty.
     pub agent_id: String,
     /// The agent's title, else its key.
     pub agent_name: String,
     /// Where the request was decided.
     pub environment: EnvironmentName,
-    /// The variables of the caller's session.
+    /// The caller's session; `None` where none was named, and where there is no such one of this agent's.
+    pub session_id: Option<SessionId>,
+    /// The variables of that session: a tree, in which the output `ticket.key` is `key` inside `ticket`.
     pub session: Arc<Map<String, Value>>,
+    /// What the runtime has said, by whole name: `contact.first_name`; what it calls the conversation stands under
+    /// `conversation_id`. Checked by `policy::ContextVariables`.
+    pub context: Arc<Map<String, Value>>,
+    /// What preconditions look at: the session's calls to actions that others require.
+    pub attempts: Arc<Attempts>,
 }
 
 impl Facts {
-    /// The text of a built-in name; `None` where nobody has named a session.
+    /// Of somebody of whom nothing is known, in no session.
+    pub fn bare(environment: EnvironmentName, now: OffsetDateTime, instant: Instant) -> Self {
+        Self {
+            now,
+            instant,
+            agent_id: String::new(),
+            agent_name: String::new(),
+            environment,
+            session_id: None,
+            session: Arc::default(),
+            context: Arc::default(),
+            attempts: Arc::default(),
+        }
+    }
+
+    /// The text of a built-in name; `None` where it needs a session and there is none.
     pub fn text(&self, known: Known) -> Option<String> {
         match known {
             Known::CurrentDatetime => Some(timestamp(self.now)),
             Known::AgentId => Some(self.agent_id.clone()),
             Known::AgentName => Some(self.agent_name.clone()),
             Known::Environment => Some(self.environment.as_str().to_owned()),
-            Known::SessionId | Known::ConversationId => None,
+            Known::SessionId => self.session_id.as_ref().map(SessionId::expose),
+            Known::ConversationId => {
+                let named = self.context.get(Known::ConversationId.name());
+                let named = named.and_then(Value::as_str).map(str::to_owned);
+                named.or_else(|| self.text(Known::SessionId))
+            }
         }
     }
 
@@ -245,9 +277,19 @@ impl Facts {
         look(&Values {
             parameters,
             session: &self.session,
-            context: &Map::new(),
+            context: &self.context,
             known: &|known| self.text(known),
         })
+    }
+}
+
+/// Variables and context may be sensitive.
+impl fmt::Debug for Facts {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self {
+            now, environment, ..
+        } = self;
+        write!(f, "Facts({now}, {environment}, {:?})", self.session_id)
     }
 }
 

@@ -8,6 +8,7 @@ mod exec;
 mod load;
 mod run;
 mod secret;
+mod test;
 
 use std::fmt::Display;
 use std::io::{ErrorKind, IsTerminal as _, Write as _};
@@ -38,6 +39,8 @@ enum Command {
     Run(run::Run),
     /// Read policy files and tell every mistake in them
     Check(check::Check),
+    /// Try the policy's tests, without network and without secrets
+    Test(test::Test),
     /// Start a program behind the proxy, with every proxy and CA variable set
     Exec(exec::Exec),
     /// Show or make the CA that agents have to trust
@@ -75,6 +78,7 @@ pub fn main() -> ExitCode {
     let verdict = match arguments.command {
         Command::Run(run) => run.run(),
         Command::Check(check) => check.run(),
+        Command::Test(test) => test.run(),
         Command::Exec(exec) => exec.run(),
         Command::Ca(ca) => ca.run(),
         Command::Secret(secret) => secret.run(),

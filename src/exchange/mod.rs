@@ -221,7 +221,8 @@ impl Gate {
         let concluded = respond::conclude(&mut sent, action, asked.door, &mut hold).await?;
         if !concluded.outputs.is_empty() {
             let sessions = &self.services.sessions;
-            sessions.learn(&asked.caller, concluded.outputs).await?;
+            let outputs = concluded.outputs;
+            sessions.learn(&asked.caller, None, outputs).await?;
         }
         Ok(Carried {
             sent,
@@ -282,12 +283,19 @@ impl Gate {
         let declared = selected.policy().agents().zip(agent);
         let title = declared.and_then(|(agents, name)| agents.get(name)?.title.clone());
         let agent_id = agent.map(ToString::to_string).unwrap_or_default();
+        let found = self.services.sessions.look(caller).await?;
+        let session_id = caller.session.clone().filter(|_| found.is_some());
+        let found = found.unwrap_or_default();
         Ok(Facts {
             now: OffsetDateTime::now_utc(),
+            instant: std::time::Instant::now(),
             agent_name: title.unwrap_or_else(|| agent_id.clone()),
             agent_id,
             environment: caller.environment.clone(),
-            session: self.services.sessions.look(caller).await?.variables,
+            session_id,
+            session: found.variables,
+            context: found.context,
+            attempts: found.attempts,
         })
     }
 

@@ -3,8 +3,8 @@
 use std::sync::Arc;
 
 use crate::name::ActionName;
-use crate::policy::select::{Selected, admit};
 use crate::policy::Policy;
+use crate::policy::select::{Selected, admit};
 use crate::refusal::{Code, Refusal};
 use crate::request::{Caller, Door};
 

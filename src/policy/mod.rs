@@ -7,6 +7,7 @@
 
 mod check;
 mod choose;
+mod context;
 mod decide;
 mod declared;
 mod index;
@@ -20,9 +21,9 @@ mod raw;
 mod reference;
 mod select;
 mod source;
-pub mod trial;
 #[cfg(test)]
 mod tests;
+pub mod trial;
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::Arc;
@@ -33,6 +34,7 @@ use crate::request::{Host, HostPattern};
 
 pub use check::{Loaded, from_texts, load, trials, trials_from_texts};
 pub use choose::choose;
+pub use context::ContextVariables;
 pub use decide::decide;
 pub use declared::{Declared, TokenSource};
 pub use index::{Index, Overlap};
@@ -52,6 +54,7 @@ pub struct Policy {
     tokens: HashMap<(ConnectorName, EnvironmentName), Arc<TokenSource>>,
     tunnels: Vec<Tunnel>,
     network: Arc<Network>,
+    context: ContextVariables,
 }
 
 /// What the policy says in one environment: values, hosts and secrets may differ from the others.
@@ -183,6 +186,11 @@ impl Policy {
         })
     }
 
+    /// What the runtime may say of a conversation.
+    pub fn context(&self) -> &ContextVariables {
+        &self.context
+    }
+
     /// Which addresses beside the public ones a host may have.
     pub fn network(&self) -> &Arc<Network> {
         &self.network
@@ -232,6 +240,7 @@ impl Policy {
             tokens: HashMap::new(),
             tunnels,
             network: Arc::default(),
+            context: ContextVariables::default(),
         }
     }
 }

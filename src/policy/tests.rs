@@ -1,6 +1,7 @@
 //! The way from a request to what is sent, and from parameters to the same bytes.
 
 use std::sync::Arc;
+use std::time::Instant;
 
 use bytes::Bytes;
 use http::header::CONTENT_TYPE;
@@ -113,12 +114,12 @@ fn policy(text: &str) -> Arc<Policy> {
 }
 
 fn facts(policy: &Policy) -> Facts {
+    let environment = policy.environments()[0].name.clone();
+    let now = datetime!(2026-01-02 03:04:05 UTC);
     Facts {
-        now: datetime!(2026-01-02 03:04:05 UTC),
         agent_id: "bot".into(),
         agent_name: "Bot".into(),
-        environment: policy.environments()[0].name.clone(),
-        session: Arc::default(),
+        ..Facts::bare(environment, now, Instant::now())
     }
 }
 

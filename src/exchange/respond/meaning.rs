@@ -7,14 +7,13 @@ use bytes::{Bytes, BytesMut};
 use http::header::{
     ACCEPT_RANGES, CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_RANGE, CONTENT_TYPE, ETAG,
 };
-use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
+use http::{HeaderMap, HeaderName, HeaderValue};
 use http_body_util::BodyExt;
 use tokio::time::timeout;
 
 use crate::action::Action;
 use crate::action::outcome::{Concluded, Content, Replied, Shown};
 use crate::body::Body;
-use crate::dial::Reply;
 use crate::exchange::body::Hold;
 use crate::exchange::{Deadline, Sent};
 use crate::fault::{Fault, FaultKind};
@@ -51,7 +50,7 @@ pub(in crate::exchange) async fn conclude(
         let body = std::mem::take(&mut sent.reply.body);
         let whole = whole(body, action, sent.deadline, hold).await;
         let whole = whole.map_err(|fault| fault.at(address))?;
-        let content = content(&sent.reply, &whole);
+        let content = Content::of(sent.reply.status, &sent.reply.headers, &whole);
         sent.reply.body = Vec::from(whole).into();
         content
     } else {
@@ -108,21 +107,6 @@ async fn whole(
 
 fn too_large(detail: &str) -> Fault {
     Fault::new(FaultKind::ReplyTooLarge, detail)
-}
-
-/// JSON, whatever the reply calls it. A part of a text may be JSON where the whole says something else (RFC 9110
-/// §14.4), and what is encoded is not what its reader will see.
-fn content(reply: &Reply, whole: &[u8]) -> Content {
-    let headers = &reply.headers;
-    let is_plain = |value: &HeaderValue| value.as_bytes().eq_ignore_ascii_case(b"identity");
-    let is_encoded = !headers.get_all(CONTENT_ENCODING).iter().all(is_plain);
-    let is_part =
-        reply.status == StatusCode::PARTIAL_CONTENT || headers.contains_key(CONTENT_RANGE);
-    match whole {
-        [] => Content::Empty,
-        _ if is_encoded || is_part => Content::Other,
-        whole => json::parse(whole).map_or(Content::Other, Content::Json),
-    }
 }
 
 fn show(sent: &mut Sent, shown: &Shown) {

@@ -46,7 +46,7 @@ impl<'a> Actions<'a> {
     ) -> Self {
         let mut all: Vec<Vec<Built<'a>>> = Vec::new();
         all.resize_with(ground.environments.len(), Vec::new);
-        let mut outputs = Names::default();
+        let mut outputs = Names::beside(&ground.raw.context);
         // All of them first: a template may use what an action further down sets.
         let readings = ground.raw.actions.iter();
         let readings: Vec<_> = readings

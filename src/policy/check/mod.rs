@@ -135,5 +135,6 @@ fn check(raw: &raw::Policy, hash: Arc<str>, told: &mut Told<'_>) -> Policy {
         secrets,
         tunnels: tunnels.into_iter().map(|tunnel| tunnel.tunnel).collect(),
         network,
+        context: variables::said(&raw.context, told),
     }
 }

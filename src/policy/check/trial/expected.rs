@@ -3,12 +3,13 @@
 use serde_json::Value;
 
 use crate::action::outcome::OutputName;
+use crate::action::pointer;
 use crate::name::OutcomeName;
+use crate::policy::Policy;
 use crate::policy::check::trial::Reader;
 use crate::policy::raw::decode::Text;
 use crate::policy::raw::trial::{Expectation, Literal, Object, Upstream};
 use crate::policy::trial::{Expected, Wanted};
-use crate::policy::Policy;
 use crate::problem::{Located, Place, Problem, nearest};
 use crate::refusal::Code;
 
@@ -48,8 +49,11 @@ impl Reader<'_> {
             );
         } else if let Some(upstream) = upstream.filter(|it| names_nothing(it)) {
             let remedy = "name its `method`, `url`, `headers` or `body`";
-            self.told
-                .error(&upstream.place, "nothing is expected of the request", remedy);
+            self.told.error(
+                &upstream.place,
+                "nothing is expected of the request",
+                remedy,
+            );
         }
     }
 
@@ -138,7 +142,7 @@ impl Reader<'_> {
         };
         let mut outputs = Vec::new();
         for (name, value) in json.value.as_object().into_iter().flatten() {
-            let pointer = format!("/{}", name.replace('~', "~0").replace('/', "~1"));
+            let pointer = pointer(name);
             let text = Text::new(name.clone(), json.places.key(&pointer).clone());
             let found = declared_outputs(self.policy).find(|it| it.as_str() == name);
             match found {
@@ -187,7 +191,10 @@ fn of_the_reply(written: &Expectation) -> impl Iterator<Item = (&'static str, &P
 fn names_nothing(upstream: &Upstream) -> bool {
     upstream.method.is_none()
         && upstream.url.is_none()
-        && upstream.headers.as_ref().is_none_or(|it| it.items.is_empty())
+        && upstream
+            .headers
+            .as_ref()
+            .is_none_or(|it| it.items.is_empty())
         && upstream.body.is_none()
 }
 

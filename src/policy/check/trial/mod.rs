@@ -129,8 +129,11 @@ impl Reader<'_> {
         self.tell_what_belongs_in_steps(whole, name);
         if written.iter().all(|it| it.expect.is_none()) {
             let message = "no step of this test expects anything, so it would prove nothing";
-            self.told
-                .error(&name.place, message, "write `expect` in the step that matters");
+            self.told.error(
+                &name.place,
+                message,
+                "write `expect` in the step that matters",
+            );
         }
         let mut steps = Vec::with_capacity(written.len());
         let mut time: Option<OffsetDateTime> = None;
@@ -164,8 +167,11 @@ impl Reader<'_> {
         }
         if whole.response.is_some() || whole.expect.is_some() {
             let message = "with `steps`, each step has its own `response` and `expect`";
-            self.told
-                .error(&name.place, message, "move it into the step that it is about");
+            self.told.error(
+                &name.place,
+                message,
+                "move it into the step that it is about",
+            );
         }
     }
 
@@ -200,11 +206,19 @@ impl Reader<'_> {
         time.ok()
     }
 
+    /// What the runtime says, each under the name that the policy declares.
     fn context(&mut self, written: &[&Object]) -> Map<String, Value> {
         let mut context = Map::new();
-        for object in written {
-            if let Value::Object(values) = &object.json.value {
-                context.extend(values.clone());
+        for Object { json } in written {
+            let said = json.value.as_object().cloned().unwrap_or_default();
+            match self.policy.context().read(said) {
+                Ok(said) => context.extend(said),
+                Err(refusal) => {
+                    let pointer = refusal.hints.pointer.as_deref().unwrap_or_default();
+                    let message = format!("the runtime cannot set this: {}", refusal.message);
+                    let remedy = "write names and types as `context:` of the policy declares them";
+                    self.told.error(json.places.key(pointer), message, remedy);
+                }
             }
         }
         context

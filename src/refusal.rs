@@ -34,6 +34,16 @@ macro_rules! codes {
                 StatusCode::from_u16(status).expect("the table holds statuses from 400 to 508")
             }
 
+            /// The HTTP status that carries it at the tool doors, whose callers are no clients of a proxy, and where an
+            /// action is a page with a name.
+            pub fn tool_status(self) -> StatusCode {
+                match self {
+                    Self::AgentUnknown => StatusCode::UNAUTHORIZED,
+                    Self::ActionUndeclared => StatusCode::NOT_FOUND,
+                    other => other.status(),
+                }
+            }
+
             /// Whether the same request may succeed later without anybody changing anything.
             pub fn retryable(self) -> bool {
                 match self { $(Self::$variant => $retryable,)* }

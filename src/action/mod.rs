@@ -3,6 +3,7 @@
 //! [`plan`] makes the request from parameters, [`recognise`] takes a proxied request apart into the same parameters.
 //! Both read the same declaration, so that what was checked is what is sent. Nothing here decides who may use it.
 
+mod given;
 mod headers;
 mod media_type;
 pub mod outcome;
@@ -26,10 +27,12 @@ use crate::action::requires::Attempts;
 use crate::body::Body;
 use crate::credential::Credential;
 use crate::name::{ActionName, EnvironmentName};
+use crate::refusal::{Code, Refusal};
 use crate::request::{Door, HostPattern, Scheme, SessionId};
 use crate::schema::{Schema, spelling};
 use crate::template::{BodyTemplate, Known, Template, Values};
 
+pub use given::given;
 pub use media_type::{MediaType, media_type};
 pub use path::{BadPath, PathPattern, PathProblem, Segment};
 pub(crate) use plan::pointer;
@@ -61,6 +64,8 @@ pub struct Action {
     pub path: PathPattern,
     /// What the parameters must be.
     pub parameters: Arc<Schema>,
+    /// Whether a tool's values are converted to the declared types, as the `variables` form promises.
+    pub converts: bool,
     /// Declared query entries, in the order in which they are sent.
     pub query: Vec<(String, Template)>,
     /// Declared headers; a value that the agent sent under such a name is read as its parameter or replaced.
@@ -112,12 +117,13 @@ impl Doors {
         mcp: true,
     };
 
-    /// Whether a door is open.
+    /// Whether a door is open. The operator's own is not for a policy to close.
     pub fn open(self, door: Door) -> bool {
         match door {
             Door::Proxy => self.proxy,
             Door::Http => self.http,
             Door::Mcp => self.mcp,
+            Door::Call => true,
         }
     }
 }
@@ -164,6 +170,12 @@ impl Action {
         self.place_of(parameter).is_some()
     }
 
+    /// Whether parameters alone make a request: tools can choose no host, and have no body to pass on.
+    pub fn is_made_of_parameters(&self) -> bool {
+        let passes_body = matches!(self.content, ContentRule::Wire(_) | ContentRule::Unread(_));
+        matches!(self.host, HostPattern::Exact(_)) && !passes_body
+    }
+
     /// The place of a parameter that is not left over, in words.
     pub fn place_of(&self, parameter: &str) -> Option<String> {
         let printed = |template: &Template| template.parameters().any(|it| it == parameter);
@@ -184,6 +196,13 @@ impl Action {
         let mut in_body = template.parameters();
         let is_there = in_body.any(|it| it == parameter);
         is_there.then(|| "inside the body".into())
+    }
+
+    /// The refusal of a body over the action's cap.
+    pub fn too_large(&self) -> Refusal {
+        let cap = self.limits.max_request_bytes;
+        let message = format!("the body must have at most {cap} bytes");
+        Refusal::new(Code::TooLarge, message).of_action(&self.name)
     }
 
     /// Whether a request may be sent again after it failed half-way (RFC 9110 §9.2.2).

@@ -6,11 +6,11 @@
 //! reads a clock.
 
 mod check;
-mod choose;
 mod context;
 mod decide;
 mod declared;
 mod index;
+mod masked;
 mod network;
 mod permit;
 #[expect(
@@ -33,15 +33,15 @@ use crate::name::{ActionName, AgentName, ConnectorName, EnvironmentName, SecretN
 use crate::request::{Host, HostPattern};
 
 pub use check::{Loaded, from_texts, load, trials, trials_from_texts};
-pub use choose::choose;
 pub use context::ContextVariables;
 pub use decide::decide;
 pub use declared::{Declared, TokenSource};
 pub use index::{Index, Overlap};
+pub use masked::Masked;
 pub use network::{AddressRefusal, Exemption, Network};
 pub use permit::{Outgoing, Permit};
 pub use reference::{Field, Need, fields};
-pub use select::{Selected, select};
+pub use select::{Selected, choose, select, usable};
 pub use source::SecretSource;
 
 /// A checked policy. Requests hold one by `Arc` from their first decision to their last.

@@ -74,26 +74,22 @@ impl Permit {
     /// The same permit, for sending the request once more where that does no harm: it is idempotent (RFC 9110 §9.2.2),
     /// and its body is in hand.
     pub fn again(&self) -> Option<Self> {
-        let Planned {
-            method,
-            path,
-            query,
-            headers,
-            body,
-        } = &self.planned;
-        let body = body.copy().filter(|_| self.action().idempotent())?;
+        let body = self.planned.body.copy();
+        let body = body.filter(|_| self.action().idempotent())?;
+        Some(self.with_body(body))
+    }
+
+    /// The same permit with the same content, which is handed over since it may not be there twice.
+    pub(super) fn with_body(&self, body: Body) -> Self {
+        let planned = &self.planned;
         let planned = Planned {
-            method: method.clone(),
-            path: path.clone(),
-            query: query.clone(),
-            headers: headers.clone(),
+            method: planned.method.clone(),
+            path: planned.path.clone(),
+            query: planned.query.clone(),
+            headers: planned.headers.clone(),
             body,
         };
-        Some(Self::new(
-            self.selected.clone(),
-            self.destination.clone(),
-            planned,
-        ))
+        Self::new(self.selected.clone(), self.destination.clone(), planned)
     }
 
     /// Puts the credentials in. What the agent had in their places is not in a planned request.

@@ -8,16 +8,16 @@ use crate::action::pointer;
 use crate::json;
 use crate::json::are_equal;
 use crate::name::ActionName;
+use crate::policy::Masked;
 use crate::policy::trial::{Expected, Reply, Step, Wanted};
 use crate::problem::Place;
 use crate::refusal::Refusal;
-use crate::rehearsal::leaving::content;
-use crate::rehearsal::{Failure, Leaving};
+use crate::rehearsal::Failure;
 
 /// What came of something that was allowed.
 pub(super) struct Came<'a> {
     pub(super) action: &'a ActionName,
-    pub(super) leaving: &'a Leaving,
+    pub(super) leaving: &'a Masked,
     pub(super) reply: Option<(&'a Reply, &'a Concluded)>,
 }
 
@@ -72,7 +72,7 @@ fn compare_action(wanted: &Wanted, came: &Came<'_>, failures: &mut Vec<Failure>)
     }
 }
 
-fn compare_request(wanted: &Wanted, leaving: &Leaving, failures: &mut Vec<Failure>) {
+fn compare_request(wanted: &Wanted, leaving: &Masked, failures: &mut Vec<Failure>) {
     let texts = [
         ("upstream method", &wanted.method, leaving.method.as_str()),
         ("upstream url", &wanted.url, &leaving.url),
@@ -139,7 +139,8 @@ fn compare_reply(
 fn side_by_side(expected: &Value, bytes: &[u8]) -> Value {
     match expected {
         Value::String(_) => String::from_utf8_lossy(bytes).into_owned().into(),
-        _ => content(bytes),
+        _ if bytes.is_empty() => Value::Null,
+        _ => json::parse(bytes).unwrap_or_else(|_| String::from_utf8_lossy(bytes).into()),
     }
 }
 

@@ -5,26 +5,27 @@
 //! a reply that somebody made up is read as a real one would be. Nothing is sent, and no source of a secret is asked.
 
 mod compare;
-mod leaving;
 mod play;
 
 use std::sync::Arc;
 use std::time::Instant;
 
 use bytes::Bytes;
+use serde_json::{Map, Value};
 use time::OffsetDateTime;
 
 use crate::action;
-use crate::action::{Arguments, Content, Facts};
+use crate::action::{Action, Content, Facts};
+use crate::body::Body;
+use crate::json;
 use crate::policy;
 use crate::policy::trial::{Asked, AskedRequest};
-use crate::policy::{Permit, Policy};
+use crate::policy::{Masked, Permit, Policy, Selected};
 use crate::refusal::{Code, Refusal};
 use crate::request;
-use crate::request::{Caller, Destination, Door, Host, HostPattern, Intent, Path, Query, Scheme};
+use crate::request::{Caller, Destination, Door, HostPattern, Intent, Path, Query, Scheme};
 use crate::sessions::Snapshot;
 
-pub use leaving::Leaving;
 pub use play::{Failure, Played, play};
 
 /// What deciding may look at besides the request itself, in a session or in none.
@@ -57,6 +58,15 @@ pub struct Moment {
     pub instant: Instant,
 }
 
+/// What was permitted.
+#[derive(Debug)]
+pub struct Decided {
+    /// As what.
+    pub action: Arc<Action>,
+    /// The request that would leave, with marks in the places of secrets.
+    pub masked: Masked,
+}
+
 /// Decides as the doors do.
 ///
 /// # Errors
@@ -66,7 +76,7 @@ pub fn decide(
     caller: &Caller,
     asked: &Asked,
     facts: &Facts,
-) -> Result<Permit, Refusal> {
+) -> Result<Decided, Refusal> {
     identify(policy, caller)?;
     match asked {
         Asked::Request(request) => {
@@ -76,34 +86,65 @@ pub fn decide(
         Asked::Call { action, parameters } => {
             let door = door(policy, caller, asked);
             let selected = policy::choose(policy, caller, door, action)?;
-            let host = host(&selected.action().host);
-            let arguments = Arguments {
-                parameters: parameters.clone(),
-                ..Arguments::default()
-            };
-            policy::decide(selected, &host, arguments, facts)
+            decide_call(selected, parameters, facts)
         }
     }
 }
 
-/// From the head and the body of a request to a permit.
 fn decide_request(
     policy: &Arc<Policy>,
     intent: &Intent,
     body: &Bytes,
     facts: &Facts,
-) -> Result<Permit, Refusal> {
+) -> Result<Decided, Refusal> {
     let selected = policy::select(policy, intent)?;
     let action = selected.action().clone();
-    let content = Content::Read(body.clone());
+    take(&action, body.len())?;
+    let is_read = selected.reads_body();
+    let content = if is_read {
+        Content::Read(body.clone())
+    } else {
+        // Not in hand, as at the door: nobody looks into it.
+        Content::Unread(Body::stream(Body::Bytes(body.clone())))
+    };
     let recognised = action::recognise(&action, intent, content, facts)
         .map_err(|refusal| refusal.of_action(&action.name))?;
-    policy::decide(
-        selected,
-        &intent.destination.host,
-        recognised.arguments,
-        facts,
-    )
+    let host = &intent.destination.host;
+    let permit = policy::decide(selected, host, recognised.arguments, facts)?;
+    let mut decided = decided(&permit)?;
+    if !is_read {
+        decided.masked.body = body.to_vec();
+    }
+    Ok(decided)
+}
+
+fn decide_call(
+    selected: Selected,
+    parameters: &Map<String, Value>,
+    facts: &Facts,
+) -> Result<Decided, Refusal> {
+    let action = selected.action().clone();
+    let mut bytes = Vec::new();
+    json::write(&Value::Object(parameters.clone()), &mut bytes);
+    take(&action, bytes.len())?;
+    let arguments = action::given(&action, parameters.clone())
+        .map_err(|refusal| refusal.of_action(&action.name))?;
+    let (HostPattern::Exact(host) | HostPattern::OneLabel(host)) = &action.host;
+    decided(&policy::decide(selected, host, arguments, facts)?)
+}
+
+fn decided(permit: &Permit) -> Result<Decided, Refusal> {
+    Ok(Decided {
+        action: permit.action().clone(),
+        masked: permit.masked().map_err(|fault| fault.to_refusal())?,
+    })
+}
+
+fn take(action: &Action, bytes: usize) -> Result<(), Refusal> {
+    match bytes as u64 > action.limits.max_request_bytes {
+        true => Err(action.too_large()),
+        false => Ok(()),
+    }
 }
 
 /// Where there are agents, nobody in particular is nobody. Tokens are the doors' matter.
@@ -127,12 +168,6 @@ pub fn door(policy: &Policy, caller: &Caller, asked: &Asked) -> Door {
     match action.map(|it| it.doors) {
         Some(doors) if !doors.http && doors.mcp => Door::Mcp,
         _ => Door::Http,
-    }
-}
-
-fn host(pattern: &HostPattern) -> Host {
-    match pattern {
-        HostPattern::Exact(host) | HostPattern::OneLabel(host) => host.clone(),
     }
 }
 

@@ -6,14 +6,15 @@ use std::time::{Duration, Instant};
 use time::OffsetDateTime;
 use time::macros::datetime;
 
+use crate::action::Action;
 use crate::action::outcome::{Concluded, Content, Replied};
+use crate::policy::Policy;
 use crate::policy::trial::{Expected, Reply, Step, Trial};
-use crate::policy::{Permit, Policy};
 use crate::problem::Place;
 use crate::refusal::Refusal;
 use crate::rehearsal;
 use crate::rehearsal::compare::Came;
-use crate::rehearsal::{Leaving, Moment, compare};
+use crate::rehearsal::{Moment, compare};
 use crate::request::{Caller, Door, SessionId};
 use crate::sessions::{Bounds, Key, Memory, Snapshot};
 
@@ -117,16 +118,15 @@ impl<'p> Stage<'p> {
         match (&step.expected, decided) {
             (Expected::Refused(code), Err(refusal)) if refusal.code == code.value => Vec::new(),
             (expected, Err(refusal)) => vec![compare::refused(step, expected, refusal)],
-            (expected, Ok(permit)) => {
+            (expected, Ok(decided)) => {
                 let door = rehearsal::door(self.policy, &caller, &step.asked);
-                let leaving = Leaving::of(&permit);
                 let concluded = step
                     .reply
                     .as_ref()
-                    .map(|reply| self.conclude(step, &permit, reply, door));
+                    .map(|reply| self.conclude(step, &decided.action, reply, door));
                 let came = Came {
-                    action: &permit.action().name,
-                    leaving: &leaving,
+                    action: &decided.action.name,
+                    leaving: &decided.masked,
                     reply: step.reply.as_ref().zip(concluded.as_ref()),
                 };
                 compare::allowed(expected, &came)
@@ -148,8 +148,8 @@ impl<'p> Stage<'p> {
     }
 
     /// The session learns what it would learn.
-    fn conclude(&mut self, step: &Step, permit: &Permit, reply: &Reply, door: Door) -> Concluded {
-        let reading = &permit.action().reading;
+    fn conclude(&mut self, step: &Step, action: &Action, reply: &Reply, door: Door) -> Concluded {
+        let reading = &action.reading;
         let replied = Replied {
             status: reply.status,
             content: match reading.needs_content() {

@@ -209,7 +209,6 @@ impl<'a> Declared<'_, 'a> {
         let doors = self.open_doors(is_wild, &content, &entries, told);
         let doors = entries.templates().close(self.raw, &content, doors, told);
         let query = entries.query.into_iter().map(|(_, name, it)| (name, it));
-        let query = query.collect();
         let shared = shared?;
         let action = Action {
             name: shared.name.clone(),
@@ -223,7 +222,8 @@ impl<'a> Declared<'_, 'a> {
             port: target.port,
             path: path?,
             parameters: self.parameters.schema()?.clone(),
-            query,
+            converts: self.raw.variables.is_some(),
+            query: query.collect(),
             headers,
             content,
             accept_headers: shared.accept_headers.clone(),

@@ -339,6 +339,7 @@ fn action(name: &str, method: Method, url: (Scheme, &str, u16), path: &str) -> A
         port: url.2,
         path: PathPattern::parse(path, &scope).unwrap(),
         parameters: Arc::new(Schema::compile(&parameters).unwrap()),
+        converts: false,
         query: Vec::new(),
         headers: Vec::new(),
         content: if method == Method::POST {

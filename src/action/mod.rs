@@ -23,7 +23,7 @@ use time::OffsetDateTime;
 use time::macros::format_description;
 
 use crate::action::outcome::Reading;
-use crate::action::requires::Attempts;
+use crate::action::requires::{Attempts, Requirement};
 use crate::body::Body;
 use crate::credential::Credential;
 use crate::name::{ActionName, EnvironmentName};
@@ -80,6 +80,11 @@ pub struct Action {
     pub limits: Limits,
     /// What replies mean. The same in every environment.
     pub reading: Arc<Reading>,
+    /// What must have succeeded before.
+    pub requires: Vec<Requirement>,
+    /// Its parameters that a session remembers of each call, since others that require this action bind them; `None`
+    /// where no other does.
+    pub remembered: Option<Vec<String>>,
 }
 
 /// What a request of this action carries, and where parameters go that have no place of their own.
@@ -203,6 +208,12 @@ impl Action {
         let cap = self.limits.max_request_bytes;
         let message = format!("the body must have at most {cap} bytes");
         Refusal::new(Code::TooLarge, message).of_action(&self.name)
+    }
+
+    /// Whether the whole reply has to be in hand before its first byte goes on: something in it is looked for, or its
+    /// end is waited for, without which a call has not succeeded.
+    pub fn reads_reply(&self) -> bool {
+        self.reading.needs_content() || self.remembered.is_some()
     }
 
     /// Whether a request may be sent again after it failed half-way (RFC 9110 §9.2.2).

@@ -30,6 +30,9 @@ pub struct Call {
     pub action: ActionName,
     /// As [`json::parse`](crate::json::parse) reads them: no name twice, not even in another case.
     pub parameters: Map<String, Value>,
+    /// What the runtime says for this call alone, over what the session holds, as it was given. Whether it is the
+    /// runtime that speaks is for the door to know: a model's words never come here.
+    pub context: Map<String, Value>,
     /// The bytes that they took.
     pub bytes: usize,
     /// On the caller's connection, if HTTP brought it.
@@ -129,7 +132,11 @@ impl Gate {
         let deadline = Deadline::after(action.limits.timeout);
         let mut hold = self.services.room.hold();
         take_room(&action, call.bytes, &mut hold)?;
-        let facts = self.facts(&selected).await?;
+        let said = policy.context().read(call.context)?;
+        let mut facts = self.facts(&selected).await?;
+        if !said.is_empty() {
+            Arc::make_mut(&mut facts.context).extend(said);
+        }
         let arguments = action::given(&action, call.parameters)
             .map_err(|refusal| refusal.of_action(&action.name))?;
         let meant = Meant {

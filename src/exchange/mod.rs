@@ -28,6 +28,7 @@ use tokio::time::Instant;
 
 use crate::action;
 use crate::action::outcome::Concluded;
+use crate::action::requires::AttemptNumber;
 use crate::action::{Action, Arguments, Facts, Limits, Recognised};
 use crate::audit::{Asked, Audit, Opening, Prepared, Target, Ticket, Upstream};
 use crate::authority::Authority;
@@ -38,10 +39,9 @@ use crate::live::Live;
 use crate::metrics::Metrics;
 use crate::name::{ActionName, EnvironmentName};
 use crate::policy;
-use crate::policy::{Permit, Policy, Selected};
+use crate::policy::{Head, Permit, Policy, Selected};
 use crate::refusal::{Code, Refusal};
-use crate::request;
-use crate::request::{Caller, Destination, Door, Host, Intent, Path, Query, Scheme};
+use crate::request::{Caller, Destination, Door, Host, Intent};
 use crate::sessions::Sessions;
 use crate::tokens::Tokens;
 use crate::vault::Vault;
@@ -51,6 +51,8 @@ pub use body::Room;
 pub use call::{Call, Called, Denied, Done};
 pub use deadline::Deadline;
 pub use stop::Stop;
+
+pub use crate::policy::PlainHttp;
 
 use body::Hold;
 use keys::{Keys, Wanted};
@@ -84,16 +86,6 @@ pub struct Settings {
     pub environment: EnvironmentName,
     /// What becomes of `http://` requests to hosts whose actions are `https://`.
     pub plain_http: PlainHttp,
-}
-
-/// What becomes of a cleartext request to a host that is declared with `https://`.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum PlainHttp {
-    /// It goes upstream over TLS with every check; port 80 becomes 443, any other stays.
-    #[default]
-    Upgrade,
-    /// [`Code::HttpsRequired`].
-    Refuse,
 }
 
 /// The services as one runtime thread uses them, with connections of its own.
@@ -152,6 +144,8 @@ struct Sent {
     limits: Limits,
     deadline: Deadline,
     dialled: Instant,
+    /// Where other actions require this one: the session's number of the call.
+    attempt: Option<AttemptNumber>,
 }
 
 /// A reply on its way back, and what it means.
@@ -272,8 +266,10 @@ impl Gate {
         let mut concluded = respond::conclude(&mut sent, action, door, &mut hold).await?;
         let outputs = std::mem::take(&mut concluded.outputs);
         let variables = call::exposed(action, &outputs);
-        if !outputs.is_empty() {
-            self.services.sessions.learn(caller, None, outputs).await?;
+        let succeeded = sent.attempt.filter(|_| concluded.success);
+        if succeeded.is_some() || !outputs.is_empty() {
+            let sessions = &self.services.sessions;
+            sessions.learn(caller, succeeded, outputs).await?;
         }
         Ok(Carried {
             sent,
@@ -285,48 +281,17 @@ impl Gate {
 
     /// From what was sent to what was meant, in canonical form.
     fn understand(&self, policy: &Policy, arrival: Arrival) -> Result<(Intent, Body), Refusal> {
-        let method = request::method(arrival.method.as_str())?;
-        let (path, query) = match arrival.path_and_query.split_once('?') {
-            Some((path, query)) => (path, query),
-            None => (arrival.path_and_query.as_str(), ""),
-        };
-        // An absolute-form target may go straight from host to query; its path is then `/` (RFC 9110 §4.2.3).
-        let path = Path::parse(if path.is_empty() { "/" } else { path })?;
-        let query = Query::parse(query)?;
-        let destination = self.settle(policy, &arrival.caller, arrival.destination)?;
-        let intent = Intent {
+        let head = Head {
             door: arrival.door,
             caller: arrival.caller,
-            method,
-            destination,
-            path,
-            query,
+            method: arrival.method.as_str(),
+            destination: arrival.destination,
+            path_and_query: &arrival.path_and_query,
             headers: arrival.headers,
         };
+        let plain_http = self.services.settings.plain_http;
+        let intent = policy::understand(policy, head, plain_http)?;
         Ok((intent, arrival.body))
-    }
-
-    /// What a cleartext destination means: TLS, unless its host is declared with `http://`.
-    fn settle(
-        &self,
-        policy: &Policy,
-        caller: &Caller,
-        asked: Destination,
-    ) -> Result<Destination, Refusal> {
-        let environment = policy.environment(&caller.environment);
-        let declared = environment.and_then(|it| it.index.scheme(&asked.host));
-        match (asked.scheme, declared, self.services.settings.plain_http) {
-            (Scheme::Http, Some(Scheme::Https), PlainHttp::Refuse) => Err(Refusal::new(
-                Code::HttpsRequired,
-                format!("use https:// for {}", asked.host),
-            )),
-            (Scheme::Http, Some(Scheme::Https), PlainHttp::Upgrade) => Ok(Destination {
-                scheme: Scheme::Https,
-                port: if asked.port == 80 { 443 } else { asked.port },
-                host: asked.host,
-            }),
-            _ => Ok(asked),
-        }
     }
 
     async fn facts(&self, selected: &Selected) -> Result<Facts, Fault> {
@@ -360,6 +325,11 @@ impl Gate {
         ticket: &mut Ticket,
     ) -> Result<Sent, Stop> {
         let limits = permit.action().limits;
+        // Noted before it is sent: it counts as failed, however it ends, until its reply says otherwise.
+        let attempt = match permit.remembered() {
+            Some(call) => self.services.sessions.begin(permit.caller(), call).await?,
+            None => None,
+        };
         let again = keys.token.is_some().then(|| permit.again()).flatten();
         let dialled = Instant::now();
         let mut reply = self.dial(&keys, permit, deadline).await?;
@@ -379,6 +349,7 @@ impl Gate {
             limits,
             deadline,
             dialled,
+            attempt,
         })
     }
 

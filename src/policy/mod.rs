@@ -24,6 +24,7 @@ mod source;
 #[cfg(test)]
 mod tests;
 pub mod trial;
+mod understand;
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::Arc;
@@ -43,6 +44,7 @@ pub use permit::{Outgoing, Permit};
 pub use reference::{Field, Need, fields};
 pub use select::{Selected, choose, select, usable};
 pub use source::SecretSource;
+pub use understand::{Head, PlainHttp, understand};
 
 /// A checked policy. Requests hold one by `Arc` from their first decision to their last.
 #[derive(Debug)]

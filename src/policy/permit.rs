@@ -4,15 +4,16 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use http::{HeaderMap, Method, Request, Uri};
+use serde_json::{Map, Value};
 use zeroize::Zeroizing;
 
 use crate::action::{Action, ContentRule, MediaType, Planned};
 use crate::body::Body;
 use crate::credential::{Credential, Draft, Fields, Secrets};
 use crate::fault::{Fault, FaultKind};
-use crate::name::{ConnectorName, SecretName};
+use crate::name::{ActionName, ConnectorName, SecretName};
 use crate::policy::{Network, Policy, Selected};
-use crate::request::Destination;
+use crate::request::{Caller, Destination};
 
 /// A request that was decided upon and may be sent once its credentials are there.
 ///
@@ -21,7 +22,7 @@ use crate::request::Destination;
 /// ```compile_fail
 /// use exeat::policy::Permit;
 /// fn forge(parts: (exeat::policy::Selected, exeat::request::Destination, exeat::action::Planned)) -> Permit {
-///     Permit::new(parts.0, parts.1, parts.2)
+///     Permit::new(parts.0, parts.1, (parts.2, None))
 /// }
 /// ```
 #[derive(Debug)]
@@ -29,15 +30,32 @@ pub struct Permit {
     selected: Selected,
     destination: Destination,
     planned: Planned,
+    remembered: Option<Map<String, Value>>,
 }
 
 impl Permit {
-    pub(super) fn new(selected: Selected, destination: Destination, planned: Planned) -> Self {
+    pub(super) fn new(
+        selected: Selected,
+        destination: Destination,
+        (planned, remembered): (Planned, Option<Map<String, Value>>),
+    ) -> Self {
         Self {
             selected,
             destination,
             planned,
+            remembered,
         }
+    }
+
+    /// Who asked.
+    pub fn caller(&self) -> &Caller {
+        self.selected.caller()
+    }
+
+    /// What a session has to note before the request is sent, where other actions require this one: its name, and the
+    /// parameters that they bind.
+    pub fn remembered(&self) -> Option<(&ActionName, &Map<String, Value>)> {
+        Some((&self.action().name, self.remembered.as_ref()?))
     }
 
     /// The action.
@@ -89,7 +107,11 @@ impl Permit {
             headers: planned.headers.clone(),
             body,
         };
-        Self::new(self.selected.clone(), self.destination.clone(), planned)
+        Self::new(
+            self.selected.clone(),
+            self.destination.clone(),
+            (planned, self.remembered.clone()),
+        )
     }
 
     /// Puts the credentials in. What the agent had in their places is not in a planned request.

@@ -6,6 +6,8 @@
 
 mod compare;
 mod play;
+#[cfg(test)]
+mod tests;
 
 use std::sync::Arc;
 use std::time::Instant;
@@ -20,10 +22,9 @@ use crate::body::Body;
 use crate::json;
 use crate::policy;
 use crate::policy::trial::{Asked, AskedRequest};
-use crate::policy::{Masked, Permit, Policy, Selected};
+use crate::policy::{Head, Masked, Permit, PlainHttp, Policy, Selected};
 use crate::refusal::{Code, Refusal};
-use crate::request;
-use crate::request::{Caller, Destination, Door, HostPattern, Intent, Path, Query, Scheme};
+use crate::request::{Caller, Destination, Door, HostPattern, Intent};
 use crate::sessions::Snapshot;
 
 pub use play::{Failure, Played, play};
@@ -65,6 +66,8 @@ pub struct Decided {
     pub action: Arc<Action>,
     /// The request that would leave, with marks in the places of secrets.
     pub masked: Masked,
+    /// The parameters by which a session finds the call again, where other actions require this one.
+    pub remembered: Option<Map<String, Value>>,
 }
 
 /// Decides as the doors do.
@@ -136,6 +139,9 @@ fn decide_call(
 fn decided(permit: &Permit) -> Result<Decided, Refusal> {
     Ok(Decided {
         action: permit.action().clone(),
+        remembered: permit
+            .remembered()
+            .map(|(_, parameters)| parameters.clone()),
         masked: permit.masked().map_err(|fault| fault.to_refusal())?,
     })
 }
@@ -181,32 +187,13 @@ pub fn understand(
     asked: &AskedRequest,
 ) -> Result<Intent, Refusal> {
     let target = Destination::of_absolute(&asked.url)?;
-    let method = request::method(&asked.method)?;
-    let (path, query) = match target.path_and_query.split_once('?') {
-        Some((path, query)) => (path, query),
-        None => (target.path_and_query, ""),
-    };
-    Ok(Intent {
+    let head = Head {
         door: Door::Proxy,
         caller: caller.clone(),
-        method,
-        path: Path::parse(if path.is_empty() { "/" } else { path })?,
-        query: Query::parse(query)?,
-        destination: settle(policy, caller, target.destination),
+        method: &asked.method,
+        destination: target.destination,
+        path_and_query: target.path_and_query,
         headers: asked.headers.clone(),
-    })
-}
-
-/// What a cleartext destination means: TLS, unless its host is declared with `http://`.
-fn settle(policy: &Policy, caller: &Caller, asked: Destination) -> Destination {
-    let environment = policy.environment(&caller.environment);
-    let declared = environment.and_then(|it| it.index.scheme(&asked.host));
-    match (asked.scheme, declared) {
-        (Scheme::Http, Some(Scheme::Https)) => Destination {
-            scheme: Scheme::Https,
-            port: if asked.port == 80 { 443 } else { asked.port },
-            host: asked.host,
-        },
-        _ => asked,
-    }
+    };
+    policy::understand(policy, head, PlainHttp::Upgrade)
 }

@@ -14,7 +14,7 @@ use crate::problem::Place;
 use crate::refusal::Refusal;
 use crate::rehearsal;
 use crate::rehearsal::compare::Came;
-use crate::rehearsal::{Moment, compare};
+use crate::rehearsal::{Decided, Moment, compare};
 use crate::request::{Caller, Door, SessionId};
 use crate::sessions::{Bounds, Key, Memory, Snapshot};
 
@@ -120,10 +120,7 @@ impl<'p> Stage<'p> {
             (expected, Err(refusal)) => vec![compare::refused(step, expected, refusal)],
             (expected, Ok(decided)) => {
                 let door = rehearsal::door(self.policy, &caller, &step.asked);
-                let concluded = step
-                    .reply
-                    .as_ref()
-                    .map(|reply| self.conclude(step, &decided.action, reply, door));
+                let concluded = self.send(step, &decided, door);
                 let came = Came {
                     action: &decided.action.name,
                     leaving: &decided.masked,
@@ -147,26 +144,22 @@ impl<'p> Stage<'p> {
         self.memory.look(key, at).ok()
     }
 
-    /// The session learns what it would learn.
-    fn conclude(&mut self, step: &Step, action: &Action, reply: &Reply, door: Door) -> Concluded {
-        let reading = &action.reading;
-        let replied = Replied {
-            status: reply.status,
-            content: match reading.needs_content() {
-                true => Content::of(reply.status, &reply.headers, &reply.body),
-                false => Content::Other,
-            },
-            complete: true,
-        };
-        let concluded = reading.conclude(replied, door);
+    /// What would come of sending it, for the session as well. Without a reply it is as if none had come.
+    fn send(&mut self, step: &Step, decided: &Decided, door: Door) -> Option<Concluded> {
+        let at = self.moment().instant;
         let key = Key {
             id: &self.session,
             agent: step.agent.as_ref(),
         };
-        let at = self.moment().instant;
-        // A session that is gone learns nothing.
-        let _ = self.memory.learn(key, None, concluded.outputs.clone(), at);
-        concluded
+        let action = &decided.action;
+        let call = decided.remembered.as_ref().map(|it| (&action.name, it));
+        let attempt = call.and_then(|call| self.memory.begin(key, call, at).ok());
+        let concluded = conclude(action, step.reply.as_ref()?, door);
+        let attempt = attempt.filter(|_| concluded.success);
+        let outputs = concluded.outputs.clone();
+        // A session that is gone, or another agent's, learns nothing.
+        let _ = self.memory.learn(key, attempt, outputs, at);
+        Some(concluded)
     }
 
     fn moment(&self) -> Moment {
@@ -176,4 +169,17 @@ impl<'p> Stage<'p> {
             instant: self.start.instant + passed,
         }
     }
+}
+
+fn conclude(action: &Action, reply: &Reply, door: Door) -> Concluded {
+    let content = match action.reading.needs_content() {
+        true => Content::of(reply.status, &reply.headers, &reply.body),
+        false => Content::Other,
+    };
+    let replied = Replied {
+        status: reply.status,
+        content,
+        complete: true,
+    };
+    action.reading.conclude(replied, door)
 }

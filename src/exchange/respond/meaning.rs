@@ -48,7 +48,7 @@ pub(in crate::exchange) async fn conclude(
     hold: &mut Hold,
 ) -> Result<Concluded, Fault> {
     let is_read = action.reading.needs_content();
-    if is_read || door != Door::Proxy {
+    if action.reads_reply() || door != Door::Proxy {
         let address = sent.reply.upstream.address;
         let body = std::mem::take(&mut sent.reply.body);
         let whole = whole(body, action, sent.deadline, hold).await;

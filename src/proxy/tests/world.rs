@@ -352,6 +352,8 @@ fn action(name: &str, method: Method, url: (Scheme, &str, u16), path: &str) -> A
         credentials: Vec::new(),
         limits: ActionLimits::default(),
         reading: Arc::default(),
+        requires: Vec::new(),
+        remembered: None,
     }
 }
 

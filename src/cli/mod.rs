@@ -2,6 +2,7 @@
 //! usage.
 
 mod ca;
+mod call;
 mod check;
 mod demo;
 mod exec;
@@ -41,6 +42,8 @@ enum Command {
     Check(check::Check),
     /// Try the policy's tests, without network and without secrets
     Test(test::Test),
+    /// Call one action, or show the request that it would send
+    Call(call::Call),
     /// Start a program behind the proxy, with every proxy and CA variable set
     Exec(exec::Exec),
     /// Show or make the CA that agents have to trust
@@ -79,6 +82,7 @@ pub fn main() -> ExitCode {
         Command::Run(run) => run.run(),
         Command::Check(check) => check.run(),
         Command::Test(test) => test.run(),
+        Command::Call(call) => call.run(),
         Command::Exec(exec) => exec.run(),
         Command::Ca(ca) => ca.run(),
         Command::Secret(secret) => secret.run(),

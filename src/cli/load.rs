@@ -7,6 +7,7 @@ use anyhow::{Context as _, bail};
 
 use crate::app::{Given, Settings};
 use crate::cli::WithSettings;
+use crate::name::{AgentName, EnvironmentName};
 use crate::policy;
 use crate::policy::Policy;
 use crate::problem::{Problems, Sources, Style};
@@ -54,6 +55,28 @@ pub(super) fn policy(path: &Path) -> Option<Policy> {
         eprintln!("exeat: the policy in {path} has mistakes, so nothing was started");
     }
     loaded.policy
+}
+
+/// The agent that a command names, and the environment in which what it asks is decided.
+pub(super) fn agent(
+    policy: &Policy,
+    named: Option<&str>,
+    default: EnvironmentName,
+) -> anyhow::Result<(Option<AgentName>, EnvironmentName)> {
+    let Some(named) = named else {
+        return Ok((None, default));
+    };
+    let agents = policy.agents();
+    let agents = agents.context("--agent: the policy declares no agents")?;
+    let Some((name, agent)) = agents.get_key_value(named) else {
+        let names: Vec<&str> = agents.keys().map(AgentName::as_str).collect();
+        bail!(
+            "--agent: there is no agent {named}; there are {}",
+            names.join(", ")
+        );
+    };
+    let environment = agent.environment.clone().unwrap_or(default);
+    Ok((Some(name.clone()), environment))
 }
 
 fn tell(problems: Problems, sources: &Sources) {

@@ -5,10 +5,12 @@
 //! made, and that is the only thing that is sent. But for [`load`], nothing here touches a file, and nothing waits or
 //! reads a clock.
 
+mod allow;
 mod check;
 mod context;
 mod decide;
 mod declared;
+pub mod explain;
 mod index;
 mod masked;
 mod network;
@@ -33,6 +35,7 @@ use crate::action::Action;
 use crate::name::{ActionName, AgentName, ConnectorName, EnvironmentName, SecretName, TunnelName};
 use crate::request::{Host, HostPattern};
 
+pub use allow::AllowPattern;
 pub use check::{Loaded, from_texts, load, trials, trials_from_texts};
 pub use context::ContextVariables;
 pub use decide::decide;
@@ -83,6 +86,8 @@ pub struct Agent {
     pub environment: Option<EnvironmentName>,
     /// The actions that its patterns fit.
     pub allow: HashSet<ActionName>,
+    /// The patterns, as they are written.
+    pub patterns: Vec<AllowPattern>,
 }
 
 /// Hosts whose TLS is passed through unopened.

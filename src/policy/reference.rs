@@ -3,6 +3,7 @@
 //! `docs/policy.md` is tested against this list, so that a field that the code knows is a field that people can read
 //! about. Nothing at run time depends on it.
 
+use crate::policy::raw::trial::TrialFile;
 use crate::policy::raw::{Field as RawField, File, Need as RawNeed, Section, Shape};
 
 /// One field of one section.
@@ -29,10 +30,12 @@ pub enum Need {
     Later,
 }
 
-/// Every field of every section, the sections in the order in which a file can lead to them.
+/// Every field of every section, the sections in the order in which a file can lead to them: those of policies, then
+/// those of their tests.
 pub fn fields() -> Vec<Field> {
     let mut sections: Vec<&'static Section> = Vec::new();
     collect(&File::SECTION, &mut sections);
+    collect(&TrialFile::SECTION, &mut sections);
     let of = |section: &&'static Section| section.fields.iter().map(|it| field(section.what, it));
     sections.iter().flat_map(of).collect()
 }

@@ -152,7 +152,7 @@ impl Call {
 
     fn caller(&self, gate: &Gate, policy: &Policy) -> anyhow::Result<Caller> {
         let default = gate.services.settings.environment.clone();
-        let (agent, environment) = load::agent(policy, self.agent.as_deref(), default)?;
+        let (agent, environment) = load::whoever(policy, self.agent.as_deref(), default)?;
         Ok(Caller {
             agent,
             environment,

@@ -98,7 +98,7 @@ impl Explain {
     }
 
     fn caller(&self, policy: &Policy, default: EnvironmentName) -> anyhow::Result<Caller> {
-        let (agent, environment) = load::agent(policy, self.agent.as_deref(), default)?;
+        let (agent, environment) = load::whoever(policy, self.agent.as_deref(), default)?;
         Ok(Caller {
             agent,
             environment,

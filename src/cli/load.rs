@@ -9,7 +9,7 @@ use crate::app::{Given, Settings};
 use crate::cli::WithSettings;
 use crate::name::{AgentName, EnvironmentName};
 use crate::policy;
-use crate::policy::Policy;
+use crate::policy::{Agent, Policy};
 use crate::problem::{Problems, Sources, Style};
 
 /// The settings file that is read where none is named.
@@ -56,32 +56,45 @@ pub(super) fn policy(path: &Path) -> Option<Policy> {
     loaded.policy
 }
 
-/// The agent that a command names, and the environment in which what it asks is decided.
-pub(super) fn agent(
+/// Who asks by hand, and the environment in which that is decided: an agent, or nobody in particular.
+pub(super) fn whoever(
     policy: &Policy,
     named: Option<&str>,
     default: EnvironmentName,
 ) -> anyhow::Result<(Option<AgentName>, EnvironmentName)> {
-    let Some(named) = named else {
-        return Ok((None, default));
+    let found = match named {
+        Some(named) => agent(policy, Some(named))?,
+        None => None,
     };
-    let agents = policy.agents();
-    let agents = agents.context("--agent: the policy declares no agents")?;
-    let Some((name, agent)) = agents.get_key_value(named) else {
-        let names: Vec<&str> = agents.keys().map(AgentName::as_str).collect();
-        bail!(
-            "--agent: there is no agent {named}; there are {}",
-            names.join(", ")
-        );
-    };
-    let environment = agent.environment.clone().unwrap_or(default);
-    Ok((Some(name.clone()), environment))
+    let own = found.and_then(|(_, agent)| agent.environment.clone());
+    Ok((found.map(|(name, _)| name.clone()), own.unwrap_or(default)))
 }
 
 fn tell(problems: Problems, sources: &Sources) {
     let style = style(std::io::stderr().is_terminal());
     for problem in problems.sorted() {
         eprintln!("{}", sources.render(&problem, style));
+    }
+}
+
+/// The agent that `--agent` names: one of the policy's, or none where it has no `agents:`.
+pub(super) fn agent<'p>(
+    policy: &'p Policy,
+    named: Option<&str>,
+) -> anyhow::Result<Option<(&'p AgentName, &'p Agent)>> {
+    let agents = match (policy.agents(), named) {
+        (None, None) => return Ok(None),
+        (None, Some(_)) => bail!("--agent: the policy declares no agents"),
+        (Some(agents), _) => agents,
+    };
+    let names: Vec<&str> = agents.keys().map(AgentName::as_str).collect();
+    let names = names.join(", ");
+    let Some(named) = named else {
+        bail!("--agent: say which agent it is: {names}");
+    };
+    match agents.get_key_value(named) {
+        Some(found) => Ok(Some(found)),
+        None => bail!("--agent: there is no agent {named}; there are {names}"),
     }
 }
 

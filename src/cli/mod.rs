@@ -9,8 +9,10 @@ mod exec;
 mod explain;
 mod load;
 mod run;
+mod schema;
 mod secret;
 mod test;
+mod tools;
 
 use std::fmt::Display;
 use std::io::{ErrorKind, IsTerminal as _, Write as _};
@@ -53,6 +55,10 @@ enum Command {
     Exec(exec::Exec),
     /// Show or make the CA that agents have to trust
     Ca(ca::Ca),
+    /// Print the JSON Schema of policy files, for editors
+    Schema(schema::Schema),
+    /// Print the actions as tools, for the request to a language model
+    Tools(tools::Tools),
     /// Keep secrets in an encrypted file
     Secret(secret::Command),
     /// Watch three requests go through, or not, beside a stand-in API on this machine
@@ -91,6 +97,8 @@ pub fn main() -> ExitCode {
         Command::Call(call) => call.run(),
         Command::Exec(exec) => exec.run(),
         Command::Ca(ca) => ca.run(),
+        Command::Schema(schema) => schema.run(),
+        Command::Tools(tools) => tools.run(),
         Command::Secret(secret) => secret.run(),
         Command::Demo(demo) => demo.run(),
     };

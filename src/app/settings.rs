@@ -154,6 +154,7 @@ impl Settings {
     /// A value that cannot be, in words for the operator.
     pub fn complete(given: Given, file: Given) -> Result<Self, String> {
         let given = given.or(file);
+        let policies = given.policies();
         let environment = given
             .environment
             .map(|name| EnvironmentName::parse(&name).map_err(|bad| format!("environment: {bad}")));
@@ -162,7 +163,7 @@ impl Settings {
             hosts.entry(entry.host).or_default().push(entry.address);
         }
         Ok(Self {
-            policies: given.policies.unwrap_or_else(|| "policies".into()),
+            policies,
             environment: environment.transpose()?,
             proxy_listen: given
                 .proxy_listen
@@ -199,6 +200,12 @@ fn default_state_dir() -> Result<PathBuf, String> {
 }
 
 impl Given {
+    /// The folder or file of policies: `policies` unless it is said.
+    pub fn policies(&self) -> PathBuf {
+        let said = self.policies.clone();
+        said.unwrap_or_else(|| "policies".into())
+    }
+
     fn or(self, other: Self) -> Self {
         let first = |a: Vec<PathBuf>, b| if a.is_empty() { b } else { a };
         Self {

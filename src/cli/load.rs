@@ -7,7 +7,7 @@ use anyhow::{Context as _, bail};
 
 use crate::app::{Given, Settings};
 use crate::cli::WithSettings;
-use crate::name::AgentName;
+use crate::name::{AgentName, EnvironmentName};
 use crate::policy;
 use crate::policy::{Agent, Policy};
 use crate::problem::{Problems, Sources, Style};
@@ -17,23 +17,22 @@ const DEFAULT_FILE: &str = "exeat.yaml";
 
 /// Completes the settings of a command.
 pub(super) fn settings(with: WithSettings) -> anyhow::Result<Settings> {
-    let is_named = with.config.is_some();
-    let file = with.config.unwrap_or_else(|| DEFAULT_FILE.into());
-    let from_file = match std::fs::read(&file) {
-        Ok(bytes) => read(&file, &bytes)?,
-        Err(error) if error.kind() == ErrorKind::NotFound && !is_named => Given::default(),
-        Err(error) => return Err(error).context(format!("the settings file {}", file.display())),
-    };
-    Settings::complete(with.given, from_file).map_err(anyhow::Error::msg)
+    Settings::complete(with.given, from_file(with.config)?).map_err(anyhow::Error::msg)
 }
 
 /// Where the policies are, for a command that needs no other setting.
 pub(super) fn policies(config: Option<PathBuf>) -> anyhow::Result<PathBuf> {
-    let with = WithSettings {
-        config,
-        ..WithSettings::default()
-    };
-    settings(with).map(|settings| settings.policies)
+    from_file(config).map(|given| given.policies())
+}
+
+fn from_file(config: Option<PathBuf>) -> anyhow::Result<Given> {
+    let is_named = config.is_some();
+    let file = config.unwrap_or_else(|| DEFAULT_FILE.into());
+    match std::fs::read(&file) {
+        Ok(bytes) => read(&file, &bytes),
+        Err(error) if error.kind() == ErrorKind::NotFound && !is_named => Ok(Given::default()),
+        Err(error) => Err(error).context(format!("the settings file {}", file.display())),
+    }
 }
 
 fn read(file: &Path, bytes: &[u8]) -> anyhow::Result<Given> {
@@ -55,6 +54,20 @@ pub(super) fn policy(path: &Path) -> Option<Policy> {
         eprintln!("exeat: the policy in {path} has mistakes, so nothing was started");
     }
     loaded.policy
+}
+
+/// Who asks by hand, and the environment in which that is decided: an agent, or nobody in particular.
+pub(super) fn whoever(
+    policy: &Policy,
+    named: Option<&str>,
+    default: EnvironmentName,
+) -> anyhow::Result<(Option<AgentName>, EnvironmentName)> {
+    let found = match named {
+        Some(named) => agent(policy, Some(named))?,
+        None => None,
+    };
+    let own = found.and_then(|(_, agent)| agent.environment.clone());
+    Ok((found.map(|(name, _)| name.clone()), own.unwrap_or(default)))
 }
 
 fn tell(problems: Problems, sources: &Sources) {

@@ -51,6 +51,7 @@ impl Exec {
         let anywhere = SocketAddr::from(([127, 0, 0, 1], 0));
         let given = &mut self.with.given;
         given.proxy_listen = Some(anywhere);
+        given.tools_listen = Some(anywhere);
         given.admin_listen = Some(anywhere);
         given.workers.get_or_insert(1);
         let mut settings = load::settings(self.with)?;
@@ -87,7 +88,7 @@ impl Exec {
     }
 }
 
-/// Nothing opens another session for a program that outlives its own, so it has to last.
+/// A program could not go on in another session once its own has ended, so that one has to last.
 const AS_LONG_AS_THE_PROGRAM: Bounds = Bounds {
     idle: Duration::MAX,
     lifetime: Duration::MAX,

@@ -39,5 +39,6 @@ mod secret_store;
 mod sessions;
 mod shapes;
 mod tidy;
+mod tool_door;
 mod tunnels;
 mod upstream;

@@ -15,7 +15,7 @@ use crate::app::AuditTarget;
 use crate::cli::{Verdict, WithSettings, load, pairs, say};
 use crate::exchange::{Call as Asked, Denied, Done, Gate};
 use crate::json;
-use crate::name::{ActionName, AgentName};
+use crate::name::ActionName;
 use crate::policy::Policy;
 use crate::refusal::Refusal;
 use crate::request::{Caller, Door};
@@ -150,26 +150,11 @@ impl Call {
     }
 
     fn caller(&self, gate: &Gate, policy: &Policy) -> anyhow::Result<Caller> {
-        let mut environment = gate.services.settings.environment.clone();
-        let mut named = None;
-        if let Some(text) = &self.agent {
-            let agents = policy
-                .agents()
-                .context("--agent: the policy has no agents")?;
-            let found = agents.get_key_value(text.as_str());
-            let Some((name, agent)) = found else {
-                let names: Vec<&str> = agents.keys().map(AgentName::as_str).collect();
-                let names = names.join(", ");
-                bail!("--agent: there is no agent {text}; there are {names}");
-            };
-            environment = agent.environment.clone().unwrap_or(environment);
-            named = Some(name.clone());
-        }
-        Ok(Caller {
-            agent: named,
-            environment,
-            session: None,
-        })
+        let found = match self.agent.as_deref() {
+            Some(name) => load::agent(policy, Some(name))?,
+            None => None,
+        };
+        Ok(load::caller(found, &gate.services.settings.environment))
     }
 
     async fn open_session(&self, gate: &Gate, caller: &mut Caller) -> anyhow::Result<()> {

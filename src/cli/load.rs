@@ -6,10 +6,13 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context as _, bail};
 
 use crate::app::{Given, Settings};
-use crate::cli::WithSettings;
+use crate::cli::{WithSettings, pairs};
+use crate::name::{AgentName, EnvironmentName};
 use crate::policy;
-use crate::policy::Policy;
+use crate::policy::{Agent, Policy};
 use crate::problem::{Problems, Sources, Style};
+use crate::request::Caller;
+use crate::sessions::Said;
 
 /// The settings file that is read where none is named.
 const DEFAULT_FILE: &str = "exeat.yaml";
@@ -61,6 +64,44 @@ fn tell(problems: Problems, sources: &Sources) {
     for problem in problems.sorted() {
         eprintln!("{}", sources.render(&problem, style));
     }
+}
+
+/// The agent that `--agent` names: one of the policy's, or none where it has no `agents:`.
+pub(super) fn agent<'p>(
+    policy: &'p Policy,
+    named: Option<&str>,
+) -> anyhow::Result<Option<(&'p AgentName, &'p Agent)>> {
+    let agents = match (policy.agents(), named) {
+        (None, None) => return Ok(None),
+        (None, Some(_)) => bail!("--agent: the policy declares no agents"),
+        (Some(agents), _) => agents,
+    };
+    let names: Vec<&str> = agents.keys().map(AgentName::as_str).collect();
+    let names = names.join(", ");
+    let Some(named) = named else {
+        bail!("--agent: say which agent it is: {names}");
+    };
+    match agents.get_key_value(named) {
+        Some(found) => Ok(Some(found)),
+        None => bail!("--agent: there is no agent {named}; there are {names}"),
+    }
+}
+
+/// That agent, or nobody, in their environment or else in the process's; in no session.
+pub(super) fn caller(found: Option<(&AgentName, &Agent)>, environment: &EnvironmentName) -> Caller {
+    let own = found.and_then(|(_, agent)| agent.environment.as_ref());
+    Caller {
+        agent: found.map(|(name, _)| name.clone()),
+        environment: own.unwrap_or(environment).clone(),
+        session: None,
+    }
+}
+
+/// What the operator says of a session: whoever starts an agent is its runtime.
+pub(super) fn context(given: &[String], policy: &Policy) -> anyhow::Result<Said> {
+    let texts = pairs(given, "--context")?;
+    let said = policy.context().read_texts(texts);
+    said.map_err(|refusal| anyhow::anyhow!("--context: {}", refusal.message))
 }
 
 /// Colours for people.

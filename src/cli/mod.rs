@@ -7,8 +7,11 @@ mod check;
 mod demo;
 mod exec;
 mod load;
+mod mcp;
 mod run;
+mod schema;
 mod secret;
+mod tools;
 
 use std::fmt::Display;
 use std::io::{ErrorKind, IsTerminal as _, Write as _};
@@ -43,8 +46,14 @@ enum Command {
     Call(call::Call),
     /// Start a program behind the proxy, with every proxy and CA variable set
     Exec(exec::Exec),
+    /// Offer an agent's actions as MCP tools, on standard input and output
+    Mcp(mcp::Mcp),
     /// Show or make the CA that agents have to trust
     Ca(ca::Ca),
+    /// Print the JSON Schema of policy files, for editors
+    Schema(schema::Schema),
+    /// Print the actions as tools, for the request to a language model
+    Tools(tools::Tools),
     /// Keep secrets in an encrypted file
     Secret(secret::Command),
     /// Watch three requests go through, or not, beside a stand-in API on this machine
@@ -80,7 +89,10 @@ pub fn main() -> ExitCode {
         Command::Check(check) => check.run(),
         Command::Call(call) => call.run(),
         Command::Exec(exec) => exec.run(),
+        Command::Mcp(mcp) => mcp.run(),
         Command::Ca(ca) => ca.run(),
+        Command::Schema(schema) => schema.run(),
+        Command::Tools(tools) => tools.run(),
         Command::Secret(secret) => secret.run(),
         Command::Demo(demo) => demo.run(),
     };

@@ -9,16 +9,16 @@ mod check;
 mod context;
 mod decide;
 mod declared;
+mod editor;
 mod index;
 mod masked;
 mod network;
 mod permit;
 #[expect(
     dead_code,
-    reason = "the tables mirror all of the language: places and shapes wait for later sections and for editors"
+    reason = "the tables mirror all of the language: places wait for later sections"
 )]
 mod raw;
-mod reference;
 mod select;
 mod source;
 #[cfg(test)]
@@ -35,11 +35,11 @@ pub use check::{Loaded, from_texts, load};
 pub use context::ContextVariables;
 pub use decide::decide;
 pub use declared::{Declared, TokenSource};
+pub use editor::json_schema;
 pub use index::{Index, Overlap};
 pub use masked::Masked;
 pub use network::{AddressRefusal, Exemption, Network};
 pub use permit::{Outgoing, Permit};
-pub use reference::{Field, Need, fields};
 pub use select::{Selected, choose, select, usable};
 pub use source::SecretSource;
 

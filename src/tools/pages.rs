@@ -42,6 +42,6 @@ fn shown(action: &Action) -> Value {
         shown.insert("title".into(), title.as_str().into());
     }
     shown.insert("description".into(), action.description.as_str().into());
-    shown.insert("parameters".into(), action.parameters.source());
+    shown.insert("parameters".into(), action.parameters.explicit().into());
     shown.into()
 }

@@ -30,7 +30,7 @@ use crate::action;
 use crate::action::outcome::Concluded;
 use crate::action::requires::AttemptNumber;
 use crate::action::{Action, Arguments, Facts, Limits, Recognised};
-use crate::audit::{Asked, Audit, Opening, Prepared, Target, Ticket, Upstream};
+use crate::audit::{Asked, Audit, End, Ending, Opening, Prepared, Target, Ticket, Upstream};
 use crate::authority::Authority;
 use crate::body::Body;
 use crate::dial::{Dialer, Reply};
@@ -366,6 +366,21 @@ fn upstream(reply: &Reply, dialled: Instant) -> Upstream {
 }
 
 impl Begun {
+    /// Ends a request to exeat itself, which has been answered with a page of so many bytes.
+    pub fn shown(self, status: StatusCode, bytes: u64) {
+        self.ticket.close(Ending {
+            end: End::Complete,
+            status: Some(status),
+            bytes_in: 0,
+            bytes_out: bytes,
+        });
+    }
+
+    /// As [`Begun::refuse`] and [`Begun::fail`], for tools.
+    pub fn stop(self, stop: Stop) -> Denied {
+        respond::denied(stop, &Received::default(), self.ticket)
+    }
+
     /// Ends the exchange with a refusal, before there was a request that could be carried.
     pub fn refuse(self, refusal: Refusal) -> Answer {
         respond::stopped(Stop::Refused(refusal), &Received::default(), self.ticket)

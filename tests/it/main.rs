@@ -40,6 +40,7 @@ mod secret_store;
 mod sessions;
 mod shapes;
 mod tidy;
+mod tool_door;
 mod toolbox;
 mod trials;
 mod tunnels;

@@ -10,7 +10,7 @@ mod safe;
 mod switchboard;
 
 use std::io::Write as _;
-use std::net::{IpAddr, Shutdown, SocketAddr, TcpListener};
+use std::net::{IpAddr, Shutdown, SocketAddr, TcpListener, TcpStream};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -184,6 +184,7 @@ impl World {
             services: Arc::new(services),
             dial: dialling(&names, &switchboard, &origin_ca),
             proxy: TcpListener::bind("127.0.0.1:0").unwrap(),
+            tools: TcpListener::bind("127.0.0.1:0").unwrap(),
             admin: TcpListener::bind("127.0.0.1:0").unwrap(),
             admin_token: None,
             workers: 2,
@@ -272,6 +273,37 @@ impl World {
     /// Where the proxy listens.
     pub fn proxy(&self) -> SocketAddr {
         self.running.as_ref().unwrap().proxy
+    }
+
+    /// Where tools are called.
+    pub fn tools(&self) -> SocketAddr {
+        self.running.as_ref().unwrap().tools
+    }
+
+    /// A request to the tools listener, with a token where there is one, and JSON where there is some.
+    pub fn tool(&self, method: &str, path: &str, token: &str, body: Option<&Value>) -> Answer {
+        let mut headers = vec![format!("Host: {}", self.tools())];
+        if !token.is_empty() {
+            headers.push(format!("Authorization: Bearer {token}"));
+        }
+        let body = body.map(Value::to_string).unwrap_or_default();
+        if !body.is_empty() {
+            headers.push("Content-Type: application/json".into());
+        }
+        headers.push(format!("Content-Length: {}", body.len()));
+        let headers = headers.join("\r\n");
+        let bytes = format!("{method} {path} HTTP/1.1\r\n{headers}\r\n\r\n{body}");
+        let mut stream = TcpStream::connect(self.tools()).unwrap();
+        stream
+            .set_read_timeout(Some(Duration::from_secs(20)))
+            .unwrap();
+        stream.write_all(bytes.as_bytes()).unwrap();
+        read_answer(&mut stream, method).unwrap()
+    }
+
+    /// Calls an action by its name.
+    pub fn call(&self, name: &str, token: &str, body: &Value) -> Answer {
+        self.tool("POST", &format!("/v1/actions/{name}"), token, Some(body))
     }
 
     /// Where the operator's pages are.

@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use time::OffsetDateTime;
 
 use crate::app;
-use crate::cli::{Verdict, WithSettings, call, load, say, without_record};
+use crate::cli::{Verdict, WithSettings, call, load, pairs, say, without_record};
 use crate::json;
 use crate::name::{ActionName, EnvironmentName};
 use crate::policy::Policy;
@@ -69,7 +69,7 @@ impl Explain {
         let environment = app::environment(&settings, &policy)?;
         let caller = self.caller(&policy, environment)?;
         let asked = self.asked(&policy, &caller)?;
-        let texts = call::pairs(&self.context, "--context")?;
+        let texts = pairs(&self.context, "--context")?;
         let said = policy.context().read_texts(texts);
         let said = said.map_err(|refusal| anyhow!("--context: {}", refusal.message))?;
         let learnt = call::variables(&self.variable)?;

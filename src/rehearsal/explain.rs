@@ -226,6 +226,7 @@ mod tests {
     }
 
     #[test]
+    #[expect(clippy::too_many_lines, reason = "a table of cases")]
     fn the_trail_ends_with_the_rule_that_refuses() {
         let good = "https://api.good.test";
         let get = |path: &str| request("GET", &format!("{good}{path}"), "");

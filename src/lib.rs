@@ -14,7 +14,7 @@
 //! | ground: values and rules; no IO, no clock, no tokio | [`name`] [`secret`] [`refusal`] [`fault`] [`body`] [`request`] [`address`] [`problem`] [`yaml`] [`json`] [`jsonpath`] [`wire`] [`schema`] [`template`] [`credential`] [`action`] [`policy`] [`toolbox`] |
 //! | services: each owns one thing outside the process | [`metrics`] [`private`] [`vault`] [`agents`] [`sessions`] [`dial`] [`tokens`] [`authority`] [`audit`] [`live`] |
 //! | spine: one request's way through | [`rehearsal`] [`exchange`] [`proxy`] |
-//! | faces: what else listens | [`browser`] [`admin`] [`tools`] |
+//! | faces: what else listens | [`browser`] [`admin`] [`mcp`] [`tools`] |
 //! | whole | [`app`] [`cli`] |
 //!
 //! One exception on the ground: `policy::load` reads the policy's files, and nothing else of `policy` touches a file.
@@ -123,6 +123,7 @@ pub mod proxy;
 // -- faces --
 pub mod browser;
 pub mod admin;
+pub mod mcp;
 pub mod tools;
 // -- whole --
 pub mod app;

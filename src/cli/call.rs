@@ -151,13 +151,8 @@ impl Call {
     }
 
     fn caller(&self, gate: &Gate, policy: &Policy) -> anyhow::Result<Caller> {
-        let default = gate.services.settings.environment.clone();
-        let (agent, environment) = load::whoever(policy, self.agent.as_deref(), default)?;
-        Ok(Caller {
-            agent,
-            environment,
-            session: None,
-        })
+        let environment = &gate.services.settings.environment;
+        load::whoever(policy, self.agent.as_deref(), environment)
     }
 
     async fn open_session(&self, gate: &Gate, caller: &mut Caller) -> anyhow::Result<()> {

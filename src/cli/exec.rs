@@ -9,6 +9,7 @@ use std::net::SocketAddr;
 use std::os::unix::process::ExitStatusExt as _;
 use std::path::{Path, PathBuf};
 use std::process::ExitStatus;
+use std::time::Duration;
 
 use anyhow::{Context as _, bail};
 use clap::Args;
@@ -19,12 +20,12 @@ use tokio::signal::unix::{SignalKind, signal};
 
 use crate::app;
 use crate::app::AuditTarget;
-use crate::cli::{Verdict, WithSettings, load, pairs};
+use crate::cli::{Verdict, WithSettings, load};
 use crate::name::{AgentName, EnvironmentName};
 use crate::policy::Policy;
 use crate::request::{SessionId, encode};
 use crate::secret::Secret;
-use crate::sessions::Said;
+use crate::sessions::Bounds;
 use crate::vault::{Sources, Vault as _};
 
 /// Start a program behind the proxy, with every proxy and CA variable set
@@ -57,6 +58,7 @@ impl Exec {
         if settings.audit == AuditTarget::Stdout {
             settings.audit = AuditTarget::Stderr;
         }
+        settings.sessions = AS_LONG_AS_THE_PROGRAM;
         let Some(policy) = load::policy(&settings.policies) else {
             return Ok(Verdict::Findings);
         };
@@ -71,7 +73,7 @@ impl Exec {
             &environment,
             (&vault, &runtime),
         )?;
-        let context = said(&self.context, &policy)?;
+        let context = load::context(&self.context, &policy)?;
         let withheld: Vec<String> = policy.secret_variables().map(str::to_owned).collect();
         let running = app::start(app::prepare(&settings, policy)?)?;
         let sessions = &running.services().sessions;
@@ -86,12 +88,12 @@ impl Exec {
     }
 }
 
-/// What the operator says of the program's session: whoever starts an agent is its runtime.
-fn said(given: &[String], policy: &Policy) -> anyhow::Result<Said> {
-    let texts = pairs(given, "--context")?;
-    let said = policy.context().read_texts(texts);
-    said.map_err(|refusal| anyhow::anyhow!("--context: {}", refusal.message))
-}
+/// A program could not go on in another session once its own has ended, so that one has to last.
+const AS_LONG_AS_THE_PROGRAM: Bounds = Bounds {
+    idle: Duration::MAX,
+    lifetime: Duration::MAX,
+    ..Bounds::DEFAULT
+};
 
 /// An agent's name and token.
 type Identity = (AgentName, Secret);

@@ -8,6 +8,7 @@ mod demo;
 mod exec;
 mod explain;
 mod load;
+mod mcp;
 mod run;
 mod schema;
 mod secret;
@@ -53,6 +54,8 @@ enum Command {
     Call(call::Call),
     /// Start a program behind the proxy, with every proxy and CA variable set
     Exec(exec::Exec),
+    /// Offer an agent's actions as MCP tools, on standard input and output
+    Mcp(mcp::Mcp),
     /// Show or make the CA that agents have to trust
     Ca(ca::Ca),
     /// Print the JSON Schema of policy files, for editors
@@ -96,6 +99,7 @@ pub fn main() -> ExitCode {
         Command::Explain(explain) => explain.run(),
         Command::Call(call) => call.run(),
         Command::Exec(exec) => exec.run(),
+        Command::Mcp(mcp) => mcp.run(),
         Command::Ca(ca) => ca.run(),
         Command::Schema(schema) => schema.run(),
         Command::Tools(tools) => tools.run(),
@@ -124,15 +128,6 @@ fn keep_memory_private() {
     }
 }
 
-/// The values of a flag that may be repeated.
-fn pairs<'a>(given: &'a [String], flag: &str) -> anyhow::Result<Vec<(&'a str, &'a str)>> {
-    let pair = |it: &'a String| {
-        let pair = it.split_once('=');
-        pair.with_context(|| format!("{flag} {it}: write NAME=VALUE"))
-    };
-    given.iter().map(pair).collect()
-}
-
 /// A refusal as the agent would see it, without the id of a record: there is none.
 fn without_record(refusal: &Refusal) -> Value {
     let mut told = refusal.to_json("");
@@ -140,6 +135,15 @@ fn without_record(refusal: &Refusal) -> Value {
         error.shift_remove("request_id");
     }
     told
+}
+
+/// The values of a flag that may be repeated.
+fn pairs<'a>(given: &'a [String], flag: &str) -> anyhow::Result<Vec<(&'a str, &'a str)>> {
+    let pair = |it: &'a String| {
+        let pair = it.split_once('=');
+        pair.with_context(|| format!("{flag} {it}: write NAME=VALUE"))
+    };
+    given.iter().map(pair).collect()
 }
 
 /// Writes to standard output. Whoever reads it may have seen enough: `exeat check | head` is no failure.

@@ -6,8 +6,8 @@
 //!
 //! Which actions buffer: a request's body is read whole ([`Body::Bytes`]) for every action but those with
 //! `accept_body: any`, since its parameters have to be checked before anything is sent; those pass a [`Body::Stream`].
-//! Replies are streams, except for tools, and where the action's [`Reading`](action::outcome::Reading) looks into them:
-//! those are read whole before their first byte goes on.
+//! Replies are streams, except for tools, and where [`Action::reads_reply`](action::Action::reads_reply) says so: those
+//! are read whole before their first byte goes on.
 
 mod answer;
 mod body;
@@ -15,6 +15,7 @@ mod call;
 mod deadline;
 mod keys;
 mod respond;
+mod steps;
 mod stop;
 
 use std::pin::pin;
@@ -51,6 +52,7 @@ pub use answer::Answer;
 pub use body::Room;
 pub use call::{Call, Called, Denied, Done};
 pub use deadline::Deadline;
+pub use steps::{Seen, Step, Steps};
 pub use stop::Stop;
 
 pub use crate::policy::PlainHttp;
@@ -103,6 +105,8 @@ pub struct Begun {
     pub policy: Arc<Policy>,
     /// Its record, unclosed.
     pub ticket: Ticket,
+    /// Where a call tells how far it has come.
+    pub steps: Steps,
 }
 
 /// A request as a door hands it over: read strictly, not yet understood.
@@ -134,6 +138,7 @@ struct Meant {
     arguments: Arguments,
     prepared: Prepared,
     facts: Facts,
+    steps: Steps,
     deadline: Deadline,
     /// Until the head of the reply: so long a body, or what was made of it, is in memory.
     hold: Hold,
@@ -194,12 +199,18 @@ impl Gate {
             tls,
         };
         let ticket = self.services.audit.open(opening)?;
-        Ok(Begun { policy, ticket })
+        Ok(Begun {
+            policy,
+            ticket,
+            steps: Steps::default(),
+        })
     }
 
     /// Carries one request from its arrival to its answer.
     pub async fn serve(&self, begun: Begun, arrival: Arrival) -> Answer {
-        let Begun { policy, mut ticket } = begun;
+        let Begun {
+            policy, mut ticket, ..
+        } = begun;
         let received = Received::default();
         match self.carry(&policy, arrival, &received, &mut ticket).await {
             Ok(carried) => respond::reply(carried, received, ticket),
@@ -231,6 +242,7 @@ impl Gate {
             arguments: recognised.arguments,
             selected,
             facts,
+            steps: Steps::default(),
             deadline,
             hold,
         };
@@ -249,7 +261,9 @@ impl Gate {
         let wanted = Wanted::by(&permit, &caller.environment)?;
         let keys = self.keys(wanted, deadline).await?;
         let action = permit.action().clone();
+        meant.steps.tell(Step::Sent);
         let sent = self.send(permit, keys, deadline, ticket).await?;
+        meant.steps.tell(Step::Answered(sent.reply.status));
         drop(meant.hold);
         let carried = self.read(sent, &action, &caller, door).await?;
         ticket.concluded(&carried.concluded.outcome);
@@ -384,6 +398,12 @@ impl Begun {
     /// Ends the exchange with a refusal, before there was a request that could be carried.
     pub fn refuse(self, refusal: Refusal) -> Answer {
         respond::stopped(Stop::Refused(refusal), &Received::default(), self.ticket)
+    }
+
+    /// As [`Begun::refuse`], for doors that answer in another form.
+    pub fn deny(mut self, caller: &Caller, refusal: Refusal) -> Denied {
+        self.ticket.known(caller);
+        respond::denied(Stop::Refused(refusal), &Received::default(), self.ticket)
     }
 
     /// Ends the exchange with a fault, before there was a request that could be carried.

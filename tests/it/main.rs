@@ -31,6 +31,7 @@ mod editors;
 mod floors;
 mod framing;
 mod interception;
+mod mcp;
 mod outcomes;
 mod paths_and_queries;
 mod preconditions;

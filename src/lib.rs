@@ -13,7 +13,7 @@
 //! |---|---|
 //! | ground: values and rules; no IO, no clock, no tokio | [`name`] [`secret`] [`refusal`] [`fault`] [`body`] [`request`] [`address`] [`problem`] [`yaml`] [`json`] [`jsonpath`] [`wire`] [`schema`] [`template`] [`credential`] [`action`] [`policy`] [`toolbox`] |
 //! | services: each owns one thing outside the process | [`metrics`] [`private`] [`vault`] [`agents`] [`sessions`] [`dial`] [`tokens`] [`authority`] [`audit`] [`live`] |
-//! | spine: one request's way through | [`exchange`] [`proxy`] |
+//! | spine: one request's way through | [`rehearsal`] [`exchange`] [`proxy`] |
 //! | faces: what else listens | [`browser`] [`admin`] [`mcp`] [`tools`] |
 //! | whole | [`app`] [`cli`] |
 //!
@@ -117,6 +117,7 @@ pub mod authority;
 pub mod audit;
 pub mod live;
 // -- spine --
+pub mod rehearsal;
 pub mod exchange;
 pub mod proxy;
 // -- faces --

@@ -20,6 +20,7 @@ use crate::policy::Policy;
 use crate::refusal::Refusal;
 use crate::request::{Caller, Door};
 use crate::schema::{ScalarType, Shape};
+use crate::sessions::Learnt;
 
 /// Call one action, or show the request that it would send
 ///
@@ -150,22 +151,15 @@ impl Call {
     }
 
     fn caller(&self, gate: &Gate, policy: &Policy) -> anyhow::Result<Caller> {
-        let found = match self.agent.as_deref() {
-            Some(name) => load::agent(policy, Some(name))?,
-            None => None,
-        };
-        Ok(load::caller(found, &gate.services.settings.environment))
+        let environment = &gate.services.settings.environment;
+        load::whoever(policy, self.agent.as_deref(), environment)
     }
 
     async fn open_session(&self, gate: &Gate, caller: &mut Caller) -> anyhow::Result<()> {
         let sessions = &gate.services.sessions;
         let opened = sessions.open(caller.agent.as_ref(), Map::new()).await?;
         caller.session = Some(opened?);
-        let mut variables = Vec::new();
-        for (name, text) in pairs(&self.variable, "--variable")? {
-            let name = OutputName::parse(name).with_context(|| format!("--variable {name}"))?;
-            variables.push((name, Some(json_or_text(text))));
-        }
+        let variables = variables(&self.variable)?;
         Ok(sessions.learn(caller, None, variables).await?)
     }
 
@@ -183,20 +177,46 @@ impl Call {
                 Err(bad) => bail!("--parameters: {bad}"),
             },
         };
-        let environment = policy.environment(&caller.environment);
-        let action = environment.and_then(|it| it.actions.get(name));
-        for (key, text) in pairs(&self.parameter, "--parameter")? {
-            let shape = action.map_or(Shape::Other, |it| it.parameters.shape(key));
-            let value = match shape {
-                Shape::Scalar(ScalarType::String) => text.into(),
-                _ => json_or_text(text),
-            };
-            if parameters.insert(key.to_owned(), value).is_some() {
+        for (key, value) in named_parameters(policy, caller, name, &self.parameter)? {
+            if parameters.insert(key.clone(), value).is_some() {
                 bail!("--parameter: {key} is given twice");
             }
         }
         Ok(parameters)
     }
+}
+
+/// Variables of a session, as earlier calls would have set them.
+pub(super) fn variables(given: &[String]) -> anyhow::Result<Learnt> {
+    let mut variables = Vec::new();
+    for (name, text) in pairs(given, "--variable")? {
+        let name = OutputName::parse(name).with_context(|| format!("--variable {name}"))?;
+        variables.push((name, Some(json_or_text(text))));
+    }
+    Ok(variables)
+}
+
+/// Parameters as people write them one by one: what is no string in the action's schema is read as JSON.
+pub(super) fn named_parameters(
+    policy: &Policy,
+    caller: &Caller,
+    name: &ActionName,
+    given: &[String],
+) -> anyhow::Result<Map<String, Value>> {
+    let environment = policy.environment(&caller.environment);
+    let action = environment.and_then(|it| it.actions.get(name));
+    let mut parameters = Map::new();
+    for (key, text) in pairs(given, "--parameter")? {
+        let shape = action.map_or(Shape::Other, |it| it.parameters.shape(key));
+        let value = match shape {
+            Shape::Scalar(ScalarType::String) => text.into(),
+            _ => json_or_text(text),
+        };
+        if parameters.insert(key.to_owned(), value).is_some() {
+            bail!("--parameter: {key} is given twice");
+        }
+    }
+    Ok(parameters)
 }
 
 fn json_or_text(text: &str) -> Value {

@@ -9,6 +9,7 @@ use std::net::SocketAddr;
 use std::os::unix::process::ExitStatusExt as _;
 use std::path::{Path, PathBuf};
 use std::process::ExitStatus;
+use std::time::Duration;
 
 use anyhow::{Context as _, bail};
 use clap::Args;
@@ -24,6 +25,7 @@ use crate::name::{AgentName, EnvironmentName};
 use crate::policy::Policy;
 use crate::request::{SessionId, encode};
 use crate::secret::Secret;
+use crate::sessions::Bounds;
 use crate::vault::{Sources, Vault as _};
 
 /// Start a program behind the proxy, with every proxy and CA variable set
@@ -56,6 +58,7 @@ impl Exec {
         if settings.audit == AuditTarget::Stdout {
             settings.audit = AuditTarget::Stderr;
         }
+        settings.sessions = AS_LONG_AS_THE_PROGRAM;
         let Some(policy) = load::policy(&settings.policies) else {
             return Ok(Verdict::Findings);
         };
@@ -84,6 +87,13 @@ impl Exec {
         Ok(Verdict::Status(code(status?)))
     }
 }
+
+/// A program could not go on in another session once its own has ended, so that one has to last.
+const AS_LONG_AS_THE_PROGRAM: Bounds = Bounds {
+    idle: Duration::MAX,
+    lifetime: Duration::MAX,
+    ..Bounds::DEFAULT
+};
 
 /// An agent's name and token.
 type Identity = (AgentName, Secret);

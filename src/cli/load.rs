@@ -19,23 +19,22 @@ const DEFAULT_FILE: &str = "exeat.yaml";
 
 /// Completes the settings of a command.
 pub(super) fn settings(with: WithSettings) -> anyhow::Result<Settings> {
-    let is_named = with.config.is_some();
-    let file = with.config.unwrap_or_else(|| DEFAULT_FILE.into());
-    let from_file = match std::fs::read(&file) {
-        Ok(bytes) => read(&file, &bytes)?,
-        Err(error) if error.kind() == ErrorKind::NotFound && !is_named => Given::default(),
-        Err(error) => return Err(error).context(format!("the settings file {}", file.display())),
-    };
-    Settings::complete(with.given, from_file).map_err(anyhow::Error::msg)
+    Settings::complete(with.given, from_file(with.config)?).map_err(anyhow::Error::msg)
 }
 
 /// Where the policies are, for a command that needs no other setting.
 pub(super) fn policies(config: Option<PathBuf>) -> anyhow::Result<PathBuf> {
-    let with = WithSettings {
-        config,
-        ..WithSettings::default()
-    };
-    settings(with).map(|settings| settings.policies)
+    from_file(config).map(|given| given.policies())
+}
+
+fn from_file(config: Option<PathBuf>) -> anyhow::Result<Given> {
+    let is_named = config.is_some();
+    let file = config.unwrap_or_else(|| DEFAULT_FILE.into());
+    match std::fs::read(&file) {
+        Ok(bytes) => read(&file, &bytes),
+        Err(error) if error.kind() == ErrorKind::NotFound && !is_named => Ok(Given::default()),
+        Err(error) => Err(error).context(format!("the settings file {}", file.display())),
+    }
 }
 
 fn read(file: &Path, bytes: &[u8]) -> anyhow::Result<Given> {
@@ -57,6 +56,19 @@ pub(super) fn policy(path: &Path) -> Option<Policy> {
         eprintln!("exeat: the policy in {path} has mistakes, so nothing was started");
     }
     loaded.policy
+}
+
+/// Who asks by hand: the agent that is named, or nobody in particular.
+pub(super) fn whoever(
+    policy: &Policy,
+    named: Option<&str>,
+    environment: &EnvironmentName,
+) -> anyhow::Result<Caller> {
+    let found = match named {
+        Some(named) => agent(policy, Some(named))?,
+        None => None,
+    };
+    Ok(caller(found, environment))
 }
 
 fn tell(problems: Problems, sources: &Sources) {

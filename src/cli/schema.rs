@@ -1,4 +1,4 @@
-//! `exeat schema`: policies and settings for editors.
+//! `exeat schema`: policies, their tests and settings for editors.
 
 use clap::Args;
 
@@ -15,13 +15,17 @@ pub(super) struct Schema {
     /// That of the settings file, `exeat.yaml`, instead
     #[arg(long)]
     settings: bool,
+    /// That of files with policy tests, `NAME.test.yaml`, instead
+    #[arg(long, conflicts_with = "settings")]
+    tests: bool,
 }
 
 impl Schema {
     pub(super) fn run(self) -> anyhow::Result<Verdict> {
-        let schema = match self.settings {
-            true => app::json_schema(),
-            false => policy::json_schema(),
+        let schema = match (self.settings, self.tests) {
+            (true, _) => app::json_schema(),
+            (_, true) => policy::json_schema_of_tests(),
+            _ => policy::json_schema(),
         };
         say(format_args!("{schema:#}"))?;
         Ok(Verdict::Good)

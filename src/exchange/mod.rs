@@ -6,8 +6,8 @@
 //!
 //! Which actions buffer: a request's body is read whole ([`Body::Bytes`]) for every action but those with
 //! `accept_body: any`, since its parameters have to be checked before anything is sent; those pass a [`Body::Stream`].
-//! Replies are streams, except for tools, and where the action's [`Reading`](action::outcome::Reading) looks into them:
-//! those are read whole before their first byte goes on.
+//! Replies are streams, except for tools, and where [`Action::reads_reply`](action::Action::reads_reply) says so: those
+//! are read whole before their first byte goes on.
 
 mod answer;
 mod body;
@@ -40,11 +40,11 @@ use crate::live::Live;
 use crate::metrics::Metrics;
 use crate::name::{ActionName, EnvironmentName};
 use crate::policy;
-use crate::policy::{Permit, Policy, Selected};
+use crate::policy::{Head, Permit, Policy, Selected};
 use crate::refusal::{Code, Refusal};
-use crate::request;
-use crate::request::{Caller, Destination, Door, Host, Intent, Path, Query, Scheme};
-use crate::sessions::Sessions;
+use crate::request::{Caller, Destination, Door, Host, Intent};
+use crate::sessions;
+use crate::sessions::{Moment, Sessions};
 use crate::tokens::Tokens;
 use crate::vault::Vault;
 
@@ -54,6 +54,8 @@ pub use call::{Call, Called, Denied, Done};
 pub use deadline::Deadline;
 pub use steps::{Seen, Step, Steps};
 pub use stop::Stop;
+
+pub use crate::policy::PlainHttp;
 
 use body::Hold;
 use keys::{Keys, Wanted};
@@ -87,16 +89,6 @@ pub struct Settings {
     pub environment: EnvironmentName,
     /// What becomes of `http://` requests to hosts whose actions are `https://`.
     pub plain_http: PlainHttp,
-}
-
-/// What becomes of a cleartext request to a host that is declared with `https://`.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum PlainHttp {
-    /// It goes upstream over TLS with every check; port 80 becomes 443, any other stays.
-    #[default]
-    Upgrade,
-    /// [`Code::HttpsRequired`].
-    Refuse,
 }
 
 /// The services as one runtime thread uses them, with connections of its own.
@@ -306,70 +298,27 @@ impl Gate {
 
     /// From what was sent to what was meant, in canonical form.
     fn understand(&self, policy: &Policy, arrival: Arrival) -> Result<(Intent, Body), Refusal> {
-        let method = request::method(arrival.method.as_str())?;
-        let (path, query) = match arrival.path_and_query.split_once('?') {
-            Some((path, query)) => (path, query),
-            None => (arrival.path_and_query.as_str(), ""),
-        };
-        // An absolute-form target may go straight from host to query; its path is then `/` (RFC 9110 §4.2.3).
-        let path = Path::parse(if path.is_empty() { "/" } else { path })?;
-        let query = Query::parse(query)?;
-        let destination = self.settle(policy, &arrival.caller, arrival.destination)?;
-        let intent = Intent {
+        let head = Head {
             door: arrival.door,
             caller: arrival.caller,
-            method,
-            destination,
-            path,
-            query,
+            method: arrival.method.as_str(),
+            destination: arrival.destination,
+            path_and_query: &arrival.path_and_query,
             headers: arrival.headers,
         };
+        let plain_http = self.services.settings.plain_http;
+        let intent = policy::understand(policy, head, plain_http)?;
         Ok((intent, arrival.body))
-    }
-
-    /// What a cleartext destination means: TLS, unless its host is declared with `http://`.
-    fn settle(
-        &self,
-        policy: &Policy,
-        caller: &Caller,
-        asked: Destination,
-    ) -> Result<Destination, Refusal> {
-        let environment = policy.environment(&caller.environment);
-        let declared = environment.and_then(|it| it.index.scheme(&asked.host));
-        match (asked.scheme, declared, self.services.settings.plain_http) {
-            (Scheme::Http, Some(Scheme::Https), PlainHttp::Refuse) => Err(Refusal::new(
-                Code::HttpsRequired,
-                format!("use https:// for {}", asked.host),
-            )),
-            (Scheme::Http, Some(Scheme::Https), PlainHttp::Upgrade) => Ok(Destination {
-                scheme: Scheme::Https,
-                port: if asked.port == 80 { 443 } else { asked.port },
-                host: asked.host,
-            }),
-            _ => Ok(asked),
-        }
     }
 
     async fn facts(&self, selected: &Selected) -> Result<Facts, Fault> {
         let caller = selected.caller();
-        let agent = caller.agent.as_ref();
-        let declared = selected.policy().agents().zip(agent);
-        let title = declared.and_then(|(agents, name)| agents.get(name)?.title.clone());
-        let agent_id = agent.map(ToString::to_string).unwrap_or_default();
         let found = self.services.sessions.look(caller).await?;
-        let session_id = caller.session.clone().filter(|_| found.is_some());
-        let found = found.unwrap_or_default();
-        Ok(Facts {
+        let at = Moment {
             now: OffsetDateTime::now_utc(),
             instant: std::time::Instant::now(),
-            agent_name: title.unwrap_or_else(|| agent_id.clone()),
-            agent_id,
-            environment: caller.environment.clone(),
-            session_id,
-            session: found.variables,
-            context: found.context,
-            attempts: found.attempts,
-        })
+        };
+        Ok(sessions::facts(selected.policy(), caller, at, found))
     }
 
     /// Sends the request, and sends it once more if its token was refused and that does no harm.

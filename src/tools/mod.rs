@@ -18,7 +18,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use http::header::EXPECT;
 use http::request::Parts;
-use http::{Method, Request};
+use http::{HeaderMap, Method, Request};
 use http_body_util::BodyExt as _;
 use http_body_util::combinators::MapErr;
 use hyper::body::Incoming;
@@ -135,7 +135,7 @@ impl Tools {
     async fn hear_mcp(&self, head: &Parts, body: &mut Inbound) -> Result<Reply, Stop> {
         self.refuse_browsers(head)?;
         let policy = self.gate.services.live.snapshot();
-        let bearer = self.identify(&policy, head).await?;
+        let bearer = self.identify(&policy, &head.headers).await?;
         let bytes = self.take_in(head, body, self.mcp.largest_message()).await?;
         Ok(self.mcp.answer(head.clone(), &bytes, bearer.caller).await?)
     }
@@ -149,7 +149,7 @@ impl Tools {
             let environment = &self.gate.services.settings.environment;
             return Ok((route, agents::stranger(environment)));
         }
-        let bearer = self.identify(&begun.policy, head).await?;
+        let bearer = self.identify(&begun.policy, &head.headers).await?;
         begun.ticket.known(&bearer.caller);
         Ok((route, bearer))
     }
@@ -159,10 +159,10 @@ impl Tools {
             .map_err(|browser| Refusal::new(Code::BrowserRefused, browser.message()))
     }
 
-    async fn identify(&self, policy: &Policy, head: &Parts) -> Result<Bearer, Stop> {
+    async fn identify(&self, policy: &Policy, headers: &HeaderMap) -> Result<Bearer, Stop> {
         let services = &self.gate.services;
         let (vault, environment) = (services.vault.as_ref(), &services.settings.environment);
-        let found = agents::identify_bearer(policy, vault, &head.headers, environment).await;
+        let found = agents::identify_bearer(policy, vault, headers, environment).await;
         found.map_err(|why| match why {
             Unidentified::Refused(refusal) => Stop::Refused(refusal),
             Unidentified::Broke(fault) => Stop::Broke(fault),
@@ -248,6 +248,7 @@ impl Tools {
         Ok(match route {
             Route::OpenApi => Page::good(pages::openapi()),
             Route::Actions => Page::good(pages::actions(policy, &bearer.caller)),
+            Route::Tools(format) => Page::good(pages::tools(policy, &bearer.caller, format)),
             Route::Action(name) => Page::good(pages::action(policy, &bearer.caller, &name)?),
             Route::Sessions => {
                 let bytes = self.take_in(head, body, ENVELOPE).await?;

@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 use std::fmt::Debug;
 use std::path::Path;
+use std::sync::Arc;
 
 use clap::Args as _;
 use exeat::action;
@@ -12,6 +13,7 @@ use exeat::metrics::METRICS;
 use exeat::policy;
 use exeat::problem::Problem;
 use exeat::proxy::ClientLimits;
+use exeat::rehearsal;
 use serde_json::{Map, Value, json};
 
 const POLICY: &str = include_str!("../../docs/policy.md");
@@ -87,12 +89,35 @@ fn what_is_not_supported_yet_is_listed_once_and_whole() {
     assert_eq!(columns(POLICY, "Field that is refused", 3), expected);
 }
 
-/// The sections of a policy, as the schema for editors has them: the file itself first.
+#[test]
+fn the_example_of_tests_passes_with_the_first_policy() {
+    let (_, first) = &examples(POLICY, "version: 1")[0];
+    let policy = policy::from_texts(&[("p.yaml".into(), first.clone().into())]);
+    let policy = Arc::new(policy.policy.unwrap());
+    let examples = examples(POLICY, "tests:");
+    assert_eq!(examples.len(), 1);
+    for (line, example) in examples {
+        let name = format!("docs/policy.md:{line}");
+        let read = policy::trials_from_texts(&[(name.clone(), example.into())], &policy);
+        let told: Vec<String> = read.problems.iter().map(Problem::headline).collect();
+        assert!(told.is_empty(), "{name}\n{}", told.join("\n"));
+        assert_eq!(read.trials.len(), 4);
+        for trial in &read.trials {
+            let played = rehearsal::play(&policy, trial);
+            assert!(played.failures.is_empty(), "{played:#?}");
+        }
+    }
+}
+
+/// The sections of a policy, and of a file of tests, as the schemas for editors have them: the file itself first.
 fn sections() -> Vec<Map<String, Value>> {
-    let schema = policy::json_schema();
-    let below = schema["$defs"].as_object().unwrap().values();
-    let all = [&schema].into_iter().chain(below);
-    all.map(|it| it.as_object().unwrap().clone()).collect()
+    let mut found = Vec::new();
+    for schema in [policy::json_schema(), policy::json_schema_of_tests()] {
+        let below = schema["$defs"].as_object().unwrap().values();
+        let all = [&schema].into_iter().chain(below);
+        found.extend(all.map(|it| it.as_object().unwrap().clone()));
+    }
+    found
 }
 
 fn fields(section: &Map<String, Value>) -> impl Iterator<Item = (&String, &Value)> {

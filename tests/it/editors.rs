@@ -49,6 +49,7 @@ fn the_command_prints_schemas_of_the_2020_12_dialect() {
     for (arguments, expected) in [
         (&["schema"][..], policy::json_schema()),
         (&["schema", "--settings"], app::json_schema()),
+        (&["schema", "--tests"], policy::json_schema_of_tests()),
     ] {
         let mut command = Command::new(env!("CARGO_BIN_EXE_exeat"));
         let output = command.args(arguments).output().unwrap();

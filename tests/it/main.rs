@@ -43,5 +43,6 @@ mod shapes;
 mod tidy;
 mod tool_door;
 mod toolbox;
+mod trials;
 mod tunnels;
 mod upstream;

@@ -9,12 +9,18 @@ mod rules;
 use serde_json::{Map, Value, json};
 
 use crate::policy::editor::rules::RULES;
+use crate::policy::raw::trial::TrialFile;
 use crate::policy::raw::{Field, File, Keys, Need, Section, Shape};
 
 /// The schema of a policy file. Its title, and those of its `$defs`, are what messages call a section: `an action`. A
 /// field that a later release builds has `not: {}` and nothing else but its description.
 pub fn json_schema() -> Value {
     of_file(&File::SECTION)
+}
+
+/// The schema of a file of tests.
+pub fn json_schema_of_tests() -> Value {
+    of_file(&TrialFile::SECTION)
 }
 
 /// The schema of files that have the fields of this section.

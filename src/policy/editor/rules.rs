@@ -87,6 +87,19 @@ pub(super) const RULES: &[Rule] = &[
     whole("a response", || json!({"minProperties": 1})),
     of("a tunnel", "hosts", not_empty),
     of("a tunnel", "ports", not_empty),
+    whole("a test", || one_of(&["request", "call", "steps"])),
+    whole("a step", || one_of(&["request", "call"])),
+    whole(
+        "an expectation",
+        || json!({"minProperties": 1, "if": {"required": ["refused"]}, "then": {"maxProperties": 1}}),
+    ),
+    whole("an expected request", || json!({"minProperties": 1})),
+    of("an expected request", "headers", || {
+        let text = ["string", "number", "boolean"];
+        json!({"additionalProperties": {"anyOf": [
+            {"type": text}, {"type": "array", "items": {"type": text}}, {"type": "null"},
+        ]}})
+    }),
 ];
 
 const fn whole(section: &'static str, holds: fn() -> Value) -> Rule {
@@ -134,6 +147,12 @@ fn mapping() -> Value {
 
 fn not_empty() -> Value {
     json!({"minItems": 1})
+}
+
+/// Exactly one of these fields.
+fn one_of(fields: &[&str]) -> Value {
+    let one: Vec<Value> = fields.iter().map(|it| json!({"required": [it]})).collect();
+    json!({"oneOf": one})
 }
 
 /// A place in a reply, and what is asked of it.

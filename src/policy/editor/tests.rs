@@ -5,9 +5,9 @@ use std::collections::BTreeMap;
 use super::*;
 
 /// Every section that a file can lead to, by what messages call it.
-fn sections() -> BTreeMap<&'static str, &'static Section> {
+fn sections(file: &'static Section) -> BTreeMap<&'static str, &'static Section> {
     let mut found = BTreeMap::new();
-    collect(&Shape::Section(&File::SECTION), &mut found);
+    collect(&Shape::Section(file), &mut found);
     found
 }
 
@@ -26,32 +26,33 @@ fn collect(shape: &Shape, found: &mut BTreeMap<&'static str, &'static Section>) 
 
 #[test]
 fn every_field_of_every_section_is_there_with_what_it_means() {
-    let schema = json_schema();
-    for (what, section) in sections() {
-        let of_section = match what {
-            "a policy" => &schema,
-            _ => &schema["$defs"][definition(what)],
-        };
-        assert_eq!(of_section["title"], what);
-        assert_eq!(of_section["additionalProperties"], false, "{what}");
-        let properties = of_section["properties"].as_object().unwrap();
-        let names: Vec<&str> = properties.keys().map(String::as_str).collect();
-        let expected: Vec<&str> = section.fields.iter().map(|it| it.name).collect();
-        assert_eq!(names, expected, "{what}");
-        for field in section.fields {
-            let about = properties[field.name]["description"].as_str().unwrap();
-            assert!(about.ends_with(field.about), "{what}: {about}");
+    for file in [&File::SECTION, &TrialFile::SECTION] {
+        let schema = of_file(file);
+        for (what, section) in sections(file) {
+            let of_section = match what {
+                what if what == file.what => &schema,
+                _ => &schema["$defs"][definition(what)],
+            };
+            assert_eq!(of_section["title"], what);
+            assert_eq!(of_section["additionalProperties"], false, "{what}");
+            let properties = of_section["properties"].as_object().unwrap();
+            let names: Vec<&str> = properties.keys().map(String::as_str).collect();
+            let expected: Vec<&str> = section.fields.iter().map(|it| it.name).collect();
+            assert_eq!(names, expected, "{what}");
+            for field in section.fields {
+                let about = properties[field.name]["description"].as_str().unwrap();
+                assert!(about.ends_with(field.about), "{what}: {about}");
+            }
         }
+        let definitions = schema["$defs"].as_object().unwrap().len();
+        assert_eq!(definitions + 1, sections(file).len());
     }
-    assert_eq!(
-        schema["$defs"].as_object().unwrap().len() + 1,
-        sections().len()
-    );
 }
 
 #[test]
 fn every_rule_has_its_subject() {
-    let sections = sections();
+    let mut sections = sections(&File::SECTION);
+    sections.extend(self::sections(&TrialFile::SECTION));
     for rule in RULES {
         let section = sections.get(rule.section);
         let section = section.unwrap_or_else(|| panic!("no section {}", rule.section));

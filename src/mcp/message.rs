@@ -1,8 +1,8 @@
 //! One message, read strictly before rmcp reads it.
 //!
-//! serde takes the last of two equal keys without a word, so a message with two `arguments` would be one call for us and
-//! another for whoever looked at it before us. Such a message is refused, with everything else that [`json`] refuses;
-//! what goes on to rmcp is the message as it was read, written anew.
+//! serde takes the last of two equal keys without a word, so a message with two `arguments` would be one call for us
+//! and another for whoever looked at it before us. Such a message is refused, with everything else that [`json`]
+//! refuses; what goes on to rmcp is the message as it was read, written anew.
 
 use bytes::Bytes;
 use serde_json::{Value, json};

@@ -309,3 +309,31 @@ fn a_client_that_listens_hears_of_a_new_policy() {
         assert_eq!(web.post(&ping).status, 401);
     }
 }
+
+#[test]
+fn an_agent_has_so_many_sessions_of_mcp_and_no_more() {
+    let world = world();
+    let latest = Revision::Handshake("2025-11-25");
+    let first = world.web(latest, "bot-secret");
+    for _ in 1..1024 {
+        world.web(latest, "bot-secret");
+    }
+    let initialize = json!({"jsonrpc": "2.0", "id": 1, "method": "initialize", "params": {
+        "protocolVersion": "2025-11-25", "capabilities": {},
+        "clientInfo": {"name": "it", "version": "1"},
+    }});
+    let mut one_more = world.web(Revision::Stateless, "bot-secret");
+    assert_eq!(one_more.tools().len(), 3);
+    // Without what that revision adds.
+    let head: Vec<String> = one_more.head(&initialize).into_iter().take(4).collect();
+    let open = || {
+        let mut stream = world.knock("POST", &head, &initialize.to_string());
+        read_answer(&mut stream, "POST").unwrap()
+    };
+    assert_eq!(open().refusal(), "overloaded");
+    // Others have their own.
+    world.web(latest, "other-secret");
+    let mut stream = world.knock("DELETE", &first.head(&json!({})), "");
+    read_answer(&mut stream, "DELETE").unwrap();
+    assert_eq!(open().status, 200);
+}

@@ -27,6 +27,7 @@ use crate::action::requires::{Attempts, Requirement};
 use crate::body::Body;
 use crate::credential::Credential;
 use crate::name::{ActionName, EnvironmentName};
+use crate::rate::Rate;
 use crate::refusal::Refusal;
 use crate::request::{Door, HostPattern, Scheme, SessionId};
 use crate::schema::{Schema, spelling};
@@ -78,6 +79,8 @@ pub struct Action {
     pub credentials: Vec<Credential>,
     /// Deadlines and sizes.
     pub limits: Limits,
+    /// How often it may be called, and how often anything of its connection: the narrowest first.
+    pub rates: Vec<Arc<Rate>>,
     /// What replies mean. The same in every environment.
     pub reading: Arc<Reading>,
     /// What must have succeeded before.

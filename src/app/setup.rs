@@ -17,6 +17,7 @@ use crate::dial::{Dialer, Resolve, Static, System, Tcp, Tls};
 use crate::exchange;
 use crate::exchange::{Gate, Services};
 use crate::live::Live;
+use crate::meter::Meter;
 use crate::metrics::Metrics;
 use crate::name::EnvironmentName;
 use crate::policy::Policy;
@@ -93,6 +94,7 @@ fn services(settings: &Settings, policy: Policy) -> anyhow::Result<Services> {
         tokens: Tokens::new(vault.clone(), metrics.clone()),
         vault,
         sessions: Arc::new(InMemory::new(settings.sessions)),
+        meter: Meter::default(),
         audit: open_audit(&settings.audit, &metrics)?,
         metrics,
         authority,

@@ -37,6 +37,7 @@ use crate::body::Body;
 use crate::dial::{Dialer, Reply};
 use crate::fault::{Fault, FaultKind};
 use crate::live::Live;
+use crate::meter::Meter;
 use crate::metrics::Metrics;
 use crate::name::{ActionName, EnvironmentName};
 use crate::policy;
@@ -70,6 +71,8 @@ pub struct Services {
     pub tokens: Tokens,
     /// Where sessions are kept.
     pub sessions: Arc<dyn Sessions>,
+    /// How much of every rate limit is left.
+    pub meter: Meter,
     /// The record.
     pub audit: Audit,
     /// The figures.
@@ -258,6 +261,7 @@ impl Gate {
         if door != Door::Proxy {
             call::note_planned(&permit, ticket)?;
         }
+        self.services.meter.take(&permit, &meant.facts)?;
         let wanted = Wanted::by(&permit, &caller.environment)?;
         let keys = self.keys(wanted, deadline).await?;
         let action = permit.action().clone();

@@ -14,6 +14,7 @@ use crate::policy::check::connector::{Connector, Connectors};
 use crate::policy::check::entries::{self, Around, Entries};
 use crate::policy::check::ground::{Ground, name};
 use crate::policy::check::parameters::Parameters;
+use crate::policy::check::rates;
 use crate::policy::check::reading::{self, Names};
 use crate::policy::check::requires::{Known, Preconditions};
 use crate::policy::check::target::Target;
@@ -22,6 +23,7 @@ use crate::policy::check::{body, connection, connector, content, header, leak, s
 use crate::policy::raw::action::{Action as Raw, Door, Method};
 use crate::policy::raw::decode::Text;
 use crate::problem::{Place, Problem};
+use crate::rate::{Owner, Rate};
 use crate::request::{HostPattern, Scheme};
 use crate::template::Template;
 
@@ -116,6 +118,7 @@ struct Shared {
     description: String,
     method: Method,
     accept_headers: Vec<HeaderName>,
+    rate: Option<Arc<Rate>>,
     reading: Arc<Reading>,
     requires: Vec<Requirement>,
     remembered: Option<Vec<String>>,
@@ -141,11 +144,17 @@ impl<'a> Declared<'_, 'a> {
             }
         }
         let accept_headers = self.accept_headers(told);
+        let rate = rates::read(
+            name.clone().map(Owner::Action),
+            self.raw.rate_limit.as_ref(),
+            told,
+        );
         Some(Shared {
             name: name?,
             description: description?.value.clone(),
             method: self.raw.method.as_ref()?.value,
             accept_headers,
+            rate,
             reading: self.reading.clone()?,
             requires: self.preconditions.of(&self.name.value)?,
             remembered: self.preconditions.remembered(&self.name.value),
@@ -232,6 +241,9 @@ impl<'a> Declared<'_, 'a> {
         let doors = entries.templates().close(self.raw, &content, doors, told);
         let query = entries.query.into_iter();
         let shared = shared?;
+        let of_connection = self
+            .connection
+            .and_then(|it| it.rates[environment].as_ref());
         let action = Action {
             name: shared.name.clone(),
             title: self.raw.title.as_ref().map(|it| it.value.clone()),
@@ -251,6 +263,7 @@ impl<'a> Declared<'_, 'a> {
             accept_headers: shared.accept_headers.clone(),
             credentials,
             limits,
+            rates: shared.rate.iter().chain(of_connection).cloned().collect(),
             reading: shared.reading.clone(),
             requires: shared.requires.clone(),
             remembered: shared.remembered.clone(),

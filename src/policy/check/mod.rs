@@ -18,6 +18,7 @@ mod leak;
 mod network;
 mod oauth;
 mod parameters;
+mod rates;
 mod reading;
 mod requires;
 mod secrets;

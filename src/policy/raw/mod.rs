@@ -28,6 +28,7 @@ pub(in crate::policy) mod names;
 pub(in crate::policy) mod network;
 pub(in crate::policy) mod outcome;
 pub(in crate::policy) mod per_environment;
+pub(in crate::policy) mod rate;
 pub(in crate::policy) mod scalars;
 pub(in crate::policy) mod secret;
 pub(in crate::policy) mod trial;

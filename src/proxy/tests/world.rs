@@ -35,6 +35,7 @@ use crate::dial::{Connect, Connecting, Dialer, Offer, Own, Setup, Static, System
 use crate::exchange::{Gate, PlainHttp, Services, Settings};
 use crate::fault::{Fault, FaultKind};
 use crate::live::Live;
+use crate::meter::Meter;
 use crate::metrics::Metrics;
 use crate::name::{ActionName, AgentName, EnvironmentName, SecretName, TunnelName};
 use crate::policy::{Agent, Environment, Index, Policy, Tunnel};
@@ -102,6 +103,7 @@ impl World {
             tokens: Tokens::new(vault.clone(), metrics.clone()),
             vault,
             sessions: Arc::new(InMemory::new(Bounds::default())),
+            meter: Meter::default(),
             audit,
             metrics,
             authority: Authority::open_or_create(&folder.path().join("ca")).unwrap(),
@@ -305,6 +307,7 @@ fn policy(port: u16, agents: bool) -> Policy {
         token: SecretName::parse("bot_token").unwrap(),
         runtime_token: None,
         environment: Some(production),
+        rate: None,
         allow: HashSet::new(),
         patterns: Vec::new(),
     };
@@ -355,6 +358,7 @@ fn action(name: &str, method: Method, url: (Scheme, &str, u16), path: &str) -> A
         limits: ActionLimits::default(),
         reading: Arc::default(),
         requires: Vec::new(),
+        rates: Vec::new(),
         remembered: None,
     }
 }

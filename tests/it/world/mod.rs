@@ -22,6 +22,7 @@ use exeat::authority::Authority;
 use exeat::dial::{Limits, Offer, Own, Setup, Tls};
 use exeat::exchange::{PlainHttp, Room, Services, Settings};
 use exeat::live::Live;
+use exeat::meter::Meter;
 use exeat::metrics::Metrics;
 use exeat::name::AgentName;
 use exeat::policy::{self, Policy};
@@ -170,6 +171,7 @@ impl World {
             tokens: Tokens::new(vault.clone(), metrics.clone()),
             vault,
             sessions: Arc::new(InMemory::new(Bounds::default())),
+            meter: Meter::default(),
             audit,
             authority: authority.counting(&metrics),
             metrics,

@@ -64,6 +64,8 @@ pub struct Action {
     pub headers: Vec<(HeaderName, Template)>,
     /// What becomes of parameters that stand nowhere else.
     pub content: ContentRule,
+    /// What a proxied request carries instead, beside a template that makes the body of tool calls.
+    pub proxied: Option<Proxied>,
     /// Headers of the agent that go through; all others are dropped.
     pub accept_headers: Vec<HeaderName>,
     /// Written last, over whatever the agent sent in their places.
@@ -84,10 +86,20 @@ pub enum ContentRule {
     Object(Vec<MediaType>),
     /// A JSON body that a template makes. The first media type goes upstream.
     Template(Vec<MediaType>, Box<BodyTemplate>),
-    /// A wire body under a schema of its own, JSON only, through the proxy door only.
-    Wire(Box<Schema>),
+    /// A wire body under a schema of its own, JSON only, through the proxy door only. The first media type goes
+    /// upstream.
+    Wire(Vec<MediaType>, Box<Schema>),
     /// Bytes up to the cap, unread. Empty: any media type; else one of these.
     Unread(Vec<MediaType>),
+}
+
+/// How a proxied request is read whose body nobody takes apart, although a template makes that of tool calls.
+#[derive(Debug)]
+pub struct Proxied {
+    /// [`ContentRule::Wire`] or [`ContentRule::Unread`].
+    pub content: ContentRule,
+    /// What its parameters must be: those that stand in the body alone are not required.
+    pub parameters: Arc<Schema>,
 }
 
 /// The doors that an action's declaration leaves open.
@@ -181,6 +193,21 @@ impl Action {
         let mut in_body = template.parameters();
         let is_there = in_body.any(|it| it == parameter);
         is_there.then(|| "inside the body".into())
+    }
+
+    /// What a proxied request carries.
+    pub fn proxied_content(&self) -> &ContentRule {
+        self.proxied
+            .as_ref()
+            .map_or(&self.content, |it| &it.content)
+    }
+
+    /// What the parameters must be: of a tool call, or of a request whose body is passed on.
+    pub fn schema_of(&self, arguments: &Arguments) -> &Arc<Schema> {
+        match (&self.proxied, &arguments.wire) {
+            (Some(proxied), Some(_)) => &proxied.parameters,
+            _ => &self.parameters,
+        }
     }
 
     /// Whether a request may be sent again after it failed half-way (RFC 9110 §9.2.2).

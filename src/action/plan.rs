@@ -41,6 +41,7 @@ pub fn plan(action: &Action, arguments: Arguments, facts: &Facts) -> Result<Plan
     let mut query = render_query(action, &parameters, facts)?;
     let mut headers = render_headers(action, &parameters, facts, forwarded)?;
     let body = match &action.content {
+        _ if wire.is_some() => pass_on(wire, &mut headers),
         ContentRule::Query => {
             let leftovers = take_leftovers(action, &mut parameters);
             refuse_taken_names(action, &leftovers)?;
@@ -59,7 +60,7 @@ pub fn plan(action: &Action, arguments: Arguments, facts: &Facts) -> Result<Plan
             headers.insert(CONTENT_TYPE, content_type(types));
             render_body(action, template, parameters, facts)?
         }
-        ContentRule::Wire(_) | ContentRule::Unread(_) => pass_on(wire, &mut headers),
+        ContentRule::Wire(..) | ContentRule::Unread(_) => pass_on(wire, &mut headers),
     };
     // Replies are read in clear for what they may not hold; RFC 9110 §12.5.3.
     headers.insert(ACCEPT_ENCODING, HeaderValue::from_static("identity"));

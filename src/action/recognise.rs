@@ -218,7 +218,7 @@ impl<'a> Found<'a> {
         headers: &HeaderMap,
         content: Content,
     ) -> Result<Option<WireBody>, Refusal> {
-        match (&self.action.content, content) {
+        match (self.action.proxied_content(), content) {
             (ContentRule::Unread(types), content) => pass_unread(types, headers, content).map(Some),
             (_, Content::Unread(_)) => Err(Refusal::new(
                 Code::Internal,
@@ -235,15 +235,15 @@ impl<'a> Found<'a> {
             (ContentRule::Template(types, template), Content::Read(bytes)) => self
                 .read_template(types, template, headers, &bytes)
                 .map(|()| None),
-            (ContentRule::Wire(schema), Content::Read(bytes)) => {
-                expect_type(&[MediaType::Json], headers)?;
+            (ContentRule::Wire(types, schema), Content::Read(bytes)) => {
+                expect_type(types, headers)?;
                 let mut value = parse_json(&bytes)?;
                 schema.check(&value).map_err(Refusal::from)?;
                 schema.order(&mut value);
                 let mut body = Vec::with_capacity(bytes.len());
                 json::write(&value, &mut body);
                 Ok(Some(WireBody {
-                    content_type: Some(MediaType::Json.header()),
+                    content_type: types.first().map(MediaType::header),
                     body: body.into(),
                 }))
             }

@@ -57,9 +57,11 @@ fn destination(action: &Action, host: &Host) -> Result<Destination, Refusal> {
 
 /// Defaults first, so that what is checked is what is sent.
 fn check_parameters(action: &Action, arguments: &mut Arguments) -> Result<(), Refusal> {
-    action.parameters.fill_defaults(&mut arguments.parameters);
-    let parameters = Value::Object(std::mem::take(&mut arguments.parameters));
-    action.parameters.check(&parameters)?;
+    let mut parameters = std::mem::take(&mut arguments.parameters);
+    let schema = action.schema_of(arguments);
+    schema.fill_defaults(&mut parameters);
+    let parameters = Value::Object(parameters);
+    schema.check(&parameters)?;
     if let Value::Object(parameters) = parameters {
         arguments.parameters = parameters;
     }

@@ -81,6 +81,24 @@ actions:
     url: https://api.two.test/search
     method: POST
     accept_body: {type: object, properties: {query: {type: object, properties: {a: {type: integer}}}, z: {type: string}}}
+  file:
+    description: Files a note; programs send a body of their own.
+    url: https://api.two.test/file/{{id}}
+    method: POST
+    query: {dry: "{{dry}}"}
+    parameters:
+      properties: {id: {type: integer}, text: {type: string}, dry: {type: boolean, default: false}}
+      required: [id, text]
+    body: '{"note": "{{if .parameters.text}}{{.parameters.text}}{{else}}nothing{{end}}"}'
+    accept_body: {properties: {note: {type: string, maxLength: 5}, by: {type: string}}, required: [note]}
+  attach:
+    description: Attaches what a program sends, or a note.
+    url: https://api.two.test/attach/{{id}}
+    method: PUT
+    parameters: {properties: {id: {type: integer}, text: {type: string}}, required: [id, text]}
+    body: '{"note": "{{text}}"}'
+    accept_body: any
+    content_types: [application/json, image/png]
   plain:
     description: Goes over cleartext, without a secret.
     url: http://plain.good.test:8080/
@@ -299,6 +317,15 @@ PUT https://api.two.test/upload | image/gif | x => content_type_refused
 POST https://api.two.test/search | application/json | {"z":"", "query":{"a":1}} => POST /search {"query":{"a":1},"z":""}
 POST https://api.two.test/search | application/json | {"y":1} => parameter_undeclared
 POST https://api.two.test/search | application/json | {"z":"none-here"} => placeholder_misplaced
+POST https://api.two.test/file/7?dry=true | application/json | {"by":"x", "note":"a"} => POST /file/7?dry=true {"note":"a","by":"x"}
+POST https://api.two.test/file/7 | application/json | {"note":"longer"} => parameter_invalid
+POST https://api.two.test/file/7 | application/json | {"text":"a"} => parameter_undeclared
+POST https://api.two.test/file/x | application/json | {"note":"a"} => parameter_invalid
+POST https://api.two.test/file/7?text=a | application/json | {"note":"a"} => parameter_undeclared
+POST https://api.two.test/file/7 | text/plain | {"note":"a"} => content_type_refused
+POST https://api.two.test/file/7 | application/json |  => body_unexpected
+PUT https://api.two.test/attach/7 | image/png | bytes => PUT /attach/7 bytes
+PUT https://api.two.test/attach/7 | image/gif | bytes => content_type_refused
 GET https://api.two.test/any?none-here=1 |  |  => placeholder_misplaced
 GET https://api.two.test/stamped?at=yesterday |  |  => GET /stamped?at=2026-01-02T03%3A04%3A05Z&by=bot
 GET https://api.two.test/stamped?by=nobody |  |  => parameter_invalid
@@ -367,6 +394,9 @@ GET https://api.good.test/v1/items/x | {"id": "7", "x": 1} => parameter_undeclar
 POST https://api.good.test/v1/items | {"name": "none-here"} => placeholder_misplaced
 POST https://api.good.test/v1/items | {"name": "a\"}\r\n", "qty": null} => POST /v1/items {"name":"a\"}\r\n","qty":1}
 GET https://a.wild.test/pub/x | {"f": "a/b"} => door_closed
+POST https://api.two.test/file/1 | {"id": 7, "text": ""} => POST /file/7?dry=false {"note":"nothing"}
+POST https://api.two.test/file/1 | {"id": 7} => parameter_missing
+PUT https://api.two.test/attach/1 | {"id": 7, "text": "a\"b"} => PUT /attach/7 {"note":"a\"b"}
 GET https://api.two.test/stamped | {"note": "a "} => parameter_invalid
 GET https://api.two.test/stamped | {"note": "a\r\nx: y"} => parameter_invalid
 GET https://api.two.test/stamped | {"note": "é"} => parameter_invalid

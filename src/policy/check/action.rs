@@ -21,7 +21,6 @@ use crate::policy::raw::action::{Action as Raw, Door, Method};
 use crate::policy::raw::decode::Text;
 use crate::problem::{Place, Problem};
 use crate::request::{HostPattern, Scheme};
-use crate::template::Template;
 
 /// Lengths of a description between which an agent is told enough and not too much.
 const DESCRIPTION: std::ops::RangeInclusive<usize> = 10..=1024;
@@ -203,11 +202,11 @@ impl<'a> Declared<'_, 'a> {
             self.tell_exposed(target, places.first().copied(), told);
         }
         let read = (&mut entries, credentials.as_slice());
-        let (content, headers) = self.content(environment, path.as_ref(), read, told)?;
+        let carried = self.content(environment, path.as_ref(), read, told)?;
         let target = target?;
         let is_wild = matches!(target.host, Some(HostPattern::OneLabel(_)));
-        let doors = self.open_doors(is_wild, &content, &entries, told);
-        let doors = entries.templates().close(self.raw, &content, doors, told);
+        let doors = self.open_doors(is_wild, &carried.rule, &entries, told);
+        let doors = entries.templates().close(self.raw, &carried, doors, told);
         let query = entries.query.into_iter().map(|(_, name, it)| (name, it));
         let query = query.collect();
         let shared = shared?;
@@ -224,8 +223,9 @@ impl<'a> Declared<'_, 'a> {
             path: path?,
             parameters: self.parameters.schema()?.clone(),
             query,
-            headers,
-            content,
+            headers: carried.headers,
+            content: carried.rule,
+            proxied: carried.proxied,
             accept_headers: shared.accept_headers.clone(),
             credentials,
             limits,
@@ -345,19 +345,21 @@ impl<'a> Declared<'_, 'a> {
         path: Option<&PathPattern>,
         (entries, credentials): (&mut Entries<'a>, &[Credential]),
         told: &mut Told<'_>,
-    ) -> Option<(ContentRule, Vec<(HeaderName, Template)>)> {
+    ) -> Option<content::Read> {
         let declared = |names: &[&str]| self.parameters.declared(names);
         let scope = self.ground.scope(environment, &declared);
         let template = body::read(self.raw, &scope, told);
         entries.is_partial |= self.raw.body.is_some() && template.is_none();
         let mut placed = entries.parameters();
         placed.extend(path.iter().flat_map(|path| path.parameters()));
+        let in_body = self.parameters.leftovers(&placed);
         placed.extend(template.iter().flat_map(|template| template.parameters()));
         let known = content::Known {
             raw: self.raw,
             method: self.raw.method.as_ref()?.value,
             parameters: &self.parameters,
             leftovers: self.parameters.leftovers(&placed),
+            in_body,
             entries,
             credentials,
         };
@@ -403,7 +405,7 @@ impl<'a> Declared<'_, 'a> {
     /// The declared doors. A wildcard host is chosen by the request, and a body that is passed on comes with it: tools
     /// have neither.
     fn doors(&self, is_wild: bool, content: &ContentRule, told: &mut Told<'_>) -> Doors {
-        let passes_body = matches!(content, ContentRule::Wire(_) | ContentRule::Unread(_));
+        let passes_body = matches!(content, ContentRule::Wire(..) | ContentRule::Unread(_));
         let tools = !is_wild && !passes_body;
         let Some(list) = &self.raw.doors else {
             return Doors {
@@ -420,6 +422,12 @@ impl<'a> Declared<'_, 'a> {
             );
         }
         let has = |door| list.items.iter().any(|it| it.value == door);
+        let accepted = self.raw.accept_body.as_ref().filter(|_| tools);
+        if let Some(accepted) = accepted.filter(|_| !has(Door::Proxy)) {
+            let message = "`accept_body` is for the proxy door, which is not among the `doors`";
+            let problem = Problem::warning(accepted.place(), message).second("these", &list.place);
+            told.tell(problem.remedy("add `proxy` to `doors`, or remove `accept_body`"));
+        }
         for door in list
             .items
             .iter()

@@ -1,6 +1,7 @@
 //! The template of a body: what it says, and which doors it closes.
 
 use crate::action::{ContentRule, Doors};
+use crate::policy::check::content::Read;
 use crate::policy::check::leak;
 use crate::policy::check::told::{Told, part_of};
 use crate::policy::raw::action::{Action as Raw, Door, Method};
@@ -44,11 +45,11 @@ impl Templates<'_> {
     pub(super) fn close(
         &self,
         raw: &Raw,
-        content: &ContentRule,
+        carried: &Read,
         doors: Doors,
         told: &mut Told<'_>,
     ) -> Doors {
-        let Some((place, why)) = self.obstacle(raw.body.as_ref(), content) else {
+        let Some((place, why)) = self.obstacle(raw.body.as_ref(), carried) else {
             return doors;
         };
         let declared = raw.doors.iter().flat_map(|it| &it.items);
@@ -74,17 +75,20 @@ impl Templates<'_> {
         }
     }
 
-    fn obstacle(&self, body: Option<&Text>, content: &ContentRule) -> Option<(Place, String)> {
+    fn obstacle(&self, body: Option<&Text>, carried: &Read) -> Option<(Place, String)> {
         const SENSITIVE: &str = "a sensitive variable of the context stands in this template";
         let mut entries = self.entries.iter();
         if let Some((place, _)) = entries.find(|(_, template)| template.is_sensitive()) {
             return Some(((*place).clone(), SENSITIVE.to_owned()));
         }
-        let (ContentRule::Template(_, template), Some(text)) = (content, body) else {
+        let (ContentRule::Template(_, template), Some(text)) = (&carried.rule, body) else {
             return None;
         };
         if template.is_sensitive() {
             return Some((text.place.clone(), SENSITIVE.to_owned()));
+        }
+        if carried.proxied.is_some() {
+            return None;
         }
         let hindrance = template.is_invertible().err()?;
         let place = part_of(text, hindrance.at.start, hindrance.at.end);

@@ -472,7 +472,7 @@ accept_body: {type: object, propertys: {}}"#,
 url: https://h.example.com/a
 accept_body: {type: object}
 content_types: [text/plain]"#,
-        &["18:21 a body with a schema is `application/json`"],
+        &["18:21 a body with a schema is JSON"],
     ),
     (
         r#"method: GET
@@ -1019,7 +1019,7 @@ fn what_a_request_carries_follows_from_its_parameters() {
         (
             "POST",
             "accept_body: {type: object}",
-            "Wire(Schema { properties: [], .. })",
+            "Wire([Json], Schema { properties: [], .. })",
             false,
         ),
     ] {
@@ -1115,7 +1115,38 @@ doors: [mcp]"#,
         r#"body: '{"a": "{{a}}{{with $B}}{{.}}{{end}}{{with $T}}{{.}}{{end}}"}'
 accept_body: any
 doors: [http]"#,
-        &["9:18 `accept_body` beside `body` is not supported yet"],
+        &["9:18 `accept_body` is for the proxy door, which is not among the `doors`"],
+    ),
+    (
+        r#"body: '{"a": "{{a}}{{with $B}}{{.}}{{end}}{{with $T}}{{.}}{{end}}"}'
+accept_body: any"#,
+        &[],
+    ),
+    (
+        r#"body: '{"a": "{{a}}{{with $B}}{{.}}{{end}}{{with $T}}{{.}}{{end}}"}'
+accept_body: any
+content_types: [image/png, application/json]"#,
+        &[
+            "10:20 the first media type is that of the template, and parameters are sent as JSON or as a form",
+        ],
+    ),
+    (
+        r#"body: '{"a": "{{a}}{{with $B}}{{.}}{{end}}{{with $T}}{{.}}{{end}}"}'
+accept_body: {type: object}
+auth: k"#,
+        &[
+            "10:11 the credential is a member of the body, and that of a proxied request is passed on as it comes",
+        ],
+    ),
+    (
+        r#"body: '{"a": "{{with $B}}{{.}}{{end}}{{with $T}}{{.}}{{end}}"}'
+accept_body: any"#,
+        &["10:31 `a` is used nowhere: the body is not made from parameters"],
+    ),
+    (
+        r#"body: '{"a": "{{a}}{{with $B}}{{.}}{{end}}{{with $T}}{{.}}{{end}}"}'
+accept_body: {type: objekt}"#,
+        &["9:25 type must be one of array, boolean, integer, null, number, object, string"],
     ),
     (
         r#"body: '{"a": "{{a}}{{with $B}}{{.}}{{end}}{{with $T}}{{.}}{{end}}"}'
@@ -1130,6 +1161,23 @@ fn mistakes_of_body_templates_are_told_at_their_places() {
     for (line, expected) in OF_BODIES {
         assert_eq!(of_body(line), *expected, "{line}");
     }
+}
+
+#[test]
+fn rules_across_parameters_do_not_stand_beside_a_body_of_its_own() {
+    let action = |parameters: &str| {
+        format!(
+            "method: POST\nurl: https://h.example.com/{{{{a}}}}\nbody: '{{\"b\": \"{{{{b}}}}\"}}'\naccept_body: any\n{parameters}"
+        )
+    };
+    let properties = "properties: {a: {type: string}, b: {type: string}}, required: [a, b]";
+    let sound = format!("parameters: {{{properties}}}");
+    assert_eq!(of_action(&action(&sound)), [""; 0]);
+    let ruled = format!("parameters: {{{properties}, dependentRequired: {{a: [b]}}}}");
+    let expected = "19:88 `dependentRequired` may be about `b`, which a request with a body of its own does not have";
+    assert_eq!(of_action(&action(&ruled)), [expected]);
+    let listed = "variables: [{name: a, type: string, required: true}, {name: b, type: date, required: true}]";
+    assert_eq!(of_action(&action(listed)), [""; 0]);
 }
 
 fn of_body(lines: &str) -> Vec<String> {

@@ -346,6 +346,7 @@ fn action(name: &str, method: Method, url: (Scheme, &str, u16), path: &str) -> A
         } else {
             ContentRule::Query
         },
+        proxied: None,
         method,
         accept_headers: Vec::new(),
         credentials: Vec::new(),

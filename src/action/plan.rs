@@ -91,10 +91,9 @@ fn render_query(
 ) -> Result<String, Refusal> {
     let mut query = String::new();
     for (name, template) in &action.query {
-        if let Some(parameter) = template.only_parameter() {
-            match parameters.get(parameter) {
-                None => {}
-                Some(value) => append_value(name, parameter, value, &mut query)?,
+        if let Some((parameter, value)) = only_value(template, parameters) {
+            if let Some(value) = value {
+                append_value(name, parameter, value, &mut query)?;
             }
         } else {
             let parameter = template.parameters().next().unwrap_or(name);
@@ -112,10 +111,7 @@ fn render_headers(
     mut headers: HeaderMap,
 ) -> Result<HeaderMap, Refusal> {
     for (name, template) in &action.headers {
-        let absent = template
-            .only_parameter()
-            .is_some_and(|parameter| !parameters.contains_key(parameter));
-        if absent {
+        if let Some((_, None)) = only_value(template, parameters) {
             headers.remove(name);
             continue;
         }
@@ -128,6 +124,24 @@ fn render_headers(
         headers.insert(name.clone(), value);
     }
     Ok(headers)
+}
+
+/// The name and the value, where a template is nothing but one parameter, or one property of a parameter. What is not
+/// there is left out together with its entry.
+fn only_value<'a>(
+    template: &'a Template,
+    parameters: &'a Map<String, Value>,
+) -> Option<(&'a str, Option<&'a Value>)> {
+    if let Some(name) = template.only_parameter() {
+        return Some((name, parameters.get(name)));
+    }
+    let (name, below) = template.only_property()?.split_first()?;
+    let inside = |value: &'a Value, name: &String| value.get(name);
+    let root = parameters.get(name);
+    Some((
+        name,
+        root.and_then(|root| below.iter().try_fold(root, inside)),
+    ))
 }
 
 fn unfit_for_header(template: &Template, header: &str) -> Refusal {

@@ -99,6 +99,34 @@ actions:
     body: '{"note": "{{text}}"}'
     accept_body: any
     content_types: [application/json, image/png]
+  find:
+    description: Finds somebody by what is known of them.
+    url: https://api.two.test/find
+    method: GET
+    query: {q: "{{.parameters.who.name}}", city: "{{.parameters.who.city}}"}
+    headers: {X-Team: "team {{.parameters.who.team.id}}"}
+    parameters:
+      properties:
+        who:
+          properties:
+            name: {type: string}
+            city: {type: integer}
+            team: {properties: {id: {type: integer, default: 1}}, default: {}}
+          required: [name]
+          type: object
+      required: [who]
+  sift:
+    description: Sifts in an order that only a tool call can ask for.
+    url: https://api.two.test/sift
+    method: GET
+    doors: [http, mcp]
+    query:
+      order: '{{if eq .parameters.by "age"}}created{{else}}{{.parameters.by}}{{end}}-{{.parameters.way}}'
+      span: "{{from}}..{{to}}"
+    headers: {X-Mode: '{{with index .parameters "mode"}}{{.}}{{else}}plain{{end}}'}
+    parameters:
+      properties: {by: {type: string}, way: {enum: [up, down]}, from: {type: integer}, to: {type: integer}, mode: {type: string}}
+      required: [by, way, from, to]
   plain:
     description: Goes over cleartext, without a secret.
     url: http://plain.good.test:8080/
@@ -326,6 +354,11 @@ POST https://api.two.test/file/7 | text/plain | {"note":"a"} => content_type_ref
 POST https://api.two.test/file/7 | application/json |  => body_unexpected
 PUT https://api.two.test/attach/7 | image/png | bytes => PUT /attach/7 bytes
 PUT https://api.two.test/attach/7 | image/gif | bytes => content_type_refused
+GET https://api.two.test/find?city=7&q=Ada+L |  |  => GET /find?q=Ada%20L&city=7
+GET https://api.two.test/find?city=07&q=Ada |  |  => parameter_invalid
+GET https://api.two.test/find?city=7 |  |  => parameter_missing
+GET https://api.two.test/find?who=Ada |  |  => parameter_undeclared
+GET https://api.two.test/sift?span=1..2 |  |  => door_closed
 GET https://api.two.test/any?none-here=1 |  |  => placeholder_misplaced
 GET https://api.two.test/stamped?at=yesterday |  |  => GET /stamped?at=2026-01-02T03%3A04%3A05Z&by=bot
 GET https://api.two.test/stamped?by=nobody |  |  => parameter_invalid
@@ -394,6 +427,11 @@ GET https://api.good.test/v1/items/x | {"id": "7", "x": 1} => parameter_undeclar
 POST https://api.good.test/v1/items | {"name": "none-here"} => placeholder_misplaced
 POST https://api.good.test/v1/items | {"name": "a\"}\r\n", "qty": null} => POST /v1/items {"name":"a\"}\r\n","qty":1}
 GET https://a.wild.test/pub/x | {"f": "a/b"} => door_closed
+GET https://api.two.test/find | {"who": {"name": "a&b=c"}} => GET /find?q=a%26b%3Dc
+GET https://api.two.test/find | {"who": {"name": "a", "age": 3}} => parameter_undeclared
+GET https://api.two.test/sift | {"by": "age", "way": "up", "from": 1, "to": 2} => GET /sift?order=created-up&span=1..2
+GET https://api.two.test/sift | {"by": "a&b", "way": "down", "from": 1, "to": 2, "mode": "x"} => GET /sift?order=a%26b-down&span=1..2
+GET https://api.two.test/sift | {"by": "age", "way": "up", "from": 1, "to": 2, "mode": "x\r\ny: z"} => parameter_invalid
 POST https://api.two.test/file/1 | {"id": 7, "text": ""} => POST /file/7?dry=false {"note":"nothing"}
 POST https://api.two.test/file/1 | {"id": 7} => parameter_missing
 PUT https://api.two.test/attach/1 | {"id": 7, "text": "a\"b"} => PUT /attach/7 {"note":"a\"b"}
@@ -419,6 +457,25 @@ fn parameters_of_a_call_cannot_change_the_shape_of_the_request() {
         let sent = called(&policy, verb, url, parameters);
         assert_eq!(shown(sent), expected, "{row}");
     }
+}
+
+#[test]
+fn a_header_is_read_back_as_the_property_that_it_prints() {
+    let policy = policy(POLICY);
+    let mut intent = intent(&policy, "bot", "GET", "https://api.two.test/find?q=Ada");
+    for (sent, leaves) in [(None, "team 1"), (Some("team 3"), "team 3")] {
+        let sent = sent.map(HeaderValue::from_static);
+        intent
+            .headers
+            .extend(sent.map(|it| (HeaderName::from_static("x-team"), it)));
+        let planned = proxied(&policy, &intent, b"").unwrap();
+        assert_eq!(planned.headers["x-team"], leaves);
+    }
+    intent
+        .headers
+        .insert("x-team", HeaderValue::from_static("3"));
+    let refused = proxied(&policy, &intent, b"").unwrap_err();
+    assert_eq!(refused.code, Code::ParameterInvalid);
 }
 
 #[test]

@@ -89,6 +89,15 @@ struct Declared<'x, 'a> {
     reading: Option<Arc<Reading>>,
 }
 
+/// What an action sends besides its path and its body.
+struct Sent<'s, 'a> {
+    entries: Entries<'a>,
+    /// All of them.
+    credentials: Vec<Credential>,
+    /// Where the first of them is declared.
+    secret: Option<&'s Place>,
+}
+
 /// What an action is in every environment.
 struct Shared {
     name: ActionName,
@@ -180,26 +189,16 @@ impl<'a> Declared<'_, 'a> {
         let path = target
             .as_ref()
             .and_then(|it| it.pattern(scope, &self.parameters, told));
-        let connector = self.connector(environment, told);
-        let taken =
-            connector.and_then(|it| Some((it.credentials[environment].as_ref()?, &it.place)));
-        let around = Around {
-            ground: self.ground,
-            environment,
-            parameters: &self.parameters,
-            outputs: Some(self.outputs),
-            taken: taken.map(|(credential, place)| (&credential.place, place)),
-        };
-        let connection = self.connection.map(|it| it.raw);
-        let mut entries = entries::read(&around, connection, self.raw, told);
+        let Sent {
+            mut entries,
+            credentials,
+            secret,
+        } = self.sent(environment, told);
         entries.is_partial |= path.is_none();
         let limits = self.limits(environment, told);
-        let declared = taken.into_iter().map(|(it, place)| (it.clone(), place));
-        let secrets = declared.chain(std::mem::take(&mut entries.credentials));
-        let (credentials, places): (Vec<Credential>, Vec<&Place>) = secrets.unzip();
         self.tell_accepted(&credentials, told);
         if let Some(target) = &target {
-            self.tell_exposed(target, places.first().copied(), told);
+            self.tell_exposed(target, secret, told);
         }
         let read = (&mut entries, credentials.as_slice());
         let carried = self.content(environment, path.as_ref(), read, told)?;
@@ -236,6 +235,30 @@ impl<'a> Declared<'_, 'a> {
             name: self.name,
             url: target.url.clone(),
         })
+    }
+
+    /// Reads the headers, the query entries and the credentials.
+    fn sent(&self, environment: usize, told: &mut Told<'_>) -> Sent<'_, 'a> {
+        let connector = self.connector(environment, told);
+        let taken =
+            connector.and_then(|it| Some((it.credentials[environment].as_ref()?, &it.place)));
+        let around = Around {
+            ground: self.ground,
+            environment,
+            parameters: &self.parameters,
+            outputs: Some(self.outputs),
+            taken: taken.map(|(credential, place)| (&credential.place, place)),
+        };
+        let connection = self.connection.map(|it| it.raw);
+        let mut entries = entries::read(&around, connection, self.raw, told);
+        let declared = taken.into_iter().map(|(it, place)| (it.clone(), place));
+        let secrets = declared.chain(std::mem::take(&mut entries.credentials));
+        let (credentials, places): (Vec<Credential>, Vec<&Place>) = secrets.unzip();
+        Sent {
+            entries,
+            credentials,
+            secret: places.first().copied(),
+        }
     }
 
     fn target(&self, environment: usize, told: &mut Told<'_>) -> Option<Target<'a>> {

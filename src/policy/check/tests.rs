@@ -409,7 +409,62 @@ $P"#,
         &[
             "17:31 `n` may be missing, and there is text beside it",
             "17:44 `object` is not a single value, and cannot stand here",
-            "17:61 at most one parameter can be read back from a header or query entry",
+            "17:61 `n` may be missing, and there is text beside it",
+        ],
+    ),
+    (
+        r#"method: POST
+url: https://h.example.com/a
+query: {q: "{{if .parameters.n}}{{n}}{{end}}", r: "{{id}}-{{if eq id \"x\"}}{{n}}{{end}}", s: "{{if .parameters.list}}{{list}}{{end}}", t: "{{.parameters.object.x}} "}
+$P"#,
+        &[
+            "17:13 this action has no proxy door: a value that is computed from a parameter, or stands beside one cannot be taken apart again",
+            "17:55 `n` may be missing here",
+            "17:123 `list` may be a list or an object, and stands inside a text",
+            "17:145 `object.x` may be missing here",
+        ],
+    ),
+    (
+        r#"method: POST
+url: https://h.example.com/a
+query: {q: "{{id}} {{.parameters.id}}"}
+$P"#,
+        &[
+            "17:13 this action has no proxy door: more than one parameter in one entry cannot be taken apart again",
+        ],
+    ),
+    (
+        r#"method: POST
+url: https://h.example.com/a
+query: {q: "{{id}} {{current_datetime}}"}
+doors: [proxy, http]
+$P"#,
+        &[
+            "18:13 the proxy door is closed: a parameter beside the time cannot be taken apart again",
+        ],
+    ),
+    (
+        r#"method: POST
+url: https://h.example.com/a
+headers: {X-A: "{{.parameters.object.x}}", X-B: "{{if id}}ü{{end}}", X-C: "{{range id}}{{end}}"}
+$P"#,
+        &[
+            "17:53 a header's value is printable ASCII, without spaces at its ends",
+            "17:80 `range` is not part of the template language",
+        ],
+    ),
+    (
+        r#"method: POST
+url: https://h.example.com/a
+headers: {X-Api-Key: '{{if eq environment "default"}}abc{{else}}def{{end}}'}"#,
+        &["17:26 the value of `x-api-key` stands in the policy (secret_in_policy)"],
+    ),
+    (
+        r#"method: GET
+url: https://h.example.com/{{.parameters.object.x}}
+$P"#,
+        &[
+            "16:32 a segment prints a whole parameter; give what stands in the path a name of its own",
         ],
     ),
     (

@@ -1,23 +1,23 @@
-//! From a proxied request back to parameters.
+//! From a proxied request back to parameters: path, query and headers here, the body in [`content`].
+
+mod content;
 
 use std::collections::HashMap;
 
 use bytes::Bytes;
-use http::header::CONTENT_TYPE;
 use http::{HeaderMap, HeaderName};
 use serde_json::{Map, Value};
 
-use crate::action::headers::{expect_type, read_type, sift_headers, type_refused};
+use crate::action::headers::sift_headers;
 use crate::action::plan::pointer;
-use crate::action::{Action, Arguments, ContentRule, Facts, MediaType, WireBody};
+use crate::action::{Action, Arguments, ContentRule, Facts};
 use crate::body::Body;
 use crate::credential::Place;
-use crate::json;
 use crate::json::fold_case;
 use crate::refusal::{Code, Refusal};
-use crate::request::{Intent, Pair, Query};
+use crate::request::{Intent, Pair};
 use crate::schema::{ScalarType, Shape, coerce};
-use crate::template::{BodyTemplate, Inverted, Template};
+use crate::template::{Inverted, Template};
 
 /// The content of a proxied request, under the action's cap.
 #[derive(Debug)]
@@ -187,6 +187,10 @@ impl<'a> Found<'a> {
                 let (parameter, value) = (parameter.to_owned(), value.to_owned());
                 self.set(&parameter, &value)
             }
+            Inverted::Property(names, value) => {
+                let (names, value) = (names.to_vec(), value.to_owned());
+                self.set_property(&names, &value)
+            }
             Inverted::Equal => Ok(()),
             Inverted::Different => Err(different(name, template)),
         }
@@ -213,132 +217,6 @@ impl<'a> Found<'a> {
         Ok(())
     }
 
-    fn read_content(
-        &mut self,
-        headers: &HeaderMap,
-        content: Content,
-    ) -> Result<Option<WireBody>, Refusal> {
-        match (self.action.proxied_content(), content) {
-            (ContentRule::Unread(types), content) => pass_unread(types, headers, content).map(Some),
-            (_, Content::Unread(_)) => Err(Refusal::new(
-                Code::Internal,
-                "the body of this action must be read",
-            )),
-            (ContentRule::Query, Content::Read(bytes)) if bytes.is_empty() => Ok(None),
-            (ContentRule::Query, Content::Read(_)) => Err(Refusal::new(
-                Code::BodyUnexpected,
-                "this action has no request body; send its parameters in the query",
-            )),
-            (ContentRule::Object(types), Content::Read(bytes)) => {
-                self.read_object(types, headers, &bytes).map(|()| None)
-            }
-            (ContentRule::Template(types, template), Content::Read(bytes)) => self
-                .read_template(types, template, headers, &bytes)
-                .map(|()| None),
-            (ContentRule::Wire(types, schema), Content::Read(bytes)) => {
-                expect_type(types, headers)?;
-                let mut value = parse_json(&bytes)?;
-                schema.check(&value).map_err(Refusal::from)?;
-                schema.order(&mut value);
-                let mut body = Vec::with_capacity(bytes.len());
-                json::write(&value, &mut body);
-                Ok(Some(WireBody {
-                    content_type: types.first().map(MediaType::header),
-                    body: body.into(),
-                }))
-            }
-        }
-    }
-
-    fn read_object(
-        &mut self,
-        types: &[MediaType],
-        headers: &HeaderMap,
-        bytes: &Bytes,
-    ) -> Result<(), Refusal> {
-        if bytes.is_empty() {
-            return Ok(());
-        }
-        match expect_type(types, headers)? {
-            MediaType::Form => {
-                let form = Query::parse_form(bytes)?;
-                let mut seen = Seen::default();
-                for pair in form.pairs() {
-                    if self.is_replaced(&pair.name)? {
-                        continue;
-                    }
-                    self.refuse_placed(&pair.name)?;
-                    let again = seen.again(&pair.name)?;
-                    self.read_field(pair, again)?;
-                }
-                Ok(())
-            }
-            _ => {
-                let Value::Object(members) = parse_json(bytes)? else {
-                    return Err(Refusal::new(
-                        Code::BodyUnexpected,
-                        "the body must be a JSON object with the parameters as members",
-                    ));
-                };
-                for (name, value) in members {
-                    if self.is_replaced(&name)? {
-                        continue;
-                    }
-                    self.refuse_placed(&name)?;
-                    self.parameters.insert(name, value);
-                }
-                Ok(())
-            }
-        }
-    }
-
-    /// A missing body leaves every parameter of the template out.
-    fn read_template(
-        &mut self,
-        types: &[MediaType],
-        template: &BodyTemplate,
-        headers: &HeaderMap,
-        bytes: &Bytes,
-    ) -> Result<(), Refusal> {
-        if bytes.is_empty() {
-            return Ok(());
-        }
-        expect_type(types, headers)?;
-        let mut body = parse_json(bytes)?;
-        if let Value::Object(members) = &mut body {
-            self.take_credentials(members)?;
-        }
-        let inverted = self
-            .facts
-            .with_values(&Map::new(), |values| template.invert(&body, values));
-        for (name, value) in inverted? {
-            self.insert(name, value)?;
-        }
-        Ok(())
-    }
-
-    /// Takes out what the agent sent in the place of a credential.
-    fn take_credentials(&mut self, members: &mut Map<String, Value>) -> Result<(), Refusal> {
-        let mut theirs = Vec::new();
-        for name in members.keys() {
-            if self.is_replaced(name)? {
-                theirs.push(name.clone());
-            }
-        }
-        for name in &theirs {
-            members.shift_remove(name);
-        }
-        Ok(())
-    }
-
-    /// A parameter of the path, the query or a header has no second place in the body.
-    fn refuse_placed(&self, name: &str) -> Result<(), Refusal> {
-        if self.action.places(name) {
-            return Err(self.undeclared(name));
-        }
-        Ok(())
-    }
-
     fn note_replaced_headers(&mut self, headers: &HeaderMap) {
         let places = self.action.credentials.iter().map(|it| &it.place);
         for header in places.filter_map(|place| place.header()) {
@@ -357,18 +235,42 @@ impl<'a> Found<'a> {
         self.insert(name.to_owned(), value)
     }
 
+    fn set_property(&mut self, names: &[String], text: &str) -> Result<(), Refusal> {
+        let borrowed: Vec<&str> = names.iter().map(String::as_str).collect();
+        let kind = match self
+            .action
+            .parameters
+            .property(&borrowed)
+            .map(|it| it.shape)
+        {
+            Some(Shape::Scalar(kind)) => kind,
+            _ => ScalarType::String,
+        };
+        let Some((first, below)) = names.split_first() else {
+            return Ok(());
+        };
+        let value = self.coerced(&names.join("."), text, kind)?;
+        let nested = below.iter().rev().fold(value, |inner, name| {
+            let mut object = Map::new();
+            object.insert(name.clone(), inner);
+            Value::Object(object)
+        });
+        self.insert(first.clone(), nested)
+    }
+
+    /// What stands in two places is the same in both; of an object, each may have its part.
     fn insert(&mut self, name: String, value: Value) -> Result<(), Refusal> {
-        match self.parameters.get(&name) {
-            Some(other) if *other != value => Err(Refusal::new(
+        let Some(other) = self.parameters.get_mut(&name) else {
+            self.parameters.insert(name, value);
+            return Ok(());
+        };
+        match merge(other, value) {
+            true => Ok(()),
+            false => Err(Refusal::new(
                 Code::ParameterInvalid,
                 format!("{name} stands in two places of the request, which must agree"),
             )
             .at(pointer(&name))),
-            Some(_) => Ok(()),
-            None => {
-                self.parameters.insert(name, value);
-                Ok(())
-            }
         }
     }
 
@@ -401,6 +303,20 @@ impl<'a> Found<'a> {
     }
 }
 
+/// Puts a value to another one of the same name; whether they agree.
+fn merge(one: &mut Value, other: Value) -> bool {
+    match (one, other) {
+        (Value::Object(one), Value::Object(other)) => other.into_iter().all(|(name, value)| {
+            if let Some(known) = one.get_mut(&name) {
+                return merge(known, value);
+            }
+            one.insert(name, value);
+            true
+        }),
+        (one, other) => *one == other,
+    }
+}
+
 /// The names of a query or a form so far, by their folded spelling.
 #[derive(Default)]
 struct Seen<'a>(HashMap<String, &'a str>);
@@ -414,30 +330,6 @@ impl<'a> Seen<'a> {
             Some(_) => Err(duplicate(name)),
         }
     }
-}
-
-fn pass_unread(
-    types: &[MediaType],
-    headers: &HeaderMap,
-    content: Content,
-) -> Result<WireBody, Refusal> {
-    let body = match content {
-        Content::Unread(body) => body,
-        Content::Read(bytes) if bytes.is_empty() => Body::Empty,
-        Content::Read(bytes) => Body::Bytes(bytes),
-    };
-    let content_type = headers.get(CONTENT_TYPE).cloned();
-    if !types.is_empty() && !body.is_empty() {
-        let kind = read_type(headers)?;
-        if !types.contains(&kind) {
-            return Err(type_refused(types));
-        }
-    }
-    Ok(WireBody { content_type, body })
-}
-
-fn parse_json(bytes: &[u8]) -> Result<Value, Refusal> {
-    json::parse(bytes).map_err(Refusal::from)
 }
 
 fn duplicate(name: &str) -> Refusal {

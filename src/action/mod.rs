@@ -4,6 +4,7 @@
 //! Both read the same declaration, so that what was checked is what is sent. Nothing here decides who may use it.
 
 mod headers;
+mod hints;
 mod media_type;
 pub mod outcome;
 mod path;
@@ -11,7 +12,9 @@ mod plan;
 mod recognise;
 mod refuse;
 pub mod requires;
+mod sensitive;
 
+use std::borrow::Cow;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -25,13 +28,15 @@ use crate::body::Body;
 use crate::credential::Credential;
 use crate::name::{ActionName, EnvironmentName};
 use crate::request::{Door, HostPattern, Scheme};
-use crate::schema::{Schema, spelling};
+use crate::schema::{Schema, Shape, spelling};
 use crate::template::{BodyTemplate, Known, Template, Values};
 
+pub use hints::Hints;
 pub use media_type::{MediaType, media_type};
 pub use path::{BadPath, PathPattern, PathProblem, Segment};
 pub use plan::{Planned, plan};
 pub use recognise::{Content, Recognised, recognise};
+pub use sensitive::Sensitive;
 
 /// A declared action in one environment.
 #[derive(Debug)]
@@ -60,6 +65,8 @@ pub struct Action {
     pub parameters: Arc<Schema>,
     /// Declared query entries, in the order in which they are sent.
     pub query: Vec<(String, Template)>,
+    /// How lists stand in the query.
+    pub query_style: QueryStyle,
     /// Declared headers; a value that the agent sent under such a name is read as its parameter or replaced.
     pub headers: Vec<(HeaderName, Template)>,
     /// What becomes of parameters that stand nowhere else.
@@ -72,8 +79,34 @@ pub struct Action {
     pub credentials: Vec<Credential>,
     /// Deadlines and sizes.
     pub limits: Limits,
+    /// What it does to the world.
+    pub hints: Hints,
+    /// What no log shows of its parameters, besides what their schema marks.
+    pub sensitive: Sensitive,
     /// What replies mean. The same in every environment.
     pub reading: Arc<Reading>,
+}
+
+/// How a list of scalars stands in the query.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum QueryStyle {
+    /// `k=a&k=b`.
+    #[default]
+    Repeat,
+    /// `k=a,b`. An item is not empty and holds no comma, encoded or not: servers decode before they split.
+    Comma,
+    /// `k[]=a&k[]=b`.
+    Brackets,
+}
+
+impl QueryStyle {
+    /// The name under which the list of a query parameter is sent.
+    pub fn name_of_list(self, name: &str) -> Cow<'_, str> {
+        match self {
+            Self::Brackets if !name.ends_with("[]") => Cow::Owned(format!("{name}[]")),
+            Self::Repeat | Self::Comma | Self::Brackets => Cow::Borrowed(name),
+        }
+    }
 }
 
 /// What a request of this action carries, and where parameters go that have no place of their own.
@@ -210,9 +243,18 @@ impl Action {
         }
     }
 
+    /// How the value of a parameter stands in the query.
+    fn style_of(&self, parameter: &str) -> QueryStyle {
+        let is_list = || matches!(self.parameters.shape(parameter), Shape::ArrayOfScalar(_));
+        match self.query_style {
+            QueryStyle::Comma | QueryStyle::Brackets if is_list() => self.query_style,
+            _ => QueryStyle::Repeat,
+        }
+    }
+
     /// Whether a request may be sent again after it failed half-way (RFC 9110 §9.2.2).
     pub fn idempotent(&self) -> bool {
-        self.method.is_idempotent()
+        self.hints.idempotent
     }
 }
 

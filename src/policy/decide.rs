@@ -61,7 +61,11 @@ fn check_parameters(action: &Action, arguments: &mut Arguments) -> Result<(), Re
     let schema = action.schema_of(arguments);
     schema.fill_defaults(&mut parameters);
     let parameters = Value::Object(parameters);
-    schema.check(&parameters)?;
+    let checked = schema.check(&parameters);
+    checked.map_err(|violation| match action.conceals(&violation.pointer) {
+        true => violation.without_values(),
+        false => violation,
+    })?;
     if let Value::Object(parameters) = parameters {
         arguments.parameters = parameters;
     }

@@ -127,6 +127,20 @@ actions:
     parameters:
       properties: {by: {type: string}, way: {enum: [up, down]}, from: {type: integer}, to: {type: integer}, mode: {type: string}}
       required: [by, way, from, to]
+  comma:
+    description: Takes lists with commas.
+    url: https://api.two.test/comma
+    method: GET
+    query: {tags: "{{tags}}"}
+    query_style: comma
+    parameters: &lists
+  brackets:
+    description: Takes lists in brackets.
+    url: https://api.two.test/brackets
+    method: GET
+    query: {tags: "{{tags}}"}
+    query_style: brackets
+    parameters: &lists
   plain:
     description: Goes over cleartext, without a secret.
     url: http://plain.good.test:8080/
@@ -151,7 +165,12 @@ agents:
   reader: {token: {secret: bot}, allow: ["get_*"]}
 "#;
 
+/// Parameters of which two are lists.
+const LISTS: &str = "{properties: {tags: {type: array, items: {type: string}}, \
+     n: {type: array, items: {type: integer}}, s: {type: string}}, additionalProperties: true}";
+
 fn policy(text: &str) -> Arc<Policy> {
+    let text = text.replace("&lists", LISTS);
     let loaded = from_texts(&[("p.yaml".to_owned(), text.as_bytes().to_vec())]);
     let drawn = |it| loaded.sources.render(it, Style::Plain);
     let problems: String = loaded.problems.iter().map(drawn).collect();
@@ -359,6 +378,17 @@ GET https://api.two.test/find?city=07&q=Ada |  |  => parameter_invalid
 GET https://api.two.test/find?city=7 |  |  => parameter_missing
 GET https://api.two.test/find?who=Ada |  |  => parameter_undeclared
 GET https://api.two.test/sift?span=1..2 |  |  => door_closed
+GET https://api.two.test/comma?n=1,2&tags=a%2Cb |  |  => GET /comma?tags=a,b&n=1,2
+GET https://api.two.test/comma?tags=a,,b |  |  => parameter_invalid
+GET https://api.two.test/comma?tags= |  |  => parameter_invalid
+GET https://api.two.test/comma?tags=a&tags=b |  |  => parameter_duplicate
+GET https://api.two.test/comma?n=1,02 |  |  => parameter_invalid
+GET https://api.two.test/comma?s=a,b |  |  => GET /comma?s=a%2Cb
+GET https://api.two.test/brackets?n[]=1&tags%5B%5D=a&n[]=2 |  |  => GET /brackets?tags%5B%5D=a&n%5B%5D=1&n%5B%5D=2
+GET https://api.two.test/brackets?tags=a |  |  => parameter_undeclared
+GET https://api.two.test/brackets?n=1 |  |  => parameter_undeclared
+GET https://api.two.test/brackets?s=a&s=b |  |  => parameter_duplicate
+GET https://api.two.test/brackets?N[]=1 |  |  => parameter_undeclared
 GET https://api.two.test/any?none-here=1 |  |  => placeholder_misplaced
 GET https://api.two.test/stamped?at=yesterday |  |  => GET /stamped?at=2026-01-02T03%3A04%3A05Z&by=bot
 GET https://api.two.test/stamped?by=nobody |  |  => parameter_invalid
@@ -427,6 +457,13 @@ GET https://api.good.test/v1/items/x | {"id": "7", "x": 1} => parameter_undeclar
 POST https://api.good.test/v1/items | {"name": "none-here"} => placeholder_misplaced
 POST https://api.good.test/v1/items | {"name": "a\"}\r\n", "qty": null} => POST /v1/items {"name":"a\"}\r\n","qty":1}
 GET https://a.wild.test/pub/x | {"f": "a/b"} => door_closed
+GET https://api.two.test/comma | {"tags": ["a&b", "c d"], "n": []} => GET /comma?tags=a%26b,c%20d
+GET https://api.two.test/comma | {"tags": ["a,b"]} => parameter_invalid
+GET https://api.two.test/comma | {"tags": ["a", ""]} => parameter_invalid
+GET https://api.two.test/comma | {"tags": ["a", "\u0001"]} => parameter_invalid
+GET https://api.two.test/brackets | {"tags": ["a,b", ""], "n": [1]} => GET /brackets?tags%5B%5D=a%2Cb&tags%5B%5D=&n%5B%5D=1
+GET https://api.two.test/brackets | {"n[]": "1"} => parameter_undeclared
+GET https://api.two.test/brackets | {"Tags[]": "1"} => parameter_undeclared
 GET https://api.two.test/find | {"who": {"name": "a&b=c"}} => GET /find?q=a%26b%3Dc
 GET https://api.two.test/find | {"who": {"name": "a", "age": 3}} => parameter_undeclared
 GET https://api.two.test/sift | {"by": "age", "way": "up", "from": 1, "to": 2} => GET /sift?order=created-up&span=1..2
@@ -591,7 +628,94 @@ fn planned(policy: &Policy, action: &Action, parameters: &Map<String, Value>) ->
     plan(action, arguments, &facts(policy)).unwrap()
 }
 
+/// What may not be told of values that are hidden.
+const HIDING: &str = r#"version: 1
+actions:
+  pay:
+    description: Pays with a card, of which nobody may read a thing.
+    url: https://h.example.com/pay/{{account}}
+    method: POST
+    query: {code: "{{code}}", open: "{{open}}"}
+    body: '{"pin": {{pin}}, "cvc": {{.parameters.card.cvc}}, "limit": "{{.parameters.card.limit}}"}'
+    sensitive: [code, account, pin, "$.card.limit"]
+    parameters:
+      properties:
+        account: {type: integer}
+        code: {type: integer, default: 1}
+        open: {type: integer, default: 1}
+        pin: {enum: [1234, 4321]}
+        card:
+          type: object
+          properties:
+            cvc: {const: 567, writeOnly: true}
+            limit: {type: integer}
+          required: [cvc, limit]
+      required: [account, pin, card]
+"#;
+
+#[test]
+fn a_refusal_quotes_no_value_that_is_hidden() {
+    let policy = policy(HIDING);
+    let good = r#"{"pin": 1234, "cvc": 567, "limit": "9"}"#;
+    for (path, body, says) in [
+        ("/pay/007", good, "account must be of its declared type"),
+        ("/pay/7?code=08", good, "code must be of its declared type"),
+        ("/pay/7?open=08", good, "open must be written as 8"),
+        (
+            "/pay/7",
+            r#"{"pin": 1, "cvc": 567, "limit": "9"}"#,
+            "pin must be one of the declared values",
+        ),
+        (
+            "/pay/7",
+            r#"{"pin": 1234, "cvc": 5, "limit": "9"}"#,
+            "card.cvc must be one of the declared values",
+        ),
+        (
+            "/pay/7",
+            r#"{"pin": 1234, "cvc": 567, "limit": "09"}"#,
+            "/limit in the body must be of its declared type",
+        ),
+    ] {
+        let mut intent = intent(&policy, "", "POST", &format!("https://h.example.com{path}"));
+        intent
+            .headers
+            .insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+        let refusal = proxied(&policy, &intent, body.as_bytes()).unwrap_err();
+        assert_eq!(refusal.code, Code::ParameterInvalid, "{path} {body}");
+        assert!(
+            refusal.message.starts_with(says),
+            "{path} {body}: {}",
+            refusal.message
+        );
+        assert_eq!(refusal.hints.allowed, [""; 0], "{path} {body}");
+    }
+}
+
 proptest! {
+    #[test]
+    fn lists_of_every_style_are_read_back(
+        tags in prop::collection::vec("[^,\\p{Cc}]{1,6}", 1..4),
+        n in prop::collection::vec(any::<i64>(), 1..4),
+        s in "\\PC{0,12}",
+    ) {
+        let policy = policy(POLICY);
+        let Value::Object(parameters) = json!({"tags": tags, "n": n, "s": s}) else {
+            unreachable!("an object was written")
+        };
+        for name in ["comma", "brackets"] {
+            let action = &policy.environments()[0].actions[name];
+            let first = planned(&policy, action, &parameters);
+            let url = format!("https://api.two.test{}?{}", first.path, first.query);
+            let intent = intent(&policy, "bot", "GET", &url);
+            let content = Content::Read(Bytes::new());
+            let found = recognise(action, &intent, content, &facts(&policy)).unwrap();
+            prop_assert_eq!(&found.arguments.parameters, &parameters);
+            let second = proxied(&policy, &intent, b"").unwrap();
+            prop_assert_eq!(&first.query, &second.query);
+        }
+    }
+
     #[test]
     fn what_is_planned_is_recognised_and_sent_again_as_the_same_bytes(parameters in values()) {
         let policy = carriers();

@@ -6,13 +6,14 @@ use http::header::CONTENT_TYPE;
 use serde_json::{Map, Value};
 
 use crate::action::headers::{expect_type, read_type, type_refused};
-use crate::action::recognise::{Content, Found, Seen};
-use crate::action::{ContentRule, MediaType, WireBody};
+use crate::action::plan::pointer;
+use crate::action::recognise::{Content, Found, OF_ITS_TYPE, Seen};
+use crate::action::{ContentRule, MediaType, QueryStyle, WireBody};
 use crate::body::Body;
 use crate::json;
 use crate::refusal::{Code, Refusal};
 use crate::request::Query;
-use crate::template::BodyTemplate;
+use crate::template::{BodyTemplate, Mismatch};
 
 impl Found<'_> {
     pub(super) fn read_content(
@@ -40,7 +41,12 @@ impl Found<'_> {
             (ContentRule::Wire(types, schema), Content::Read(bytes)) => {
                 expect_type(types, headers)?;
                 let mut value = parse_json(&bytes)?;
-                schema.check(&value).map_err(Refusal::from)?;
+                schema.check(&value).map_err(|violation| {
+                    match schema.conceals(&violation.pointer) {
+                        true => violation.without_values(),
+                        false => violation,
+                    }
+                })?;
                 schema.order(&mut value);
                 let mut body = Vec::with_capacity(bytes.len());
                 json::write(&value, &mut body);
@@ -71,7 +77,7 @@ impl Found<'_> {
                     }
                     self.refuse_placed(&pair.name)?;
                     let again = seen.again(&pair.name)?;
-                    self.read_field(pair, again)?;
+                    self.read_field((&pair.name, &pair.value), again, QueryStyle::Repeat)?;
                 }
                 Ok(())
             }
@@ -113,10 +119,24 @@ impl Found<'_> {
         let inverted = self
             .facts
             .with_values(&Map::new(), |values| template.invert(&body, values));
-        for (name, value) in inverted? {
+        let inverted = inverted.map_err(|mismatch| self.unspelled(mismatch))?;
+        for (name, value) in inverted {
             self.insert(name, value)?;
         }
         Ok(())
+    }
+
+    /// Without the right spelling of a value that is hidden.
+    fn unspelled(&self, mismatch: Mismatch) -> Mismatch {
+        let names = mismatch.spells.iter().flatten();
+        let at: String = names.map(|it| pointer(it)).collect();
+        match mismatch.spells.is_some() && self.action.conceals(&at) {
+            true => Mismatch {
+                expected: OF_ITS_TYPE.to_owned(),
+                ..mismatch
+            },
+            false => mismatch,
+        }
     }
 
     /// Takes out what the agent sent in the place of a credential.

@@ -9,8 +9,8 @@ use http::{HeaderMap, HeaderName};
 use serde_json::{Map, Value};
 
 use crate::action::headers::sift_headers;
-use crate::action::plan::pointer;
-use crate::action::{Action, Arguments, ContentRule, Facts};
+use crate::action::plan::{pointer, unseparable};
+use crate::action::{Action, Arguments, ContentRule, Facts, QueryStyle};
 use crate::body::Body;
 use crate::credential::Place;
 use crate::json::fold_case;
@@ -107,27 +107,72 @@ impl<'a> Found<'a> {
             self.note_replaced(format!("query {}", pair.name));
             return Ok(());
         }
-        let declared = self
-            .action
-            .query
-            .iter()
-            .find(|(name, _)| *name == pair.name);
-        if let Some((_, template)) = declared {
-            return self.read_declared(&pair.name, template, &pair.value, again);
+        let name = self.without_brackets(&pair.name)?;
+        if let Some((_, template)) = self.action.query.iter().find(|(it, _)| it == name) {
+            return self.read_declared(name, template, &pair.value, again);
         }
-        if !matches!(self.action.content, ContentRule::Query) || self.action.places(&pair.name) {
-            return Err(self.undeclared(&pair.name));
+        if !matches!(self.action.content, ContentRule::Query) || self.action.places(name) {
+            return Err(self.undeclared(name));
         }
-        self.read_field(pair, again)
+        self.read_field((name, &pair.value), again, self.action.query_style)
+    }
+
+    /// The entry or parameter that is sent under a name of the query. Where lists have brackets, one without them is
+    /// not another spelling of it.
+    fn without_brackets<'n>(&self, sent: &'n str) -> Result<&'n str, Refusal> {
+        if self.action.query_style != QueryStyle::Brackets {
+            return Ok(sent);
+        }
+        match sent.strip_suffix("[]") {
+            Some(name) if self.is_list(name) => Ok(name),
+            None if self.is_list(sent) => Err(Refusal::new(
+                Code::ParameterUndeclared,
+                format!("{sent} is a list, which is sent as {sent}[]"),
+            )
+            .at(pointer(sent))
+            .allowing([format!("{sent}[]")])),
+            _ => Ok(sent),
+        }
+    }
+
+    /// Whether a list is sent under this name of the query.
+    fn is_list(&self, name: &str) -> bool {
+        let declared = self.action.query.iter().find(|(it, _)| it == name);
+        let parameter = match declared {
+            Some((_, template)) => template.only_parameter(),
+            None => Some(name).filter(|_| matches!(self.action.content, ContentRule::Query)),
+        };
+        let shape = parameter.map(|it| self.action.parameters.shape(it));
+        matches!(shape, Some(Shape::ArrayOfScalar(_)))
     }
 
     /// A leftover in a query, or a field of a form.
-    fn read_field(&mut self, pair: &Pair, again: bool) -> Result<(), Refusal> {
-        match self.action.parameters.shape(&pair.name) {
-            Shape::ArrayOfScalar(element) => self.push(&pair.name, &pair.value, element),
-            _ if again => Err(duplicate(&pair.name)),
-            _ => self.set(&pair.name, &pair.value),
+    fn read_field(
+        &mut self,
+        (name, text): (&str, &str),
+        again: bool,
+        style: QueryStyle,
+    ) -> Result<(), Refusal> {
+        match self.action.parameters.shape(name) {
+            Shape::ArrayOfScalar(item) if style == QueryStyle::Comma => match again {
+                true => Err(duplicate(name)),
+                false => self.split(name, text, item),
+            },
+            Shape::ArrayOfScalar(item) => self.push(name, text, item),
+            _ if again => Err(duplicate(name)),
+            _ => self.set(name, text),
         }
+    }
+
+    /// A comma separates items however it was encoded: it would upstream.
+    fn split(&mut self, name: &str, text: &str, item: ScalarType) -> Result<(), Refusal> {
+        for part in text.split(',') {
+            if part.is_empty() {
+                return Err(unseparable(name));
+            }
+            self.push(name, part, item)?;
+        }
+        Ok(())
     }
 
     /// Whether a name is that of a credential in this part of the request. One that differs only in case is refused:
@@ -169,9 +214,9 @@ impl<'a> Found<'a> {
         again: bool,
     ) -> Result<(), Refusal> {
         if let Some(parameter) = template.only_parameter()
-            && let Shape::ArrayOfScalar(element) = self.action.parameters.shape(parameter)
+            && let Shape::ArrayOfScalar(_) = self.action.parameters.shape(parameter)
         {
-            return self.push(parameter, text, element);
+            return self.read_field((parameter, text), again, self.action.query_style);
         }
         if again {
             return Err(duplicate(name));
@@ -231,7 +276,7 @@ impl<'a> Found<'a> {
             Shape::Scalar(kind) => kind,
             _ => ScalarType::String,
         };
-        let value = self.coerced(name, text, kind)?;
+        let value = self.coerced(&[name], text, kind)?;
         self.insert(name.to_owned(), value)
     }
 
@@ -249,7 +294,7 @@ impl<'a> Found<'a> {
         let Some((first, below)) = names.split_first() else {
             return Ok(());
         };
-        let value = self.coerced(&names.join("."), text, kind)?;
+        let value = self.coerced(&borrowed, text, kind)?;
         let nested = below.iter().rev().fold(value, |inner, name| {
             let mut object = Map::new();
             object.insert(name.clone(), inner);
@@ -275,7 +320,7 @@ impl<'a> Found<'a> {
     }
 
     fn push(&mut self, name: &str, text: &str, element: ScalarType) -> Result<(), Refusal> {
-        let value = self.coerced(name, text, element)?;
+        let value = self.coerced(&[name], text, element)?;
         let entry = self.parameters.entry(name.to_owned());
         if let Value::Array(elements) = entry.or_insert_with(|| Value::Array(Vec::new())) {
             elements.push(value);
@@ -283,10 +328,16 @@ impl<'a> Found<'a> {
         Ok(())
     }
 
-    fn coerced(&self, name: &str, text: &str, kind: ScalarType) -> Result<Value, Refusal> {
+    /// The right spelling of a value is the value.
+    fn coerced(&self, names: &[&str], text: &str, kind: ScalarType) -> Result<Value, Refusal> {
         coerce(text, kind).map_err(|expected| {
-            Refusal::new(Code::ParameterInvalid, format!("{name} must be {expected}"))
-                .at(pointer(name))
+            let at: String = names.iter().map(|it| pointer(it)).collect();
+            let expected = match self.action.conceals(&at) {
+                true => OF_ITS_TYPE,
+                false => expected.as_str(),
+            };
+            let message = format!("{} must be {expected}", names.join("."));
+            Refusal::new(Code::ParameterInvalid, message).at(at)
         })
     }
 
@@ -302,6 +353,9 @@ impl<'a> Found<'a> {
             .allowing(declared)
     }
 }
+
+/// What a hidden value must be, without spelling it.
+const OF_ITS_TYPE: &str = "of its declared type, in the one spelling that a value of it has";
 
 /// Puts a value to another one of the same name; whether they agree.
 fn merge(one: &mut Value, other: Value) -> bool {

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use http::HeaderName;
 
 use crate::action::outcome::Reading;
-use crate::action::{Action, ContentRule, Doors, Limits, PathPattern};
+use crate::action::{Action, ContentRule, Doors, Hints, Limits, PathPattern, Sensitive};
 use crate::credential::Credential;
 use crate::name::ActionName;
 use crate::policy::check::connection::{Connection, Connections};
@@ -16,7 +16,10 @@ use crate::policy::check::parameters::Parameters;
 use crate::policy::check::reading::{self, Names};
 use crate::policy::check::target::Target;
 use crate::policy::check::told::Told;
-use crate::policy::check::{body, connection, connector, content, header, leak, site};
+use crate::policy::check::{
+    body, connection, connector, content, doors, example, header, hints, leak, lists, sensitive,
+    site,
+};
 use crate::policy::raw::action::{Action as Raw, Door, Method};
 use crate::policy::raw::decode::Text;
 use crate::problem::{Place, Problem};
@@ -102,8 +105,10 @@ struct Sent<'s, 'a> {
 struct Shared {
     name: ActionName,
     description: String,
-    method: Method,
+    method: http::Method,
     accept_headers: Vec<HeaderName>,
+    hints: Hints,
+    sensitive: Sensitive,
     reading: Arc<Reading>,
 }
 
@@ -127,11 +132,19 @@ impl<'a> Declared<'_, 'a> {
             }
         }
         let accept_headers = self.accept_headers(told);
+        let sensitive = sensitive::read(self.raw.sensitive.as_ref(), &self.parameters, told);
+        if let Some(reading) = &self.reading {
+            example::look_at(self.raw, reading, told);
+        }
+        let method = method(self.raw.method.as_ref()?.value);
+        let hints = hints::read(self.raw.hints.as_ref(), &method, told);
         Some(Shared {
             name: name?,
             description: description?.value.clone(),
-            method: self.raw.method.as_ref()?.value,
+            hints,
+            method,
             accept_headers,
+            sensitive,
             reading: self.reading.clone()?,
         })
     }
@@ -215,19 +228,22 @@ impl<'a> Declared<'_, 'a> {
             description: shared.description.clone(),
             enabled: self.raw.enabled.as_ref().is_none_or(|it| it.value),
             doors,
-            method: method(shared.method),
+            method: shared.method.clone(),
             scheme: target.scheme,
             host: target.host?,
             port: target.port,
             path: path?,
             parameters: self.parameters.schema()?.clone(),
             query,
+            query_style: lists::style(self.raw.query_style.as_ref()),
             headers: carried.headers,
             content: carried.rule,
             proxied: carried.proxied,
             accept_headers: shared.accept_headers.clone(),
             credentials,
             limits,
+            hints: shared.hints,
+            sensitive: shared.sensitive.clone(),
             reading: shared.reading.clone(),
         };
         Some(Built {
@@ -398,7 +414,7 @@ impl<'a> Declared<'_, 'a> {
         entries: &Entries<'a>,
         told: &mut Told<'_>,
     ) -> Doors {
-        let doors = self.doors(is_wild, content, told);
+        let doors = doors::declared(self.raw, is_wild, content, told);
         let in_body = || match content {
             ContentRule::Template(_, template) => {
                 let mut variables = template.session_variables();
@@ -416,60 +432,15 @@ impl<'a> Declared<'_, 'a> {
         let list = self.raw.doors.iter().flat_map(|it| &it.items);
         let told_door = list.into_iter().find(|it| it.value == Door::Proxy);
         told.tell(match told_door {
-            Some(door) => Problem::error(&door.place, message).second("the variable", place),
-            None => Problem::warning(place, message),
+            Some(door) => Problem::error(&door.place, message)
+                .second("the variable", place)
+                .remedy("take `proxy` out of `doors`, or the variable out of the template"),
+            None => Problem::warning(place, message)
+                .remedy("write `doors: [http, mcp]` where tools alone call it"),
         });
         Doors {
             proxy: false,
             ..doors
-        }
-    }
-
-    /// The declared doors. A wildcard host is chosen by the request, and a body that is passed on comes with it: tools
-    /// have neither.
-    fn doors(&self, is_wild: bool, content: &ContentRule, told: &mut Told<'_>) -> Doors {
-        let passes_body = matches!(content, ContentRule::Wire(..) | ContentRule::Unread(_));
-        let tools = !is_wild && !passes_body;
-        let Some(list) = &self.raw.doors else {
-            return Doors {
-                proxy: true,
-                http: tools,
-                mcp: tools,
-            };
-        };
-        if list.items.is_empty() {
-            told.error(
-                &list.place,
-                "this action has no door",
-                "write `enabled: false` instead",
-            );
-        }
-        let has = |door| list.items.iter().any(|it| it.value == door);
-        let accepted = self.raw.accept_body.as_ref().filter(|_| tools);
-        if let Some(accepted) = accepted.filter(|_| !has(Door::Proxy)) {
-            let message = "`accept_body` is for the proxy door, which is not among the `doors`";
-            let problem = Problem::warning(accepted.place(), message).second("these", &list.place);
-            told.tell(problem.remedy("add `proxy` to `doors`, or remove `accept_body`"));
-        }
-        for door in list
-            .items
-            .iter()
-            .filter(|it| it.value != Door::Proxy && !tools)
-        {
-            let message = match is_wild {
-                true => "a tool call cannot choose the host for `*`",
-                false => "a tool call has no body to pass on",
-            };
-            told.error(
-                &door.place,
-                message,
-                "write `doors: [proxy]`, or leave it out",
-            );
-        }
-        Doors {
-            proxy: has(Door::Proxy),
-            http: has(Door::Http),
-            mcp: has(Door::Mcp),
         }
     }
 }

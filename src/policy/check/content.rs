@@ -9,6 +9,7 @@ use crate::action::{ContentRule, MediaType, Proxied};
 use crate::credential::Credential;
 use crate::json;
 use crate::policy::check::entries::Entries;
+use crate::policy::check::lists;
 use crate::policy::check::parameters::{self, Fit, Parameters};
 use crate::policy::check::told::Told;
 use crate::policy::raw::action::{AcceptBody, Action as Raw, Method};
@@ -51,6 +52,7 @@ impl Known<'_, '_> {
             }
             None => (self.rule(told)?, None),
         };
+        lists::look_at(self, matches!(rule, ContentRule::Query), told);
         let headers = self.headers(&rule, told);
         Some(Read {
             rule,

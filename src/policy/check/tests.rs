@@ -679,6 +679,116 @@ headers: {X-A: {secret: nope}, X-B: {secret: s, prefix: "Tü"}}"#,
     (
         r#"method: GET
 url: https://h.example.com/a
+doors: [http, proxy, http]"#,
+        &["17:26 `http` stands here twice"],
+    ),
+    (
+        r#"method: GET
+url: https://h.example.com/a
+hints: {}"#,
+        &["17:12 `hints` says nothing"],
+    ),
+    (
+        r#"method: POST
+url: https://h.example.com/a
+hints: {read_only: true, destructive: true}"#,
+        &["17:43 what changes nothing is not destructive"],
+    ),
+    (
+        r#"method: GET
+url: https://h.example.com/a
+hints: {destructive: true}"#,
+        &["17:26 what changes nothing is not destructive"],
+    ),
+    (
+        r#"method: POST
+url: https://h.example.com/a
+hints: {read_only: true, idempotent: false}"#,
+        &["17:42 what changes nothing is idempotent"],
+    ),
+    (
+        r#"method: GET
+url: https://h.example.com/a
+hints: {idempotent: false}"#,
+        &[],
+    ),
+    (
+        r#"method: POST
+url: https://h.example.com/a
+sensitive: [idd, nothing, "$", "$.object.y", "$.object.x", "$.list[0]", "$.list[*]", "$.no"]
+$P"#,
+        &[
+            "17:17 no parameter `idd` is declared",
+            "17:22 no parameter `nothing` is declared",
+            "17:31 this is no parameter",
+            "17:36 no property `object.y` is declared",
+            "17:77 this JSONPath may select several values; use only names and indexes, such as `$.items[0].id`",
+            "17:90 no parameter `no` is declared",
+        ],
+    ),
+    (
+        r#"method: POST
+url: https://h.example.com/a
+query_style: comma
+$P"#,
+        &["17:18 no list stands in the query"],
+    ),
+    (
+        r#"method: GET
+url: https://h.example.com/a
+query: {"Tags[]": x}
+query_style: brackets
+parameters: {properties: {tags: {type: array, items: {type: string}}}}"#,
+        &["18:18 the list `tags` would be sent as `tags[]`, beside another `tags[]`"],
+    ),
+    (
+        r#"method: GET
+url: https://h.example.com/a
+query_style: pipes"#,
+        &["17:18 expected `comma` or `brackets`, found `pipes`"],
+    ),
+    (
+        r#"method: GET
+url: https://h.example.com/a
+success: {path: $.ok, equals: true}
+outputs: {order.id: {path: $.order.di}, order.at: {path: $.order.at}, first: {path: "$.items[0]"}}
+response: {fields: [$.order], shape: {x: $.order.id, y: $.order.none}}
+outcomes: [{name: gone, path: $.error, exists: true}, {name: old, path: $.odrer.id, equals: 1}]
+response_example: {status: 201, headers: {X-A: b}, body: {ok: true, order: {id: 7, at: x}, items: []}}"#,
+        &[
+            "18:32 `$.order.di` selects nothing in `response_example`",
+            "18:89 `$.items[0]` selects nothing in `response_example`",
+            "19:61 `$.order.none` selects nothing in `response_example`",
+            "20:77 `$.odrer.id` selects nothing in `response_example`",
+        ],
+    ),
+    (
+        r#"method: GET
+url: https://h.example.com/a
+success: {path: $.verified, equals: true}
+response_example: {body: {verifed: true}}"#,
+        &["17:21 `$.verified` selects nothing in `response_example`"],
+    ),
+    (
+        r#"method: GET
+url: https://h.example.com/a
+outputs: {x: {path: $.x}}
+response_example: {status: 404, body: {}}"#,
+        &["18:23 this reply is no success: the paths of `outputs` and `response` are not run"],
+    ),
+    (
+        r#"method: GET
+url: https://h.example.com/a
+response_example: {status: 2xx, body: {key: sk_live_0123456789abcdef}, x: 1}"#,
+        &[
+            "17:32 `2xx` is not the status of a reply",
+            "17:43 something with the shape of a Stripe key stands in the policy (secret_in_policy)",
+            "17:76 unknown field `x` in a reply",
+        ],
+    ),
+    (
+        r#"method: GET
+url: https://h.example.com/a
 doors: []"#,
         &["17:12 this action has no door"],
     ),
@@ -1054,6 +1164,31 @@ agents:
     let agent = &policy.agents().unwrap()["bot"];
     assert_eq!(agent.environment.as_ref(), Some(&staging.name));
     assert!(agent.allow.contains("list"));
+}
+
+#[test]
+fn hints_follow_from_the_method_and_from_each_other() {
+    for (method, hints, expected) in [
+        ("GET", "{read_only: false}", (false, true, true)),
+        ("POST", "{read_only: true}", (true, false, true)),
+        ("POST", "{destructive: false}", (false, false, false)),
+        ("PATCH", "{idempotent: true}", (false, true, true)),
+        ("DELETE", "{idempotent: false}", (false, true, false)),
+    ] {
+        let loaded = read(&format!(
+            "version: 1\nactions:\n  a:\n    description: Does it for you.\n    method: {method}\n    \
+             url: https://h.example.com\n    hints: {hints}\n"
+        ));
+        assert_eq!(told(&loaded), [""; 0], "{method} {hints}");
+        let action = loaded.policy.unwrap().environments()[0].actions["a"].clone();
+        let it = action.hints;
+        assert_eq!(
+            (it.read_only, it.destructive, it.idempotent),
+            expected,
+            "{method} {hints}"
+        );
+        assert_eq!(action.idempotent(), expected.2);
+    }
 }
 
 #[test]

@@ -29,12 +29,8 @@ macro_rules! unread {
 }
 
 unread! {
-    /// A mapping.
-    AnyMap, Shape::AnyMap, Value::Mapping(_),
     /// A list.
     AnyList, Shape::AnyList, Value::Sequence(_),
-    /// Anything that is not nothing.
-    AnyValue, Shape::Any, Value::Scalar(_) | Value::Sequence(_) | Value::Mapping(_),
     /// Text or a mapping.
     TextOrMap, Shape::Either(&[Shape::Text, Shape::AnyMap]), Value::Scalar(_) | Value::Mapping(_),
 }

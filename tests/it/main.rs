@@ -26,6 +26,7 @@ mod connectors;
 mod credentials;
 mod decisions;
 mod docs;
+mod explained;
 mod floors;
 mod framing;
 mod interception;

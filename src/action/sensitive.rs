@@ -41,6 +41,14 @@ impl Action {
     pub fn conceals(&self, pointer: &str) -> bool {
         self.sensitive.conceals(pointer) || self.parameters.conceals(pointer)
     }
+
+    /// What the value at a pointer must be. The right spelling of a value is the value: a concealed one is not spelled.
+    pub(super) fn wording<'w>(&self, pointer: &str, expected: &'w str) -> &'w str {
+        match self.conceals(pointer) {
+            true => "of its declared type, in the one spelling that a value of it has",
+            false => expected,
+        }
+    }
 }
 
 #[cfg(test)]

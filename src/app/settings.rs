@@ -14,6 +14,7 @@ use crate::exchange::PlainHttp;
 use crate::name::EnvironmentName;
 use crate::problem::{Problem, Problems, Sources};
 use crate::request::Host;
+use crate::sessions::Bounds;
 use crate::yaml;
 use crate::yaml::{Entry, Node, Value};
 
@@ -29,6 +30,9 @@ pub struct Given {
     /// Address of the proxy [default: 127.0.0.1:8080]
     #[arg(long, env = "EXEAT_PROXY_LISTEN", value_name = "ADDR")]
     pub proxy_listen: Option<SocketAddr>,
+    /// Address of the tools: actions called by name [default: 127.0.0.1:8081]
+    #[arg(long, env = "EXEAT_TOOLS_LISTEN", value_name = "ADDR")]
+    pub tools_listen: Option<SocketAddr>,
     /// Address of health, metrics and the CA's certificate [default: 127.0.0.1:9090]
     #[arg(long, env = "EXEAT_ADMIN_LISTEN", value_name = "ADDR")]
     pub admin_listen: Option<SocketAddr>,
@@ -128,6 +132,8 @@ pub struct Settings {
     pub environment: Option<EnvironmentName>,
     /// Where agents connect.
     pub proxy_listen: SocketAddr,
+    /// Where tools are called.
+    pub tools_listen: SocketAddr,
     /// Where operators look.
     pub admin_listen: SocketAddr,
     /// Read at start.
@@ -144,6 +150,8 @@ pub struct Settings {
     pub state_dir: PathBuf,
     /// At least one.
     pub workers: usize,
+    /// How much sessions keep, and for how long. Not to be set from outside yet.
+    pub sessions: Bounds,
 }
 
 impl Settings {
@@ -166,6 +174,9 @@ impl Settings {
             proxy_listen: given
                 .proxy_listen
                 .unwrap_or_else(|| SocketAddr::from(([127, 0, 0, 1], 8080))),
+            tools_listen: given
+                .tools_listen
+                .unwrap_or_else(|| SocketAddr::from(([127, 0, 0, 1], 8081))),
             admin_listen: given
                 .admin_listen
                 .unwrap_or_else(|| SocketAddr::from(([127, 0, 0, 1], 9090))),
@@ -183,6 +194,7 @@ impl Settings {
                 Some(workers) => workers,
                 None => std::thread::available_parallelism().map_or(1, usize::from),
             },
+            sessions: Bounds::default(),
         })
     }
 }
@@ -204,6 +216,7 @@ impl Given {
             policies: self.policies.or(other.policies),
             environment: self.environment.or(other.environment),
             proxy_listen: self.proxy_listen.or(other.proxy_listen),
+            tools_listen: self.tools_listen.or(other.tools_listen),
             admin_listen: self.admin_listen.or(other.admin_listen),
             admin_token_file: self.admin_token_file.or(other.admin_token_file),
             plain_http: self.plain_http.or(other.plain_http),
@@ -244,10 +257,11 @@ impl Given {
 }
 
 /// The names of a settings file.
-const NAMES: [&str; 11] = [
+const NAMES: [&str; 12] = [
     "policies",
     "environment",
     "proxy_listen",
+    "tools_listen",
     "admin_listen",
     "admin_token_file",
     "plain_http",
@@ -280,6 +294,7 @@ impl Reading {
             "policies" => self.given.policies = self.path(node),
             "environment" => self.given.environment = self.parsed(node),
             "proxy_listen" => self.given.proxy_listen = self.address(node),
+            "tools_listen" => self.given.tools_listen = self.address(node),
             "admin_listen" => self.given.admin_listen = self.address(node),
             "admin_token_file" => self.given.admin_token_file = self.path(node),
             "plain_http" => self.given.plain_http = self.plain_http(node),

@@ -1,6 +1,7 @@
 //! The way from a request to what is sent, and from parameters to the same bytes.
 
 use std::sync::Arc;
+use std::time::Instant;
 
 use bytes::Bytes;
 use http::header::CONTENT_TYPE;
@@ -9,19 +10,21 @@ use proptest::prelude::*;
 use serde_json::{Map, Value, json};
 use time::macros::datetime;
 
-use crate::action::{Action, Arguments, Content, Facts, Planned, plan, recognise};
+use crate::action::{Action, Arguments, Content, Facts, Planned, given, plan, recognise};
 use crate::body::Body;
-use crate::name::AgentName;
-use crate::policy::{Policy, decide, from_texts, select};
+use crate::name::{ActionName, AgentName};
+use crate::policy::{Permit, Policy, choose, decide, from_texts, select, usable};
 use crate::problem::Style;
 use crate::refusal::{Code, Refusal};
-use crate::request::{Caller, Destination, Door, Intent, Path, Query, method};
+use crate::request::{Caller, Destination, Door, HostPattern, Intent, Path, Query, method};
 
 const POLICY: &str = r#"version: 1
 secrets: {a: {env: A}, b: {env: B}, bot: {env: C}}
 auth:
   good: {type: bearer, token: {secret: a}, placeholder: none-here}
   two: {type: api_key, in: query, name: key, value: {secret: b}}
+  us: {type: basic, username: bot, password: {secret: b}}
+  member: {type: api_key, in: body, name: key, value: {secret: b}}
 actions:
   get_item:
     description: Gets one item by its identifier.
@@ -81,9 +84,9 @@ actions:
     url: https://api.two.test/search
     method: POST
     accept_body: {type: object, properties: {query: {type: object, properties: {a: {type: integer}}}, z: {type: string}}}
-  file:
-    description: Files a note; programs send a body of their own.
-    url: https://api.two.test/file/{{id}}
+  jot:
+    description: Jots down a note; programs send a body of their own.
+    url: https://api.two.test/jot/{{id}}
     method: POST
     query: {dry: "{{dry}}"}
     parameters:
@@ -127,6 +130,12 @@ actions:
     parameters:
       properties: {by: {type: string}, way: {enum: [up, down]}, from: {type: integer}, to: {type: integer}, mode: {type: string}}
       required: [by, way, from, to]
+  form:
+    description: Sends a form, whatever it was given.
+    url: https://api.two.test/form
+    method: POST
+    content_types: [application/x-www-form-urlencoded, application/json]
+    parameters: &lists-closed
   comma:
     description: Takes lists with commas.
     url: https://api.two.test/comma
@@ -160,6 +169,33 @@ actions:
     auth: two
     query: {v: "1"}
     parameters: {type: object, additionalProperties: true}
+  file:
+    description: Gets one file by its name.
+    url: https://api.two.test/files/{{name}}
+    method: GET
+    parameters: {type: object, properties: {name: {type: string}}, required: [name]}
+  short:
+    description: Takes variables in their short form.
+    url: https://api.two.test/short
+    method: POST
+    variables:
+      - {name: order, type: string, required: true}
+      - {name: qty, type: integer}
+      - {name: price, type: float}
+      - {name: gift, type: boolean}
+  ours:
+    description: Shows who we are in two ways.
+    url: https://api.two.test/ours
+    method: POST
+    auth: us
+    headers: {X-Key: {secret: a}}
+    parameters: {type: object, properties: {order: {type: string}}}
+  inside:
+    description: Takes its key in the body.
+    url: https://api.two.test/inside
+    method: POST
+    auth: member
+    parameters: {type: object, properties: {order: {type: string}}}
 agents:
   bot: {token: {secret: bot}, allow: ["*"]}
   reader: {token: {secret: bot}, allow: ["get_*"]}
@@ -170,7 +206,10 @@ const LISTS: &str = "{properties: {tags: {type: array, items: {type: string}}, \
      n: {type: array, items: {type: integer}}, s: {type: string}}, additionalProperties: true}";
 
 fn policy(text: &str) -> Arc<Policy> {
-    let text = text.replace("&lists", LISTS);
+    let closed = LISTS.replace(", additionalProperties: true", "");
+    let text = text
+        .replace("&lists-closed", &closed)
+        .replace("&lists", LISTS);
     let loaded = from_texts(&[("p.yaml".to_owned(), text.as_bytes().to_vec())]);
     let drawn = |it| loaded.sources.render(it, Style::Plain);
     let problems: String = loaded.problems.iter().map(drawn).collect();
@@ -178,12 +217,12 @@ fn policy(text: &str) -> Arc<Policy> {
 }
 
 fn facts(policy: &Policy) -> Facts {
+    let environment = policy.environments()[0].name.clone();
+    let now = datetime!(2026-01-02 03:04:05 UTC);
     Facts {
-        now: datetime!(2026-01-02 03:04:05 UTC),
         agent_id: "bot".into(),
         agent_name: "Bot".into(),
-        environment: policy.environments()[0].name.clone(),
-        session: Arc::default(),
+        ..Facts::bare(environment, now, Instant::now())
     }
 }
 
@@ -364,13 +403,13 @@ PUT https://api.two.test/upload | image/gif | x => content_type_refused
 POST https://api.two.test/search | application/json | {"z":"", "query":{"a":1}} => POST /search {"query":{"a":1},"z":""}
 POST https://api.two.test/search | application/json | {"y":1} => parameter_undeclared
 POST https://api.two.test/search | application/json | {"z":"none-here"} => placeholder_misplaced
-POST https://api.two.test/file/7?dry=true | application/json | {"by":"x", "note":"a"} => POST /file/7?dry=true {"note":"a","by":"x"}
-POST https://api.two.test/file/7 | application/json | {"note":"longer"} => parameter_invalid
-POST https://api.two.test/file/7 | application/json | {"text":"a"} => parameter_undeclared
-POST https://api.two.test/file/x | application/json | {"note":"a"} => parameter_invalid
-POST https://api.two.test/file/7?text=a | application/json | {"note":"a"} => parameter_undeclared
-POST https://api.two.test/file/7 | text/plain | {"note":"a"} => content_type_refused
-POST https://api.two.test/file/7 | application/json |  => body_unexpected
+POST https://api.two.test/jot/7?dry=true | application/json | {"by":"x", "note":"a"} => POST /jot/7?dry=true {"note":"a","by":"x"}
+POST https://api.two.test/jot/7 | application/json | {"note":"longer"} => parameter_invalid
+POST https://api.two.test/jot/7 | application/json | {"text":"a"} => parameter_undeclared
+POST https://api.two.test/jot/x | application/json | {"note":"a"} => parameter_invalid
+POST https://api.two.test/jot/7?text=a | application/json | {"note":"a"} => parameter_undeclared
+POST https://api.two.test/jot/7 | text/plain | {"note":"a"} => content_type_refused
+POST https://api.two.test/jot/7 | application/json |  => body_unexpected
 PUT https://api.two.test/attach/7 | image/png | bytes => PUT /attach/7 bytes
 PUT https://api.two.test/attach/7 | image/gif | bytes => content_type_refused
 GET https://api.two.test/find?city=7&q=Ada+L |  |  => GET /find?q=Ada%20L&city=7
@@ -378,6 +417,11 @@ GET https://api.two.test/find?city=07&q=Ada |  |  => parameter_invalid
 GET https://api.two.test/find?city=7 |  |  => parameter_missing
 GET https://api.two.test/find?who=Ada |  |  => parameter_undeclared
 GET https://api.two.test/sift?span=1..2 |  |  => door_closed
+POST https://api.two.test/form | application/json | {"s":"x y","n":[1,2]} => POST /form n=1&n=2&s=x%20y
+POST https://api.two.test/form | application/x-www-form-urlencoded | s=x+y&n=1 => POST /form n=1&s=x%20y
+POST https://api.two.test/form | application/json | {"s":null} => POST /form
+POST https://api.two.test/form | application/json | {"n":null,"s":"a"} => POST /form s=a
+GET https://api.two.test/comma?s |  |  => GET /comma?s=
 GET https://api.two.test/comma?n=1,2&tags=a%2Cb |  |  => GET /comma?tags=a,b&n=1,2
 GET https://api.two.test/comma?tags=a,,b |  |  => parameter_invalid
 GET https://api.two.test/comma?tags= |  |  => parameter_invalid
@@ -413,31 +457,30 @@ fn what_leaves_is_rebuilt_from_what_was_checked() {
     }
 }
 
+/// A tool's caller.
+fn caller(policy: &Policy, agent: &str) -> Caller {
+    Caller {
+        agent: AgentName::parse(agent).ok(),
+        environment: policy.environments()[0].name.clone(),
+        session: None,
+    }
+}
+
+/// What a tool call with these parameters may send.
+fn permitted(policy: &Arc<Policy>, name: &str, parameters: Value) -> Result<Permit, Refusal> {
+    let name = ActionName::parse(name).unwrap();
+    let selected = choose(policy, &caller(policy, "bot"), Door::Http, &name)?;
+    let action = selected.action().clone();
+    let (HostPattern::Exact(host), Value::Object(parameters)) = (&action.host, parameters) else {
+        panic!("one host, and parameters are an object")
+    };
+    let arguments = given(&action, parameters)?;
+    decide(selected, host, arguments, &facts(policy))
+}
+
 /// What leaves for a tool call with these parameters.
-fn called(
-    policy: &Arc<Policy>,
-    verb: &str,
-    url: &str,
-    parameters: Value,
-) -> Result<Planned, Refusal> {
-    let intent = Intent {
-        door: Door::Http,
-        ..intent(policy, "bot", verb, url)
-    };
-    let selected = select(policy, &intent)?;
-    let Value::Object(parameters) = parameters else {
-        panic!("parameters are an object")
-    };
-    let arguments = Arguments {
-        parameters,
-        ..Arguments::default()
-    };
-    let permit = decide(
-        selected,
-        &intent.destination.host,
-        arguments,
-        &facts(policy),
-    )?;
+fn called(policy: &Arc<Policy>, name: &str, parameters: Value) -> Result<Planned, Refusal> {
+    let permit = permitted(policy, name, parameters)?;
     let planned = permit.planned();
     Ok(Planned {
         method: planned.method.clone(),
@@ -448,39 +491,52 @@ fn called(
     })
 }
 
-/// Method and URL, parameters; then what leaves, or the code of the refusal.
+/// Action, parameters; then what leaves, or the code of the refusal.
 const CALLED: &str = r#"
-GET https://api.good.test/v1/items/x | {"id": "7"} => GET /v1/items/7
-GET https://api.good.test/v1/items/x | {"id": "me"} => parameter_invalid
-GET https://api.good.test/v1/items/x | {} => parameter_missing
-GET https://api.good.test/v1/items/x | {"id": "7", "x": 1} => parameter_undeclared
-POST https://api.good.test/v1/items | {"name": "none-here"} => placeholder_misplaced
-POST https://api.good.test/v1/items | {"name": "a\"}\r\n", "qty": null} => POST /v1/items {"name":"a\"}\r\n","qty":1}
-GET https://a.wild.test/pub/x | {"f": "a/b"} => door_closed
-GET https://api.two.test/comma | {"tags": ["a&b", "c d"], "n": []} => GET /comma?tags=a%26b,c%20d
-GET https://api.two.test/comma | {"tags": ["a,b"]} => parameter_invalid
-GET https://api.two.test/comma | {"tags": ["a", ""]} => parameter_invalid
-GET https://api.two.test/comma | {"tags": ["a", "\u0001"]} => parameter_invalid
-GET https://api.two.test/brackets | {"tags": ["a,b", ""], "n": [1]} => GET /brackets?tags%5B%5D=a%2Cb&tags%5B%5D=&n%5B%5D=1
-GET https://api.two.test/brackets | {"n[]": "1"} => parameter_undeclared
-GET https://api.two.test/brackets | {"Tags[]": "1"} => parameter_undeclared
-GET https://api.two.test/find | {"who": {"name": "a&b=c"}} => GET /find?q=a%26b%3Dc
-GET https://api.two.test/find | {"who": {"name": "a", "age": 3}} => parameter_undeclared
-GET https://api.two.test/sift | {"by": "age", "way": "up", "from": 1, "to": 2} => GET /sift?order=created-up&span=1..2
-GET https://api.two.test/sift | {"by": "a&b", "way": "down", "from": 1, "to": 2, "mode": "x"} => GET /sift?order=a%26b-down&span=1..2
-GET https://api.two.test/sift | {"by": "age", "way": "up", "from": 1, "to": 2, "mode": "x\r\ny: z"} => parameter_invalid
-POST https://api.two.test/file/1 | {"id": 7, "text": ""} => POST /file/7?dry=false {"note":"nothing"}
-POST https://api.two.test/file/1 | {"id": 7} => parameter_missing
-PUT https://api.two.test/attach/1 | {"id": 7, "text": "a\"b"} => PUT /attach/7 {"note":"a\"b"}
-GET https://api.two.test/stamped | {"note": "a "} => parameter_invalid
-GET https://api.two.test/stamped | {"note": "a\r\nx: y"} => parameter_invalid
-GET https://api.two.test/stamped | {"note": "é"} => parameter_invalid
-GET https://api.two.test/any | {"x y": "a&b=c"} => GET /any?v=1&x%20y=a%26b%3Dc
-GET https://api.two.test/any | {"key": "theirs"} => parameter_undeclared
-GET https://api.two.test/any | {"Key": "theirs"} => parameter_undeclared
-GET https://api.two.test/any | {"v": "2"} => parameter_undeclared
-GET https://api.two.test/any | {"": "2"} => parameter_undeclared
-GET https://api.two.test/any | {"x": {"y": 1}} => parameter_invalid
+get_item | {"id": "7"} => GET /v1/items/7
+get_item | {"id": "me"} => parameter_invalid
+get_item | {} => parameter_missing
+get_item | {"id": "7", "x": 1} => parameter_undeclared
+create_item | {"name": "none-here"} => placeholder_misplaced
+create_item | {"name": "a\"}\r\n", "qty": null} => POST /v1/items {"name":"a\"}\r\n","qty":1}
+wild | {"f": "a/b"} => door_closed
+stamped | {"note": "a "} => parameter_invalid
+stamped | {"note": "a\r\nx: y"} => parameter_invalid
+stamped | {"note": "é"} => parameter_invalid
+any_of | {"x y": "a&b=c"} => GET /any?v=1&x%20y=a%26b%3Dc
+any_of | {"key": "theirs"} => parameter_undeclared
+any_of | {"Key": "theirs"} => parameter_undeclared
+any_of | {"v": "2"} => parameter_undeclared
+any_of | {"": "2"} => parameter_undeclared
+any_of | {"x": {"y": 1}} => parameter_invalid
+upload | {} => door_closed
+search | {"z": "a"} => door_closed
+off | {} => action_disabled
+get_itm | {} => action_undeclared
+tool | {} => GET /tool
+get_item | {"id": "7", "fields": null} => GET /v1/items/7
+get_item | {"id": 7} => parameter_invalid
+short | {"qty": "10", "price": "0.5", "gift": "true", "order": 7} => POST /short {"order":"7","qty":10,"price":0.5,"gift":true}
+short | {"qty": 10, "order": true} => POST /short {"order":"true","qty":10}
+short | {"qty": "1e1", "order": "7"} => parameter_invalid
+short | {"qty": "010", "order": "7"} => parameter_invalid
+short | {"gift": "yes", "order": "7"} => parameter_invalid
+short | {"gift": null, "order": "7"} => POST /short {"order":"7"}
+comma | {"tags": ["a&b", "c d"], "n": []} => GET /comma?tags=a%26b,c%20d
+comma | {"tags": ["a,b"]} => parameter_invalid
+comma | {"tags": ["a", ""]} => parameter_invalid
+comma | {"tags": ["a", "\u0001"]} => parameter_invalid
+brackets | {"tags": ["a,b", ""], "n": [1]} => GET /brackets?tags%5B%5D=a%2Cb&tags%5B%5D=&n%5B%5D=1
+brackets | {"n[]": "1"} => parameter_undeclared
+brackets | {"Tags[]": "1"} => parameter_undeclared
+find | {"who": {"name": "a&b=c"}} => GET /find?q=a%26b%3Dc
+find | {"who": {"name": "a", "age": 3}} => parameter_undeclared
+sift | {"by": "age", "way": "up", "from": 1, "to": 2} => GET /sift?order=created-up&span=1..2
+sift | {"by": "a&b", "way": "down", "from": 1, "to": 2, "mode": "x"} => GET /sift?order=a%26b-down&span=1..2
+sift | {"by": "age", "way": "up", "from": 1, "to": 2, "mode": "x\r\ny: z"} => parameter_invalid
+jot | {"id": 7, "text": ""} => POST /jot/7?dry=false {"note":"nothing"}
+jot | {"id": 7} => parameter_missing
+attach | {"id": 7, "text": "a\"b"} => PUT /attach/7 {"note":"a\"b"}
 "#;
 
 #[test]
@@ -488,11 +544,122 @@ fn parameters_of_a_call_cannot_change_the_shape_of_the_request() {
     let policy = policy(POLICY);
     for row in CALLED.lines().skip(1) {
         let (request, expected) = row.split_once(" => ").unwrap();
-        let (head, parameters) = request.split_once(" | ").unwrap();
-        let (verb, url) = head.split_once(' ').unwrap();
+        let (name, parameters) = request.split_once(" | ").unwrap();
         let parameters = serde_json::from_str(parameters).unwrap();
-        let sent = called(&policy, verb, url, parameters);
+        let sent = called(&policy, name, parameters);
         assert_eq!(shown(sent), expected, "{row}");
+    }
+}
+
+/// Segments that change a path where they are taken as they are: each stays one segment, or is refused.
+#[test]
+fn a_value_never_changes_the_shape_of_a_path() {
+    let policy = policy(POLICY);
+    for (value, expected) in [
+        ("../admin", "parameter_invalid"),
+        ("a/b", "parameter_invalid"),
+        ("a\\b", "parameter_invalid"),
+        ("..", "parameter_invalid"),
+        (".", "parameter_invalid"),
+        ("", "parameter_invalid"),
+        ("a?x=1", "GET /files/a%3Fx%3D1"),
+        ("a#b", "GET /files/a%23b"),
+        ("%2e%2e", "GET /files/%252e%252e"),
+        ("%2F", "GET /files/%252F"),
+        ("..;", "parameter_invalid"),
+        (";x=1", "GET /files/%3Bx%3D1"),
+        ("a b", "GET /files/a%20b"),
+        ("a\u{0}b", "parameter_invalid"),
+    ] {
+        let sent = called(&policy, "file", json!({"name": value}));
+        assert_eq!(shown(sent), expected, "{value:?}");
+    }
+}
+
+#[test]
+fn a_name_that_an_agent_may_not_call_is_refused_with_those_that_it_may() {
+    let policy = policy(POLICY);
+    for (agent, door, name, code, nearest) in [
+        (
+            "bot",
+            Door::Http,
+            "get_itm",
+            "action_undeclared",
+            "get_item",
+        ),
+        (
+            "reader",
+            Door::Http,
+            "get_items",
+            "action_undeclared",
+            "get_item",
+        ),
+        ("reader", Door::Mcp, "two", "action_not_allowed", "get_me"),
+        ("", Door::Http, "two", "action_not_allowed", ""),
+        ("reader", Door::Call, "two", "action_not_allowed", "get_me"),
+    ] {
+        let name = ActionName::parse(name).unwrap();
+        let refusal = choose(&policy, &caller(&policy, agent), door, &name).unwrap_err();
+        let first = refusal.hints.nearest.first().map_or("", |it| it.as_str());
+        assert_eq!((refusal.code.as_str(), first), (code, nearest), "{name}");
+        let caller = caller(&policy, agent);
+        let usable = usable(&policy, &caller, door);
+        assert!(usable.into_iter().all(|it| it.name != name), "{name}");
+    }
+}
+
+#[test]
+fn the_operators_own_hand_reaches_what_the_policy_keeps_from_agents() {
+    let policy = policy(POLICY);
+    for (name, reached) in [
+        ("off", true),
+        ("two", true),
+        ("upload", false),
+        ("wild", false),
+    ] {
+        let name = ActionName::parse(name).unwrap();
+        let chosen = choose(&policy, &caller(&policy, ""), Door::Call, &name);
+        assert_eq!(chosen.is_ok(), reached, "{name}");
+    }
+}
+
+#[test]
+fn a_request_is_shown_with_the_names_of_its_secrets() {
+    let policy = policy(POLICY);
+    for (name, parameters, expected) in [
+        (
+            "get_item",
+            json!({"id": "7"}),
+            "GET https://api.good.test/v1/items/7\naccept-encoding: identity\nauthorization: Bearer <a>",
+        ),
+        (
+            "two",
+            json!({}),
+            "GET https://api.two.test/me?key=<b>\naccept-encoding: identity",
+        ),
+        (
+            "ours",
+            json!({"order": "mark0x0x"}),
+            "POST https://api.two.test/ours\ncontent-type: application/json\n\
+             accept-encoding: identity\nx-key: <a>\nauthorization: Basic <us>\n\n{\"order\":\"mark0x0x\"}",
+        ),
+        (
+            "inside",
+            json!({"order": "7"}),
+            "POST https://api.two.test/inside\ncontent-type: application/json\n\
+             accept-encoding: identity\n\n{\"order\":\"7\",\"key\":\"<b>\"}",
+        ),
+    ] {
+        let masked = permitted(&policy, name, parameters)
+            .unwrap()
+            .masked()
+            .unwrap();
+        let mut expected: Vec<_> = expected.lines().collect();
+        let shown = masked.to_string();
+        let mut shown: Vec<_> = shown.lines().collect();
+        expected.sort_unstable();
+        shown.sort_unstable();
+        assert_eq!(shown, expected, "{name}");
     }
 }
 

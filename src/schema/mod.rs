@@ -55,6 +55,8 @@ pub struct Schema {
     open: bool,
     /// `(as compiled, as written)`
     patterns: Vec<(String, String)>,
+    /// As text: the tree would take ten times the room, and is asked for by people and models alone.
+    source: Box<str>,
 }
 
 /// One mistake in the source of a schema.
@@ -86,6 +88,12 @@ impl Schema {
             Some(schema) if problems.0.is_empty() => Ok(schema),
             _ => Err(problems.found(renamed)),
         }
+    }
+
+    /// The schema as it was written, for those who make instances of it.
+    #[must_use]
+    pub fn source(&self) -> Value {
+        serde_json::from_str(&self.source).unwrap_or_default()
     }
 
     /// The properties of the root in declared order, those that only some branch declares last.
@@ -365,6 +373,7 @@ fn compile(source: &Value, problems: &mut Problems) -> Option<Schema> {
         nodes,
         open,
         patterns: prepared.patterns,
+        source: source.to_string().into(),
     })
 }
 

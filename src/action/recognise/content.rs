@@ -7,7 +7,7 @@ use serde_json::{Map, Value};
 
 use crate::action::headers::{expect_type, read_type, type_refused};
 use crate::action::plan::pointer;
-use crate::action::recognise::{Content, Found, OF_ITS_TYPE, Seen};
+use crate::action::recognise::{Content, Found, Seen};
 use crate::action::{ContentRule, MediaType, QueryStyle, WireBody};
 use crate::body::Body;
 use crate::json;
@@ -126,16 +126,16 @@ impl Found<'_> {
         Ok(())
     }
 
-    /// Without the right spelling of a value that is hidden.
+    /// Without the right spelling of a value that is concealed.
     fn unspelled(&self, mismatch: Mismatch) -> Mismatch {
         let names = mismatch.spells.iter().flatten();
         let at: String = names.map(|it| pointer(it)).collect();
-        match mismatch.spells.is_some() && self.action.conceals(&at) {
-            true => Mismatch {
-                expected: OF_ITS_TYPE.to_owned(),
-                ..mismatch
-            },
-            false => mismatch,
+        if mismatch.spells.is_none() {
+            return mismatch;
+        }
+        Mismatch {
+            expected: self.action.wording(&at, &mismatch.expected).to_owned(),
+            ..mismatch
         }
     }
 

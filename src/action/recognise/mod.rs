@@ -328,14 +328,10 @@ impl<'a> Found<'a> {
         Ok(())
     }
 
-    /// The right spelling of a value is the value.
     fn coerced(&self, names: &[&str], text: &str, kind: ScalarType) -> Result<Value, Refusal> {
         coerce(text, kind).map_err(|expected| {
             let at: String = names.iter().map(|it| pointer(it)).collect();
-            let expected = match self.action.conceals(&at) {
-                true => OF_ITS_TYPE,
-                false => expected.as_str(),
-            };
+            let expected = self.action.wording(&at, &expected);
             let message = format!("{} must be {expected}", names.join("."));
             Refusal::new(Code::ParameterInvalid, message).at(at)
         })
@@ -353,9 +349,6 @@ impl<'a> Found<'a> {
             .allowing(declared)
     }
 }
-
-/// What a hidden value must be, without spelling it.
-const OF_ITS_TYPE: &str = "of its declared type, in the one spelling that a value of it has";
 
 /// Puts a value to another one of the same name; whether they agree.
 fn merge(one: &mut Value, other: Value) -> bool {

@@ -17,7 +17,6 @@ use crate::policy::raw::per_environment::PerEnvironment;
 use crate::policy::raw::scalars::ByteCount;
 use crate::policy::raw::scalars::Wrong;
 use crate::policy::raw::secret::Value;
-use crate::policy::raw::unread::AnyList;
 use crate::policy::raw::unread::TextOrMap;
 use crate::policy::raw::variable::Variable;
 use crate::problem::Located;
@@ -59,6 +58,7 @@ section! {
         response_example: Example, Optional, "a reply, against which `check` runs every JSONPath";
         hints: Hints, Optional, "what tools are told of its effects";
         sensitive: List<Text>, Optional, "parameters that no log shows, by name or JSONPath";
+        requires: List<Requirement>, Optional, "what must have succeeded before";
         doors: List<Located<Door>>, Optional, "where it can be called: `proxy`, `http`, `mcp`";
         allow_http: Located<bool>, Optional, "`true`: its URL may be `http://`";
     }
@@ -66,7 +66,15 @@ section! {
         rate_limit: TextOrMap, "how often it may be called";
         upgrade: Located<Upgrade>, "`websocket`: a handshake, then bytes both ways";
         trailers: Located<bool>, "`true`: trailers of replies pass";
-        requires: AnyList, "what must have been done before";
+    }
+}
+
+section! {
+    /// What must have succeeded before an action.
+    Requirement, "a requirement" {
+        action: Text, Required, "the action that must have succeeded in the same session";
+        within: Located<Duration>, Optional, "how long ago at most";
+        bind: Entries<Text>, Optional, "our parameters, and what each must equal: its parameter, or `outputs.NAME`";
     }
 }
 

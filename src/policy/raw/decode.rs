@@ -88,7 +88,7 @@ impl<'a> Decoder<'a> {
             (_, Shape::JsonSchema) => {
                 problem.remedy("write its keywords: `{properties: {NAME: {type: string}}}`")
             }
-            (Value::Scalar(_), Shape::List(_) | Shape::AnyList) => {
+            (Value::Scalar(_), Shape::List(_)) => {
                 problem.remedy("write a list: `[…]`, or `- …` on lines of their own")
             }
             _ => problem,

@@ -221,7 +221,6 @@ fn what_a_later_release_builds_is_refused_and_never_ignored() {
         "rate_limit: {limit: 30, per: minute}",
         "upgrade: websocket",
         "trailers: true",
-        "requires: [{action: other}]",
     ];
     for fields in rows {
         let name = fields.split(':').next().unwrap();
@@ -244,10 +243,6 @@ fn sections_and_types_of_a_later_release_are_refused_at_their_place() {
             "agents: {b: {token: {secret: k}, allow: [a], rate_limit: 1/s}}",
             "3:46 `rate_limit`",
         ),
-        (
-            "agents: {b: {token: {secret: k}, allow: [a], runtime_token: {secret: k}}}",
-            "3:46 `run",
-        ),
     ];
     for (section, expected) in rows {
         let all = mistakes(&format!("{action}{section}\n"));
@@ -262,7 +257,7 @@ fn sections_and_types_of_a_later_release_are_refused_at_their_place() {
 
 #[test]
 fn values_of_later_fields_have_their_outermost_type_checked() {
-    for fields in ["requires: {a: b}", "upgrade: http2", "trailers: 1"] {
+    for fields in ["upgrade: http2", "trailers: 1"] {
         let all = mistakes_of_action(fields);
         assert_eq!(all.len(), 2, "{fields}: {all:?}");
         assert!(

@@ -29,8 +29,6 @@ macro_rules! unread {
 }
 
 unread! {
-    /// A list.
-    AnyList, Shape::AnyList, Value::Sequence(_),
     /// Text or a mapping.
     TextOrMap, Shape::Either(&[Shape::Text, Shape::AnyMap]), Value::Scalar(_) | Value::Mapping(_),
 }

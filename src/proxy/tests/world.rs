@@ -305,6 +305,7 @@ fn policy(port: u16, agents: bool) -> Policy {
     let agent = Agent {
         title: None,
         token: SecretName::parse("bot_token").unwrap(),
+        runtime_token: None,
         environment: Some(production),
         allow: HashSet::new(),
     };
@@ -341,6 +342,7 @@ fn action(name: &str, method: Method, url: (Scheme, &str, u16), path: &str) -> A
         port: url.2,
         path: PathPattern::parse(path, &scope).unwrap(),
         parameters: Arc::new(Schema::compile(&parameters).unwrap()),
+        converts: false,
         query: Vec::new(),
         query_style: QueryStyle::Repeat,
         headers: Vec::new(),
@@ -357,6 +359,8 @@ fn action(name: &str, method: Method, url: (Scheme, &str, u16), path: &str) -> A
         credentials: Vec::new(),
         limits: ActionLimits::default(),
         reading: Arc::default(),
+        requires: Vec::new(),
+        remembered: None,
     }
 }
 

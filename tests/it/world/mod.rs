@@ -10,7 +10,7 @@ mod safe;
 mod switchboard;
 
 use std::io::Write as _;
-use std::net::{IpAddr, Shutdown, SocketAddr, TcpListener};
+use std::net::{IpAddr, Shutdown, SocketAddr, TcpListener, TcpStream};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -28,7 +28,7 @@ use exeat::tokens::Tokens;
 use exeat::vault::{Sources, Store, Vault};
 use rcgen::CertificateParams;
 use rustls::RootCertStore;
-use serde_json::Value;
+use serde_json::{Map, Value};
 use tempfile::TempDir;
 
 pub use client::{Answer, Client, Stream, read_answer, read_head, rest};
@@ -184,6 +184,7 @@ impl World {
             services: Arc::new(services),
             dial: dialling(&names, &switchboard, &origin_ca),
             proxy: TcpListener::bind("127.0.0.1:0").unwrap(),
+            tools: TcpListener::bind("127.0.0.1:0").unwrap(),
             admin: TcpListener::bind("127.0.0.1:0").unwrap(),
             admin_token: None,
             workers: 2,
@@ -274,6 +275,37 @@ impl World {
         self.running.as_ref().unwrap().proxy
     }
 
+    /// Where tools are called.
+    pub fn tools(&self) -> SocketAddr {
+        self.running.as_ref().unwrap().tools
+    }
+
+    /// A request to the tools listener, with a token where there is one, and JSON where there is some.
+    pub fn tool(&self, method: &str, path: &str, token: &str, body: Option<&Value>) -> Answer {
+        let mut headers = vec![format!("Host: {}", self.tools())];
+        if !token.is_empty() {
+            headers.push(format!("Authorization: Bearer {token}"));
+        }
+        let body = body.map(Value::to_string).unwrap_or_default();
+        if !body.is_empty() {
+            headers.push("Content-Type: application/json".into());
+        }
+        headers.push(format!("Content-Length: {}", body.len()));
+        let headers = headers.join("\r\n");
+        let bytes = format!("{method} {path} HTTP/1.1\r\n{headers}\r\n\r\n{body}");
+        let mut stream = TcpStream::connect(self.tools()).unwrap();
+        stream
+            .set_read_timeout(Some(Duration::from_secs(20)))
+            .unwrap();
+        stream.write_all(bytes.as_bytes()).unwrap();
+        read_answer(&mut stream, method).unwrap()
+    }
+
+    /// Calls an action by its name.
+    pub fn call(&self, name: &str, token: &str, body: &Value) -> Answer {
+        self.tool("POST", &format!("/v1/actions/{name}"), token, Some(body))
+    }
+
     /// Where the operator's pages are.
     pub fn admin(&self) -> SocketAddr {
         self.running.as_ref().unwrap().admin
@@ -281,12 +313,17 @@ impl World {
 
     /// Opens a session of an agent and gives back its id.
     pub fn open_session(&self, agent: Option<&str>) -> String {
+        self.open_session_about(agent, Map::new())
+    }
+
+    /// Opens a session of an agent with what the runtime says of it, unchecked.
+    pub fn open_session_about(&self, agent: Option<&str>, context: Map<String, Value>) -> String {
         let agent = agent.map(|name| AgentName::parse(name).unwrap());
         let services = self.running.as_ref().unwrap().services();
         let runtime = tokio::runtime::Builder::new_current_thread()
             .build()
             .unwrap();
-        let opened = runtime.block_on(services.sessions.open(agent.as_ref()));
+        let opened = runtime.block_on(services.sessions.open(agent.as_ref(), context));
         opened.unwrap().unwrap().expose()
     }
 
@@ -412,6 +449,14 @@ fn dialling(
         own: Own::default(),
         limits: Limits::default(),
     })
+}
+
+/// An origin beside a process of its own, and the CA that this has to trust, as PEM.
+pub fn origin_apart(host: &str, reply: &[u8]) -> (Origin, String) {
+    let ca = OriginCa::new();
+    let reply = reply.to_vec();
+    let origin = Origin::over_tls(ca.config(host), Box::new(move |_| reply.clone().into()));
+    (origin, ca.pem())
 }
 
 /// A reply with a JSON body.

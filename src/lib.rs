@@ -11,10 +11,10 @@
 //!
 //! | Floor | Modules |
 //! |---|---|
-//! | ground: values and rules; no IO, no clock, no tokio | [`name`] [`secret`] [`refusal`] [`fault`] [`body`] [`request`] [`address`] [`problem`] [`yaml`] [`json`] [`jsonpath`] [`wire`] [`schema`] [`template`] [`credential`] [`action`] [`policy`] |
+//! | ground: values and rules; no IO, no clock, no tokio | [`name`] [`secret`] [`refusal`] [`fault`] [`body`] [`request`] [`address`] [`problem`] [`yaml`] [`json`] [`jsonpath`] [`wire`] [`schema`] [`template`] [`credential`] [`action`] [`policy`] [`toolbox`] |
 //! | services: each owns one thing outside the process | [`metrics`] [`private`] [`vault`] [`agents`] [`sessions`] [`dial`] [`tokens`] [`authority`] [`audit`] [`live`] |
-//! | spine: one request's way through | [`exchange`] [`proxy`] |
-//! | faces: what else listens | [`browser`] [`admin`] [`tools`] |
+//! | spine: one request's way through | [`rehearsal`] [`exchange`] [`proxy`] |
+//! | faces: what else listens | [`browser`] [`admin`] [`mcp`] [`tools`] |
 //! | whole | [`app`] [`cli`] |
 //!
 //! One exception on the ground: `policy::load` reads the policy's files, and nothing else of `policy` touches a file.
@@ -104,6 +104,7 @@ pub mod template;
 pub mod credential;
 pub mod action;
 pub mod policy;
+pub mod toolbox;
 // -- services --
 pub mod metrics;
 pub mod private;
@@ -116,11 +117,13 @@ pub mod authority;
 pub mod audit;
 pub mod live;
 // -- spine --
+pub mod rehearsal;
 pub mod exchange;
 pub mod proxy;
 // -- faces --
 pub mod browser;
 pub mod admin;
+pub mod mcp;
 pub mod tools;
 // -- whole --
 pub mod app;

@@ -30,6 +30,7 @@ use crate::action::requires::{Attempts, Requirement};
 use crate::body::Body;
 use crate::credential::Credential;
 use crate::name::{ActionName, EnvironmentName};
+use crate::refusal::Refusal;
 use crate::request::{Door, HostPattern, Scheme, SessionId};
 use crate::schema::{Schema, Shape, spelling};
 use crate::template::{BodyTemplate, Known, Template, Values};
@@ -145,6 +146,9 @@ pub struct Proxied {
     pub content: ContentRule,
     /// What its parameters must be: those that stand in the body alone are not required.
     pub parameters: Arc<Schema>,
+    /// Those that stand in the body alone: such a request does not have them, nor their defaults. What is in its body
+    /// is something else.
+    pub absent: Vec<String>,
 }
 
 /// The doors that an action's declaration leaves open.
@@ -262,6 +266,14 @@ impl Action {
         }
     }
 
+    /// The parameters that a request cannot have, since its body is passed on.
+    pub fn absent_from(&self, arguments: &Arguments) -> &[String] {
+        match (&self.proxied, &arguments.wire) {
+            (Some(proxied), Some(_)) => &proxied.absent,
+            _ => &[],
+        }
+    }
+
     /// How the value of a parameter stands in the query.
     fn style_of(&self, parameter: &str) -> QueryStyle {
         let is_list = || matches!(self.parameters.shape(parameter), Shape::ArrayOfScalar(_));
@@ -269,6 +281,11 @@ impl Action {
             QueryStyle::Comma | QueryStyle::Brackets if is_list() => self.query_style,
             _ => QueryStyle::Repeat,
         }
+    }
+
+    /// The refusal of a body over the action's cap.
+    pub fn too_large(&self) -> Refusal {
+        Refusal::too_large(self.limits.max_request_bytes).of_action(&self.name)
     }
 
     /// Whether the whole reply has to be in hand before its first byte goes on: something in it is looked for, or its

@@ -20,12 +20,12 @@ use tokio::signal::unix::{SignalKind, signal};
 
 use crate::app;
 use crate::app::AuditTarget;
-use crate::cli::{Verdict, WithSettings, load, pairs};
+use crate::cli::{Verdict, WithSettings, load};
 use crate::name::{AgentName, EnvironmentName};
 use crate::policy::Policy;
 use crate::request::{SessionId, encode};
 use crate::secret::Secret;
-use crate::sessions::{Bounds, Said};
+use crate::sessions::Bounds;
 use crate::vault::{Sources, Vault as _};
 
 /// Start a program behind the proxy, with every proxy and CA variable set
@@ -73,7 +73,7 @@ impl Exec {
             &environment,
             (&vault, &runtime),
         )?;
-        let context = said(&self.context, &policy)?;
+        let context = load::context(&self.context, &policy)?;
         let withheld: Vec<String> = policy.secret_variables().map(str::to_owned).collect();
         let running = app::start(app::prepare(&settings, policy)?)?;
         let sessions = &running.services().sessions;
@@ -95,13 +95,6 @@ const AS_LONG_AS_THE_PROGRAM: Bounds = Bounds {
     ..Bounds::DEFAULT
 };
 
-/// What the operator says of the program's session: whoever starts an agent is its runtime.
-fn said(given: &[String], policy: &Policy) -> anyhow::Result<Said> {
-    let texts = pairs(given, "--context")?;
-    let said = policy.context().read_texts(texts);
-    said.map_err(|refusal| anyhow::anyhow!("--context: {}", refusal.message))
-}
-
 /// An agent's name and token.
 type Identity = (AgentName, Secret);
 
@@ -111,23 +104,8 @@ fn identity(
     environment: &EnvironmentName,
     (vault, runtime): (&Sources, &Runtime),
 ) -> anyhow::Result<Option<Identity>> {
-    let agents = match (policy.agents(), named) {
-        (None, None) => return Ok(None),
-        (None, Some(_)) => bail!("--agent: the policy declares no agents"),
-        (Some(agents), _) => agents,
-    };
-    let names = || {
-        agents
-            .keys()
-            .map(AgentName::as_str)
-            .collect::<Vec<_>>()
-            .join(", ")
-    };
-    let Some(named) = named else {
-        bail!("--agent: say which agent the program is: {}", names());
-    };
-    let Some((name, agent)) = agents.get_key_value(named) else {
-        bail!("--agent: there is no agent {named}; there are {}", names());
+    let Some((name, agent)) = load::agent(policy, named)? else {
+        return Ok(None);
     };
     let environment = agent.environment.as_ref().unwrap_or(environment);
     let source = policy.secret_source(&agent.token, environment);

@@ -15,6 +15,7 @@ mod call;
 mod deadline;
 mod keys;
 mod respond;
+mod steps;
 mod stop;
 
 use std::pin::pin;
@@ -39,11 +40,11 @@ use crate::live::Live;
 use crate::metrics::Metrics;
 use crate::name::{ActionName, EnvironmentName};
 use crate::policy;
-use crate::policy::{Permit, Policy, Selected};
+use crate::policy::{Head, Permit, Policy, Selected};
 use crate::refusal::{Code, Refusal};
-use crate::request;
-use crate::request::{Caller, Destination, Door, Host, Intent, Path, Query, Scheme};
-use crate::sessions::Sessions;
+use crate::request::{Caller, Destination, Door, Host, Intent};
+use crate::sessions;
+use crate::sessions::{Moment, Sessions};
 use crate::tokens::Tokens;
 use crate::vault::Vault;
 
@@ -51,7 +52,10 @@ pub use answer::Answer;
 pub use body::Room;
 pub use call::{Call, Called, Denied, Done};
 pub use deadline::Deadline;
+pub use steps::{Seen, Step, Steps};
 pub use stop::Stop;
+
+pub use crate::policy::PlainHttp;
 
 use body::Hold;
 use keys::{Keys, Wanted};
@@ -87,16 +91,6 @@ pub struct Settings {
     pub plain_http: PlainHttp,
 }
 
-/// What becomes of a cleartext request to a host that is declared with `https://`.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum PlainHttp {
-    /// It goes upstream over TLS with every check; port 80 becomes 443, any other stays.
-    #[default]
-    Upgrade,
-    /// [`Code::HttpsRequired`].
-    Refuse,
-}
-
 /// The services as one runtime thread uses them, with connections of its own.
 pub struct Gate {
     /// Shared by all threads.
@@ -111,6 +105,8 @@ pub struct Begun {
     pub policy: Arc<Policy>,
     /// Its record, unclosed.
     pub ticket: Ticket,
+    /// Where a call tells how far it has come.
+    pub steps: Steps,
 }
 
 /// A request as a door hands it over: read strictly, not yet understood.
@@ -142,6 +138,7 @@ struct Meant {
     arguments: Arguments,
     prepared: Prepared,
     facts: Facts,
+    steps: Steps,
     deadline: Deadline,
     /// Until the head of the reply: so long a body, or what was made of it, is in memory.
     hold: Hold,
@@ -202,12 +199,18 @@ impl Gate {
             tls,
         };
         let ticket = self.services.audit.open(opening)?;
-        Ok(Begun { policy, ticket })
+        Ok(Begun {
+            policy,
+            ticket,
+            steps: Steps::default(),
+        })
     }
 
     /// Carries one request from its arrival to its answer.
     pub async fn serve(&self, begun: Begun, arrival: Arrival) -> Answer {
-        let Begun { policy, mut ticket } = begun;
+        let Begun {
+            policy, mut ticket, ..
+        } = begun;
         let received = Received::default();
         match self.carry(&policy, arrival, &received, &mut ticket).await {
             Ok(carried) => respond::reply(carried, received, ticket),
@@ -239,6 +242,7 @@ impl Gate {
             arguments: recognised.arguments,
             selected,
             facts,
+            steps: Steps::default(),
             deadline,
             hold,
         };
@@ -257,7 +261,9 @@ impl Gate {
         let wanted = Wanted::by(&permit, &caller.environment)?;
         let keys = self.keys(wanted, deadline).await?;
         let action = permit.action().clone();
+        meant.steps.tell(Step::Sent);
         let sent = self.send(permit, keys, deadline, ticket).await?;
+        meant.steps.tell(Step::Answered(sent.reply.status));
         drop(meant.hold);
         let carried = self.read(sent, &action, &caller, door).await?;
         ticket.concluded(&carried.concluded.outcome);
@@ -292,70 +298,27 @@ impl Gate {
 
     /// From what was sent to what was meant, in canonical form.
     fn understand(&self, policy: &Policy, arrival: Arrival) -> Result<(Intent, Body), Refusal> {
-        let method = request::method(arrival.method.as_str())?;
-        let (path, query) = match arrival.path_and_query.split_once('?') {
-            Some((path, query)) => (path, query),
-            None => (arrival.path_and_query.as_str(), ""),
-        };
-        // An absolute-form target may go straight from host to query; its path is then `/` (RFC 9110 §4.2.3).
-        let path = Path::parse(if path.is_empty() { "/" } else { path })?;
-        let query = Query::parse(query)?;
-        let destination = self.settle(policy, &arrival.caller, arrival.destination)?;
-        let intent = Intent {
+        let head = Head {
             door: arrival.door,
             caller: arrival.caller,
-            method,
-            destination,
-            path,
-            query,
+            method: arrival.method.as_str(),
+            destination: arrival.destination,
+            path_and_query: &arrival.path_and_query,
             headers: arrival.headers,
         };
+        let plain_http = self.services.settings.plain_http;
+        let intent = policy::understand(policy, head, plain_http)?;
         Ok((intent, arrival.body))
-    }
-
-    /// What a cleartext destination means: TLS, unless its host is declared with `http://`.
-    fn settle(
-        &self,
-        policy: &Policy,
-        caller: &Caller,
-        asked: Destination,
-    ) -> Result<Destination, Refusal> {
-        let environment = policy.environment(&caller.environment);
-        let declared = environment.and_then(|it| it.index.scheme(&asked.host));
-        match (asked.scheme, declared, self.services.settings.plain_http) {
-            (Scheme::Http, Some(Scheme::Https), PlainHttp::Refuse) => Err(Refusal::new(
-                Code::HttpsRequired,
-                format!("use https:// for {}", asked.host),
-            )),
-            (Scheme::Http, Some(Scheme::Https), PlainHttp::Upgrade) => Ok(Destination {
-                scheme: Scheme::Https,
-                port: if asked.port == 80 { 443 } else { asked.port },
-                host: asked.host,
-            }),
-            _ => Ok(asked),
-        }
     }
 
     async fn facts(&self, selected: &Selected) -> Result<Facts, Fault> {
         let caller = selected.caller();
-        let agent = caller.agent.as_ref();
-        let declared = selected.policy().agents().zip(agent);
-        let title = declared.and_then(|(agents, name)| agents.get(name)?.title.clone());
-        let agent_id = agent.map(ToString::to_string).unwrap_or_default();
         let found = self.services.sessions.look(caller).await?;
-        let session_id = caller.session.clone().filter(|_| found.is_some());
-        let found = found.unwrap_or_default();
-        Ok(Facts {
+        let at = Moment {
             now: OffsetDateTime::now_utc(),
             instant: std::time::Instant::now(),
-            agent_name: title.unwrap_or_else(|| agent_id.clone()),
-            agent_id,
-            environment: caller.environment.clone(),
-            session_id,
-            session: found.variables,
-            context: found.context,
-            attempts: found.attempts,
-        })
+        };
+        Ok(sessions::facts(selected.policy(), caller, at, found))
     }
 
     /// Sends the request, and sends it once more if its token was refused and that does no harm.
@@ -435,6 +398,12 @@ impl Begun {
     /// Ends the exchange with a refusal, before there was a request that could be carried.
     pub fn refuse(self, refusal: Refusal) -> Answer {
         respond::stopped(Stop::Refused(refusal), &Received::default(), self.ticket)
+    }
+
+    /// As [`Begun::refuse`], for doors that answer in another form.
+    pub fn deny(mut self, caller: &Caller, refusal: Refusal) -> Denied {
+        self.ticket.known(caller);
+        respond::denied(Stop::Refused(refusal), &Received::default(), self.ticket)
     }
 
     /// Ends the exchange with a fault, before there was a request that could be carried.

@@ -8,6 +8,7 @@
 mod concealed;
 mod cost;
 mod dialect;
+mod explicit;
 mod fill;
 mod format;
 mod node;
@@ -90,10 +91,12 @@ impl Schema {
         }
     }
 
-    /// The schema as it was written, for those who make instances of it.
+    /// The schema of the parameters for readers who do not know exeat's rules: an object, closed in so many words
+    /// wherever JSON Schema has the words. It refuses nothing that [`Self::check`] accepts.
     #[must_use]
-    pub fn source(&self) -> Value {
-        serde_json::from_str(&self.source).unwrap_or_default()
+    pub fn explicit(&self) -> Map<String, Value> {
+        let source = serde_json::from_str(&self.source);
+        explicit::explicit(&source.unwrap_or_default())
     }
 
     /// The properties of the root in declared order, those that only some branch declares last.

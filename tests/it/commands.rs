@@ -65,7 +65,8 @@ impl Desk {
         command
     }
 
-    fn run(&self, arguments: &[&str]) -> Output {
+    /// What a command said and how it ended.
+    pub fn run(&self, arguments: &[&str]) -> Output {
         self.command(arguments).output().unwrap()
     }
 }
@@ -434,10 +435,7 @@ fn a_program_ends_as_it_ended() {
     }
     let desk = Desk::with(WITH_AGENTS);
     for (arguments, says) in [
-        (
-            &["exec", "--", "true"][..],
-            "say which agent the program is: bot",
-        ),
+        (&["exec", "--", "true"][..], "say which agent it is: bot"),
         (
             &["exec", "--agent", "nobody", "--", "true"],
             "there is no agent nobody",

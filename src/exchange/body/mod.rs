@@ -35,7 +35,7 @@ pub(super) async fn read(
 ) -> Result<Content, Stop> {
     let cap = selected.action().limits.max_request_bytes;
     if body.length().is_some_and(|length| length > cap) {
-        return Err(too_large(selected.action()).into());
+        return Err(selected.action().too_large().into());
     }
     if !selected.reads_body() {
         let capped = match body {
@@ -71,7 +71,7 @@ impl Gate {
     {
         let exact = body.size_hint().exact();
         if exact.is_some_and(|length| length > cap) {
-            return Err(over(cap).into());
+            return Err(Refusal::too_large(cap).into());
         }
         let mut hold = self.services.room.hold();
         let capped = Capped::new(body, cap, Received::default());
@@ -90,7 +90,7 @@ where
     let mut whole = BytesMut::new();
     while let Some(frame) = body.frame().await {
         let frame = frame.map_err(|fault| match fault.kind {
-            FaultKind::ClientTooLarge => Stop::Refused(over(cap)),
+            FaultKind::ClientTooLarge => Stop::Refused(Refusal::too_large(cap)),
             _ => Stop::Broke(fault),
         })?;
         let data = frame.into_data().unwrap_or_default();
@@ -105,20 +105,9 @@ where
 /// A body over the cap is refused by the policy, whenever it shows; all else that broke is a fault.
 pub(super) fn refused_if_too_large(fault: Fault, action: &Action) -> Stop {
     match fault.kind {
-        FaultKind::ClientTooLarge => Stop::Refused(too_large(action)),
+        FaultKind::ClientTooLarge => Stop::Refused(action.too_large()),
         _ => Stop::Broke(fault),
     }
-}
-
-pub(super) fn too_large(action: &Action) -> Refusal {
-    over(action.limits.max_request_bytes).of_action(&action.name)
-}
-
-fn over(cap: u64) -> Refusal {
-    Refusal::new(
-        Code::TooLarge,
-        format!("the body must have at most {cap} bytes"),
-    )
 }
 
 pub(super) fn no_room() -> Refusal {

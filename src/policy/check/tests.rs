@@ -783,7 +783,7 @@ response_example: {status: 2xx, body: {key: sk_live_0123456789abcdef}, x: 1}"#,
         &[
             "17:32 `2xx` is not the status of a reply",
             "17:43 something with the shape of a Stripe key stands in the policy (secret_in_policy)",
-            "17:76 unknown field `x` in a reply",
+            "17:76 unknown field `x` in an example of a reply",
         ],
     ),
     (
@@ -1366,6 +1366,10 @@ fn rules_across_parameters_do_not_stand_beside_a_body_of_its_own() {
     let ruled = format!("parameters: {{{properties}, dependentRequired: {{a: [b]}}}}");
     let expected = "19:88 `dependentRequired` may be about `b`, which a request with a body of its own does not have";
     assert_eq!(of_action(&action(&ruled)), [expected]);
+    let bound = format!("{sound}\nrequires: [{{action: a, bind: {{b: b}}}}]");
+    let bound = of_action(&action(&bound));
+    let expected = "20:35 `b` is bound, and a request with a body of its own does not have it";
+    assert!(bound.iter().any(|it| it == expected), "{bound:?}");
     let listed = "variables: [{name: a, type: string, required: true}, {name: b, type: date, required: true}]";
     assert_eq!(of_action(&action(listed)), [""; 0]);
 }

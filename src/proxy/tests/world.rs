@@ -308,6 +308,7 @@ fn policy(port: u16, agents: bool) -> Policy {
         runtime_token: None,
         environment: Some(production),
         allow: HashSet::new(),
+        patterns: Vec::new(),
     };
     let agents = agents.then(|| BTreeMap::from([(AgentName::parse("bot").unwrap(), agent)]));
     let tunnel = Tunnel {

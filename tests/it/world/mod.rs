@@ -4,6 +4,7 @@
 //! Everything real is real: sockets, TLS, threads. What is scripted is what a test must not depend on.
 
 mod client;
+mod mcp;
 mod names;
 mod origin;
 mod safe;
@@ -22,7 +23,7 @@ use exeat::exchange::{PlainHttp, Room, Services, Settings};
 use exeat::live::Live;
 use exeat::metrics::Metrics;
 use exeat::name::AgentName;
-use exeat::policy;
+use exeat::policy::{self, Policy};
 use exeat::sessions::{Bounds, InMemory};
 use exeat::tokens::Tokens;
 use exeat::vault::{Sources, Store, Vault};
@@ -32,6 +33,7 @@ use serde_json::{Map, Value};
 use tempfile::TempDir;
 
 pub use client::{Answer, Client, Stream, read_answer, read_head, rest};
+pub use mcp::Revision;
 pub use origin::{Origin, Reply, Seen, Then};
 
 use names::Names;
@@ -82,6 +84,7 @@ pub const SECRETS: [(&str, &str); 2] = [("good_token", "SECRET-AAAA"), ("two_key
 /// An exeat with everything around it.
 pub struct World {
     running: Option<Running>,
+    dial: Dialling,
     names: Arc<Names>,
     switchboard: Arc<Switchboard>,
     safe: Arc<Safe>,
@@ -150,10 +153,7 @@ impl World {
     }
 
     fn start(plan: Plan) -> Self {
-        let loaded = policy::from_texts(&[("policy.yaml".into(), plan.policy.into_bytes())]);
-        let problems = loaded.problems.sorted();
-        let problems: Vec<String> = problems.iter().map(|it| it.headline()).collect();
-        let policy = loaded.policy.unwrap_or_else(|| panic!("{problems:#?}"));
+        let policy = read(&plan.policy);
         let folder = tempfile::tempdir().unwrap();
         let metrics = Arc::new(Metrics::new());
         let (audit, lines) = Audit::to_memory(&metrics).unwrap();
@@ -180,9 +180,10 @@ impl World {
         };
         let (names, switchboard) = (Arc::new(Names::usual()), Arc::new(Switchboard::default()));
         let origin_ca = OriginCa::new();
+        let dial = dialling(&names, &switchboard, &origin_ca);
         let running = app::start(Parts {
             services: Arc::new(services),
-            dial: dialling(&names, &switchboard, &origin_ca),
+            dial: dial.clone(),
             proxy: TcpListener::bind("127.0.0.1:0").unwrap(),
             tools: TcpListener::bind("127.0.0.1:0").unwrap(),
             admin: TcpListener::bind("127.0.0.1:0").unwrap(),
@@ -192,6 +193,7 @@ impl World {
         });
         Self {
             running: Some(running.unwrap()),
+            dial,
             names,
             switchboard,
             safe,
@@ -327,6 +329,12 @@ impl World {
         opened.unwrap().unwrap().expose()
     }
 
+    /// Puts another policy in force.
+    pub fn reload(&self, policy: &str) {
+        let services = self.running.as_ref().unwrap().services();
+        services.live.replace(Arc::new(read(policy)));
+    }
+
     /// Our CA, as clients trust it.
     pub fn roots(&self) -> RootCertStore {
         let services = self.running.as_ref().unwrap().services();
@@ -435,11 +443,17 @@ impl Drop for World {
     }
 }
 
-fn dialling(
-    names: &Arc<Names>,
-    switchboard: &Arc<Switchboard>,
-    origin_ca: &OriginCa,
-) -> Arc<dyn Fn() -> Setup + Send + Sync> {
+/// How a runtime dials.
+type Dialling = Arc<dyn Fn() -> Setup + Send + Sync>;
+
+fn read(policy: &str) -> Policy {
+    let loaded = policy::from_texts(&[("policy.yaml".into(), policy.into())]);
+    let problems = loaded.problems.sorted();
+    let problems: Vec<String> = problems.iter().map(|it| it.headline()).collect();
+    loaded.policy.unwrap_or_else(|| panic!("{problems:#?}"))
+}
+
+fn dialling(names: &Arc<Names>, switchboard: &Arc<Switchboard>, origin_ca: &OriginCa) -> Dialling {
     let tls = Tls::trusting(origin_ca.roots(), Offer::Both);
     let (names, switchboard) = (names.clone(), switchboard.clone());
     Arc::new(move || Setup {

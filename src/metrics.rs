@@ -150,7 +150,7 @@ pub struct Labels {
 pub struct Metrics {
     recorder: PrometheusRecorder,
     handle: PrometheusHandle,
-    in_flight: [Gauge; 3],
+    in_flight: [Gauge; 4],
     leaves: Counter,
     tokens_granted: Counter,
     tokens_failed: Counter,
@@ -188,7 +188,7 @@ impl Metrics {
         gauge(&recorder, &BUILD, &[env!("CARGO_PKG_VERSION")]).set(1.0);
         Self {
             handle: recorder.handle(),
-            in_flight: [Door::Proxy, Door::Http, Door::Mcp]
+            in_flight: [Door::Proxy, Door::Http, Door::Mcp, Door::Call]
                 .map(|door| gauge(&recorder, &IN_FLIGHT, &[door.as_str()])),
             leaves: counter(&recorder, &LEAVES, &[]),
             tokens_granted: counter(&recorder, &TOKENS, &["granted"]),
@@ -269,6 +269,7 @@ impl Metrics {
             Door::Proxy => 0,
             Door::Http => 1,
             Door::Mcp => 2,
+            Door::Call => 3,
         }]
     }
 

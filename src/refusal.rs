@@ -34,6 +34,16 @@ macro_rules! codes {
                 StatusCode::from_u16(status).expect("the table holds statuses from 400 to 508")
             }
 
+            /// The HTTP status that carries it at the tool doors, whose callers are no clients of a proxy, and where an
+            /// action is a page with a name.
+            pub fn tool_status(self) -> StatusCode {
+                match self {
+                    Self::AgentUnknown => StatusCode::UNAUTHORIZED,
+                    Self::ActionUndeclared => StatusCode::NOT_FOUND,
+                    other => other.status(),
+                }
+            }
+
             /// Whether the same request may succeed later without anybody changing anything.
             pub fn retryable(self) -> bool {
                 match self { $(Self::$variant => $retryable,)* }
@@ -120,6 +130,8 @@ pub struct Hints {
     pub pointer: Option<String>,
     /// What would have been accepted in that place.
     pub allowed: Vec<String>,
+    /// The action that has to succeed first.
+    pub call_first: Option<ActionName>,
     /// The closest actions this agent may use, when none matched.
     pub nearest: Vec<ActionName>,
     /// How long to wait, where waiting helps. Whole seconds reach the wire, rounded up.
@@ -157,6 +169,13 @@ impl Refusal {
         self
     }
 
+    /// Names the action that has to succeed first.
+    #[must_use]
+    pub fn after(mut self, action: &ActionName) -> Self {
+        self.hints.call_first = Some(action.clone());
+        self
+    }
+
     /// Names the closest declared actions.
     #[must_use]
     pub fn near(mut self, nearest: Vec<ActionName>) -> Self {
@@ -186,6 +205,9 @@ impl Hints {
         }
         if !self.allowed.is_empty() {
             error.insert("allowed".into(), json!(self.allowed));
+        }
+        if let Some(action) = &self.call_first {
+            error.insert("call_first".into(), json!(action.as_str()));
         }
         if !self.nearest.is_empty() {
             let nearest: Vec<&str> = self.nearest.iter().map(ActionName::as_str).collect();

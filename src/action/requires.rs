@@ -16,6 +16,7 @@ use serde_json::{Map, Value};
 use crate::action::outcome::OutputName;
 use crate::json;
 use crate::name::ActionName;
+use crate::refusal::{Code, Refusal};
 
 /// Attempts that a session remembers. A conversation has a few calls to actions that others require; each
 /// takes about 300 bytes.
@@ -70,6 +71,36 @@ impl Requirement {
         })
     }
 
+    /// The refusal of a call for which it is not met. Whether the other one failed, was too long ago or was never called
+    /// is the same: it has to be called.
+    pub fn refusal(&self, has_session: bool) -> Refusal {
+        let action = &self.action;
+        let message = if has_session {
+            let what = self.in_words();
+            format!("{action} has to succeed first in this session{what}; call it, then call again")
+        } else {
+            format!(
+                "{action} has to succeed first in the same session, and this call names none that is open; \
+                 sessions are opened by whoever runs the agent"
+            )
+        };
+        Refusal::new(Code::PreconditionUnmet, message).after(action)
+    }
+
+    fn in_words(&self) -> String {
+        let bound = self.bind.iter().map(|(ours, to)| match to {
+            Bound::Parameter(theirs) if theirs == ours => format!("with the same {ours}"),
+            Bound::Parameter(theirs) => format!("with the {ours} of this call as its {theirs}"),
+            Bound::Output(output) => {
+                format!("with the {ours} of this call as the {output} of its reply")
+            }
+        });
+        let within = self
+            .within
+            .map(|it| format!("at most {} ago", in_units(it)));
+        bound.chain(within).map(|it| format!(", {it}")).collect()
+    }
+
     fn fits(&self, attempt: &Attempt, parameters: &Map<String, Value>) -> bool {
         self.bind.iter().all(|(ours, to)| {
             let theirs = match to {
@@ -80,6 +111,17 @@ impl Requirement {
             ours.is_some() && ours.as_ref() == theirs
         })
     }
+}
+
+/// As policies write durations: the largest unit that is whole.
+fn in_units(duration: Duration) -> String {
+    let milliseconds = duration.as_millis();
+    let units = [("h", 3_600_000), ("m", 60_000), ("s", 1000)];
+    let whole = units.iter().find(|(_, unit)| milliseconds % unit == 0);
+    whole.map_or_else(
+        || format!("{milliseconds}ms"),
+        |(name, unit)| format!("{}{name}", milliseconds / unit),
+    )
 }
 
 /// What a session remembers of calls to actions that others require, the oldest first.

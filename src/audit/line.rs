@@ -104,7 +104,7 @@ fn write_upstream<M: SerializeMap>(line: &mut M, record: &Record) -> Result<(), 
 
 fn write_connection<M: SerializeMap>(line: &mut M, steps: &Steps) -> Result<(), M::Error> {
     optional(line, "tls", steps.opening.tls)?;
-    let version = steps.asked.as_ref().map(|asked| asked.version);
+    let version = steps.asked.as_ref().and_then(|asked| asked.version);
     optional(line, "http_version", version.map(|it| format!("{it:?}")))
 }
 

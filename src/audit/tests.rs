@@ -24,7 +24,7 @@ fn asked() -> Asked {
     Asked {
         method: Method::GET,
         destination: Destination::of_connect("api.good.test:443").unwrap(),
-        version: Version::HTTP_11,
+        version: Some(Version::HTTP_11),
     }
 }
 

@@ -36,8 +36,8 @@ pub struct Asked {
     pub method: Method,
     /// Of whom.
     pub destination: Destination,
-    /// On the client's connection.
-    pub version: Version,
+    /// On the client's connection, if HTTP brought it.
+    pub version: Option<Version>,
 }
 
 /// Where on a *declared* host. For an undeclared one neither is recorded: what an agent sends to a host that nobody

@@ -24,6 +24,7 @@ use crate::name::{AgentName, EnvironmentName};
 use crate::policy::Policy;
 use crate::request::{SessionId, encode};
 use crate::secret::Secret;
+use crate::sessions::Said;
 use crate::vault::{Sources, Vault as _};
 
 /// Start a program behind the proxy, with every proxy and CA variable set
@@ -70,7 +71,7 @@ impl Exec {
         let running = app::start(app::prepare(&settings, policy)?)?;
         let sessions = &running.services().sessions;
         let agent = identity.as_ref().map(|(name, _)| name);
-        let session = runtime.block_on(sessions.open(agent))?;
+        let session = runtime.block_on(sessions.open(agent, Said::new()))?;
         let session = session.context("no session could be opened for the program")?;
         let login = login(identity.as_ref(), &session)?;
         let variables = variables(running.proxy, &login, &settings.state_dir)?;

@@ -1,15 +1,17 @@
 //! One request and its answer: the steps in their order, the same for every door.
 //!
-//! [`Gate::serve`] and the `carry` behind it are the table of contents. Each step takes what the one before returned;
-//! a step that says no ends the exchange, and the audit ticket is closed exactly once, by whoever ends it.
+//! [`Gate::serve`], the `carry` behind it and its `finish` are the table of contents; [`Gate::call`] joins them at
+//! `finish`, from where a request is the same whichever door it came through. Each step takes what the one before
+//! returned; a step that says no ends the exchange, and the audit ticket is closed exactly once, by whoever ends it.
 //!
 //! Which actions buffer: a request's body is read whole ([`Body::Bytes`]) for every action but those with
 //! `accept_body: any`, since its parameters have to be checked before anything is sent; those pass a [`Body::Stream`].
-//! Replies are streams, except where the action's [`Reading`](action::outcome::Reading) looks into them: those are read
-//! whole before their first byte goes on.
+//! Replies are streams, except for tools, and where the action's [`Reading`](action::outcome::Reading) looks into them:
+//! those are read whole before their first byte goes on.
 
 mod answer;
 mod body;
+mod call;
 mod deadline;
 mod keys;
 mod respond;
@@ -20,11 +22,14 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use http::{HeaderMap, Method, StatusCode, Version};
+use serde_json::{Map, Value};
 use time::OffsetDateTime;
 use tokio::time::Instant;
 
 use crate::action;
-use crate::action::{Action, Facts, Limits, Recognised};
+use crate::action::outcome::Concluded;
+use crate::action::requires::AttemptNumber;
+use crate::action::{Action, Arguments, Facts, Limits, Recognised};
 use crate::audit::{Asked, Audit, Opening, Prepared, Target, Ticket, Upstream};
 use crate::authority::Authority;
 use crate::body::Body;
@@ -32,18 +37,19 @@ use crate::dial::{Dialer, Reply};
 use crate::fault::{Fault, FaultKind};
 use crate::live::Live;
 use crate::metrics::Metrics;
-use crate::name::{ActionName, EnvironmentName, OutcomeName};
+use crate::name::{ActionName, EnvironmentName};
 use crate::policy;
 use crate::policy::{Permit, Policy, Selected};
 use crate::refusal::{Code, Refusal};
 use crate::request;
-use crate::request::{Caller, Destination, Door, Intent, Path, Query, Scheme};
+use crate::request::{Caller, Destination, Door, Host, Intent, Path, Query, Scheme};
 use crate::sessions::Sessions;
 use crate::tokens::Tokens;
 use crate::vault::Vault;
 
 pub use answer::Answer;
 pub use body::Room;
+pub use call::{Call, Called, Denied, Done};
 pub use deadline::Deadline;
 pub use stop::Stop;
 
@@ -127,18 +133,36 @@ pub struct Arrival {
     pub body: Body,
 }
 
+/// A request that has been understood, at whichever door, and not yet decided.
+struct Meant {
+    selected: Selected,
+    door: Door,
+    /// The one that was asked for, which matters only to an action of several hosts.
+    host: Host,
+    arguments: Arguments,
+    prepared: Prepared,
+    facts: Facts,
+    deadline: Deadline,
+    /// Until the head of the reply: so long a body, or what was made of it, is in memory.
+    hold: Hold,
+}
+
 /// A reply whose head has come.
 struct Sent {
     reply: Reply,
     limits: Limits,
     deadline: Deadline,
     dialled: Instant,
+    /// Where other actions require this one: the session's number of the call.
+    attempt: Option<AttemptNumber>,
 }
 
-/// A reply on its way back.
+/// A reply on its way back, and what it means.
 struct Carried {
     sent: Sent,
-    outcome: OutcomeName,
+    concluded: Concluded,
+    /// Outputs that the agent is shown, by their names.
+    variables: Map<String, Value>,
     hold: Hold,
 }
 
@@ -162,16 +186,23 @@ impl Gate {
     /// # Errors
     /// The answer where no record can be opened: what can't be recorded is not done.
     pub fn begin(&self, door: Door, tls: Option<&'static str>) -> Result<Begun, Box<Answer>> {
+        let opened = self.open(door, tls);
+        opened.map_err(|refusal| Box::new(Answer::refused(&refusal, "")))
+    }
+
+    /// As [`Gate::begin`], for doors that answer in another form.
+    ///
+    /// # Errors
+    /// [`Code::Overloaded`].
+    pub fn open(&self, door: Door, tls: Option<&'static str>) -> Result<Begun, Refusal> {
         let policy = self.services.live.snapshot();
         let opening = Opening {
             door,
             policy_hash: policy.hash().clone(),
             tls,
         };
-        match self.services.audit.open(opening) {
-            Ok(ticket) => Ok(Begun { policy, ticket }),
-            Err(refusal) => Err(Box::new(Answer::refused(&refusal, ""))),
-        }
+        let ticket = self.services.audit.open(opening)?;
+        Ok(Begun { policy, ticket })
     }
 
     /// Carries one request from its arrival to its answer.
@@ -184,7 +215,7 @@ impl Gate {
         }
     }
 
-    /// The life of a request, from its head to the head of the reply.
+    /// The life of a proxied request, from its head to what it means.
     async fn carry(
         &self,
         policy: &Arc<Policy>,
@@ -196,36 +227,63 @@ impl Gate {
         let (intent, body) = self.understand(policy, arrival)?;
         let selected = select(policy, &intent, ticket)?;
         let deadline = Deadline::after(selected.action().limits.timeout);
-        // Until the head of the reply: so long a body, or what was made of it, is in memory.
         let mut hold = self.services.room.hold();
         let content = body::read(&selected, body, deadline, received, &mut hold).await?;
         let facts = self.facts(&selected).await?;
         let recognised = action::recognise(selected.action(), &intent, content, &facts)
             .map_err(|refusal| refusal.of_action(&selected.action().name))?;
-        let prepared = prepared(&selected, &recognised);
-        let host = &intent.destination.host;
-        let permit = policy::decide(selected, host, recognised.arguments, &facts)?;
-        ticket.prepared(prepared);
-        let wanted = Wanted::by(&permit, &intent.caller.environment)?;
+        let meant = Meant {
+            door: intent.door,
+            host: intent.destination.host,
+            prepared: prepared(&selected, &recognised),
+            arguments: recognised.arguments,
+            selected,
+            facts,
+            deadline,
+            hold,
+        };
+        self.finish(meant, ticket).await
+    }
+
+    /// The life of every request, from what it means to the head of the reply.
+    async fn finish(&self, meant: Meant, ticket: &mut Ticket) -> Result<Carried, Stop> {
+        let Meant { door, deadline, .. } = meant;
+        let caller = meant.selected.caller().clone();
+        let permit = policy::decide(meant.selected, &meant.host, meant.arguments, &meant.facts)?;
+        ticket.prepared(meant.prepared);
+        if door != Door::Proxy {
+            call::note_planned(&permit, ticket)?;
+        }
+        let wanted = Wanted::by(&permit, &caller.environment)?;
         let keys = self.keys(wanted, deadline).await?;
         let action = permit.action().clone();
         let sent = self.send(permit, keys, deadline, ticket).await?;
-        drop(hold);
-        self.read(sent, &action, &intent).await
+        drop(meant.hold);
+        self.read(sent, &action, &caller, door).await
     }
 
     /// What the reply means: its name, what of it may go on, and what the session keeps of it. The session has it
     /// before the agent has the first byte, so that the next request can use it.
-    async fn read(&self, mut sent: Sent, action: &Action, asked: &Intent) -> Result<Carried, Stop> {
+    async fn read(
+        &self,
+        mut sent: Sent,
+        action: &Action,
+        caller: &Caller,
+        door: Door,
+    ) -> Result<Carried, Stop> {
         let mut hold = self.services.room.hold();
-        let concluded = respond::conclude(&mut sent, action, asked.door, &mut hold).await?;
-        if !concluded.outputs.is_empty() {
+        let mut concluded = respond::conclude(&mut sent, action, door, &mut hold).await?;
+        let outputs = std::mem::take(&mut concluded.outputs);
+        let variables = call::exposed(action, &outputs);
+        let succeeded = sent.attempt.filter(|_| concluded.success);
+        if succeeded.is_some() || !outputs.is_empty() {
             let sessions = &self.services.sessions;
-            sessions.learn(&asked.caller, concluded.outputs).await?;
+            sessions.learn(caller, succeeded, outputs).await?;
         }
         Ok(Carried {
             sent,
-            outcome: concluded.outcome,
+            concluded,
+            variables,
             hold,
         })
     }
@@ -282,12 +340,19 @@ impl Gate {
         let declared = selected.policy().agents().zip(agent);
         let title = declared.and_then(|(agents, name)| agents.get(name)?.title.clone());
         let agent_id = agent.map(ToString::to_string).unwrap_or_default();
+        let found = self.services.sessions.look(caller).await?;
+        let session_id = caller.session.clone().filter(|_| found.is_some());
+        let found = found.unwrap_or_default();
         Ok(Facts {
             now: OffsetDateTime::now_utc(),
+            instant: std::time::Instant::now(),
             agent_name: title.unwrap_or_else(|| agent_id.clone()),
             agent_id,
             environment: caller.environment.clone(),
-            session: self.services.sessions.look(caller).await?.variables,
+            session_id,
+            session: found.variables,
+            context: found.context,
+            attempts: found.attempts,
         })
     }
 
@@ -300,6 +365,11 @@ impl Gate {
         ticket: &mut Ticket,
     ) -> Result<Sent, Stop> {
         let limits = permit.action().limits;
+        // Noted before it is sent: it counts as failed, however it ends, until its reply says otherwise.
+        let attempt = match permit.remembered() {
+            Some(call) => self.services.sessions.begin(permit.caller(), call).await?,
+            None => None,
+        };
         let again = keys.token.is_some().then(|| permit.again()).flatten();
         let dialled = Instant::now();
         let mut reply = self.dial(&keys, permit, deadline).await?;
@@ -319,6 +389,7 @@ impl Gate {
             limits,
             deadline,
             dialled,
+            attempt,
         })
     }
 
@@ -360,7 +431,7 @@ fn note_arrival(arrival: &Arrival, ticket: &mut Ticket) {
     ticket.asked(Asked {
         method: arrival.method.clone(),
         destination: arrival.destination.clone(),
-        version: arrival.version,
+        version: Some(arrival.version),
     });
 }
 

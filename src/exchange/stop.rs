@@ -1,5 +1,6 @@
 //! Why an exchange ended before its reply: a decision, or something that broke.
 
+use crate::audit::Outcome;
 use crate::fault::Fault;
 use crate::refusal::{Code, Refusal};
 
@@ -26,6 +27,14 @@ impl Stop {
         match self {
             Self::Refused(refusal) => refusal.clone(),
             Self::Broke(fault) => fault.to_refusal(),
+        }
+    }
+
+    /// How the record says it.
+    pub(super) fn into_outcome(self) -> Outcome {
+        match self {
+            Self::Refused(refusal) => Outcome::Refused(refusal.code),
+            Self::Broke(fault) => Outcome::Failed(fault),
         }
     }
 }

@@ -1,8 +1,9 @@
 //! The second decision: from parameters to a permit.
 
 use http::Method;
-use serde_json::Value;
+use serde_json::{Map, Value};
 
+use crate::action::requires::Requirement;
 use crate::action::{self, Action, Arguments, Facts, WireBody};
 use crate::body::Body;
 use crate::policy::index::Found;
@@ -16,7 +17,8 @@ use crate::request::{Destination, Host, HostPattern, Path};
 /// `host` is the host that was asked for, which matters only to an action of several hosts.
 ///
 /// # Errors
-/// What the schema, a placeholder in the wrong place, or the shape of the rendered request speaks against.
+/// What the schema, a placeholder in the wrong place, a precondition, or the shape of the rendered request speaks
+/// against.
 pub fn decide(
     selected: Selected,
     host: &Host,
@@ -32,12 +34,36 @@ pub fn decide(
             .environment(&selected.caller().environment);
         let environment = environment.ok_or_else(|| internal("the environment is gone"))?;
         refuse_placeholders(environment, &arguments)?;
+        refuse_unmet(&action, &arguments.parameters, facts)?;
+        let remembered = remembered(&action, &arguments.parameters);
         let planned = action::plan(&action, arguments, facts)?;
         refuse_other_action(environment, &action, &destination, &planned.path)?;
-        Ok(planned)
+        Ok((planned, remembered))
     })();
-    let planned = decided.map_err(|refusal: Refusal| refusal.of_action(&action.name))?;
-    Ok(Permit::new(selected, destination, planned))
+    let decided = decided.map_err(|refusal: Refusal| refusal.of_action(&action.name))?;
+    Ok(Permit::new(selected, destination, decided))
+}
+
+/// Of several requirements the first that is not met is told: that is the one to begin with.
+fn refuse_unmet(
+    action: &Action,
+    parameters: &Map<String, Value>,
+    facts: &Facts,
+) -> Result<(), Refusal> {
+    let is_unmet = |it: &&Requirement| !it.is_met(&facts.attempts, parameters, facts.instant);
+    match action.requires.iter().find(is_unmet) {
+        None => Ok(()),
+        Some(unmet) => Err(unmet.refusal(facts.session_id.is_some())),
+    }
+}
+
+/// The parameters by which the call can be found again, if other actions require this one.
+fn remembered(action: &Action, parameters: &Map<String, Value>) -> Option<Map<String, Value>> {
+    let names = action.remembered.as_ref()?;
+    let found = names
+        .iter()
+        .filter_map(|name| Some((name.clone(), parameters.get(name)?.clone())));
+    Some(found.collect())
 }
 
 fn destination(action: &Action, host: &Host) -> Result<Destination, Refusal> {

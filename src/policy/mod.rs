@@ -6,9 +6,11 @@
 //! reads a clock.
 
 mod check;
+mod context;
 mod decide;
 mod declared;
 mod index;
+mod masked;
 mod network;
 mod permit;
 #[expect(
@@ -30,13 +32,15 @@ use crate::name::{ActionName, AgentName, ConnectorName, EnvironmentName, SecretN
 use crate::request::{Host, HostPattern};
 
 pub use check::{Loaded, from_texts, load};
+pub use context::ContextVariables;
 pub use decide::decide;
 pub use declared::{Declared, TokenSource};
 pub use index::{Index, Overlap};
+pub use masked::Masked;
 pub use network::{AddressRefusal, Exemption, Network};
 pub use permit::{Outgoing, Permit};
 pub use reference::{Field, Need, fields};
-pub use select::{Selected, select};
+pub use select::{Selected, choose, select, usable};
 pub use source::SecretSource;
 
 /// A checked policy. Requests hold one by `Arc` from their first decision to their last.
@@ -49,6 +53,7 @@ pub struct Policy {
     tokens: HashMap<(ConnectorName, EnvironmentName), Arc<TokenSource>>,
     tunnels: Vec<Tunnel>,
     network: Arc<Network>,
+    context: ContextVariables,
 }
 
 /// What the policy says in one environment: values, hosts and secrets may differ from the others.
@@ -180,6 +185,11 @@ impl Policy {
         })
     }
 
+    /// What the runtime may say of a conversation.
+    pub fn context(&self) -> &ContextVariables {
+        &self.context
+    }
+
     /// Which addresses beside the public ones a host may have.
     pub fn network(&self) -> &Arc<Network> {
         &self.network
@@ -229,6 +239,7 @@ impl Policy {
             tokens: HashMap::new(),
             tunnels,
             network: Arc::default(),
+            context: ContextVariables::default(),
         }
     }
 }

@@ -74,7 +74,6 @@ fn collect_shape(shape: &Shape, found: &mut Vec<&'static Section>) {
         | Shape::OneOf(_)
         | Shape::JsonSchema
         | Shape::AnyMap
-        | Shape::AnyList
         | Shape::Any => {}
     }
 }

@@ -99,6 +99,9 @@ pub struct Key<'a> {
     pub agent: Option<&'a AgentName>,
 }
 
+/// A call that is about to be sent: the action, and those of its parameters that a requirement binds.
+pub type Call<'a> = (&'a ActionName, &'a Map<String, Value>);
+
 impl Memory {
     /// No session yet.
     pub fn new(bounds: Bounds) -> Self {
@@ -206,7 +209,7 @@ impl Memory {
     pub fn begin(
         &mut self,
         key: Key<'_>,
-        (action, parameters): (&ActionName, &Map<String, Value>),
+        (action, parameters): Call<'_>,
         now: Instant,
     ) -> Result<AttemptNumber, NoSession> {
         let session = self.find(key, now)?;

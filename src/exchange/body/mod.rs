@@ -73,7 +73,7 @@ pub(super) fn refused_if_too_large(fault: Fault, action: &Action) -> Stop {
     }
 }
 
-fn too_large(action: &Action) -> Refusal {
+pub(super) fn too_large(action: &Action) -> Refusal {
     let cap = action.limits.max_request_bytes;
     Refusal::new(
         Code::TooLarge,
@@ -82,7 +82,7 @@ fn too_large(action: &Action) -> Refusal {
     .of_action(&action.name)
 }
 
-fn no_room() -> Refusal {
+pub(super) fn no_room() -> Refusal {
     let message = "too much is in hand for another body; send the request again in a moment";
     Refusal::new(Code::Overloaded, message)
 }

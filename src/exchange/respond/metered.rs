@@ -52,6 +52,7 @@ impl Metered {
             limits,
             deadline,
             dialled,
+            attempt: _,
         } = sent;
         let record = Record {
             ticket,

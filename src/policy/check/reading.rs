@@ -13,9 +13,11 @@ use crate::policy::check::leak;
 use crate::policy::check::told::Told;
 use crate::policy::raw::action::{Action as Raw, Method};
 use crate::policy::raw::decode::{List, Text};
-use crate::policy::raw::names::Entries;
+use crate::policy::raw::names::{Entries, Names as Declared};
 use crate::policy::raw::outcome as raw;
+use crate::policy::raw::variable::ContextVariable;
 use crate::problem::{Located, Place, Problem};
+use crate::template::Known;
 
 /// The outputs of all actions: the variables of a session.
 #[derive(Default)]
@@ -28,6 +30,18 @@ pub(super) struct Names {
 }
 
 impl Names {
+    /// None yet: no output may have a name that the runtime or exeat itself gives a value.
+    pub(super) fn beside(context: &Declared<ContextVariable>) -> Self {
+        let mut names = Self::default();
+        for (name, _) in context.iter() {
+            // Two that clash among themselves have been told with the context.
+            let _ = names
+                .tree
+                .declare(&name.value, Kind::Context, name.place.clone());
+        }
+        names
+    }
+
     /// Whether some action may set this variable, a part of it, or what it is a part of.
     pub(super) fn is_known(&self, variable: &str) -> bool {
         self.is_partial || self.around(variable).next().is_some()
@@ -342,6 +356,11 @@ fn output(
     });
     let path = raw.path.as_ref().and_then(|it| path(it, told));
     let name = name.ok()?;
+    if Known::named(name.as_str()).is_some() {
+        let message = format!("`{name}` is a built-in name");
+        told.error(&key.place, message, "rename it: exeat sets it");
+        return None;
+    }
     names
         .tree
         .declare(name.as_str(), Kind::Output { sensitive }, key.place.clone())

@@ -85,7 +85,7 @@ impl<'a> Decoder<'a> {
         let problem = Problem::error(&node.place, message);
         self.tell(match (&node.value, shape) {
             (Value::Null, _) => problem.remedy("give it a value, or remove the line"),
-            (Value::Scalar(_), Shape::List(_) | Shape::AnyList) => {
+            (Value::Scalar(_), Shape::List(_)) => {
                 problem.remedy("write a list: `[…]`, or `- …` on lines of their own")
             }
             _ => problem,

@@ -61,10 +61,8 @@ pub(in crate::policy) enum Shape {
     Either(&'static [Shape]),
     /// A JSON Schema.
     JsonSchema,
-    /// A mapping, a list or anything, of which no more is known in this release.
+    /// A mapping or anything, of which no more is known in this release.
     AnyMap,
-    /// See [`Shape::AnyMap`].
-    AnyList,
     /// See [`Shape::AnyMap`].
     Any,
 }
@@ -80,7 +78,7 @@ impl Shape {
             Self::Duration => "a duration such as `5s` or `250ms`".to_owned(),
             Self::ByteCount => "a size such as `64KiB` or `10MiB`".to_owned(),
             Self::OneOf(words) => either(words.iter().map(|word| format!("`{word}`"))),
-            Self::List(_) | Self::AnyList => "a list".to_owned(),
+            Self::List(_) => "a list".to_owned(),
             Self::Map(_) | Self::AnyMap => "a mapping".to_owned(),
             Self::Section(section) => section.in_words(),
             Self::Either(shapes) => either(shapes.iter().map(Self::in_words)),

@@ -339,6 +339,7 @@ fn action(name: &str, method: Method, url: (Scheme, &str, u16), path: &str) -> A
         port: url.2,
         path: PathPattern::parse(path, &scope).unwrap(),
         parameters: Arc::new(Schema::compile(&parameters).unwrap()),
+        converts: false,
         query: Vec::new(),
         headers: Vec::new(),
         content: if method == Method::POST {
@@ -351,6 +352,8 @@ fn action(name: &str, method: Method, url: (Scheme, &str, u16), path: &str) -> A
         credentials: Vec::new(),
         limits: ActionLimits::default(),
         reading: Arc::default(),
+        requires: Vec::new(),
+        remembered: None,
     }
 }
 

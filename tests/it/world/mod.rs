@@ -28,7 +28,7 @@ use exeat::tokens::Tokens;
 use exeat::vault::{Sources, Store, Vault};
 use rcgen::CertificateParams;
 use rustls::RootCertStore;
-use serde_json::Value;
+use serde_json::{Map, Value};
 use tempfile::TempDir;
 
 pub use client::{Answer, Client, Stream, read_answer, read_head, rest};
@@ -281,12 +281,17 @@ impl World {
 
     /// Opens a session of an agent and gives back its id.
     pub fn open_session(&self, agent: Option<&str>) -> String {
+        self.open_session_about(agent, Map::new())
+    }
+
+    /// Opens a session of an agent with what the runtime says of it, unchecked.
+    pub fn open_session_about(&self, agent: Option<&str>, context: Map<String, Value>) -> String {
         let agent = agent.map(|name| AgentName::parse(name).unwrap());
         let services = self.running.as_ref().unwrap().services();
         let runtime = tokio::runtime::Builder::new_current_thread()
             .build()
             .unwrap();
-        let opened = runtime.block_on(services.sessions.open(agent.as_ref()));
+        let opened = runtime.block_on(services.sessions.open(agent.as_ref(), context));
         opened.unwrap().unwrap().expose()
     }
 

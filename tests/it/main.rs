@@ -33,6 +33,7 @@ mod outcomes;
 mod paths_and_queries;
 mod readme;
 mod records;
+mod references;
 mod secret_store;
 mod sessions;
 mod shapes;

@@ -9,6 +9,7 @@ mod origin;
 mod safe;
 mod switchboard;
 
+use std::collections::BTreeMap;
 use std::io::Write as _;
 use std::net::{IpAddr, Shutdown, SocketAddr, TcpListener};
 use std::sync::Arc;
@@ -17,12 +18,14 @@ use std::time::{Duration, Instant};
 use exeat::app::{self, Parts, Running};
 use exeat::audit::{Audit, MemorySink};
 use exeat::authority::Authority;
-use exeat::dial::{Limits, Offer, Own, Setup, Tls};
-use exeat::exchange::{PlainHttp, Room, Services, Settings};
+use exeat::dial::{Dialer, Limits, Offer, Own, Setup, Tls};
+use exeat::exchange::{Call, Called, Gate, PlainHttp, Room, Services, Settings};
 use exeat::live::Live;
 use exeat::metrics::Metrics;
-use exeat::name::AgentName;
+use exeat::name::{ActionName, AgentName};
 use exeat::policy;
+use exeat::policy::Agent;
+use exeat::request::{Caller, Door, SessionId};
 use exeat::sessions::{Bounds, InMemory};
 use exeat::tokens::Tokens;
 use exeat::vault::{Sources, Store, Vault};
@@ -87,6 +90,7 @@ pub struct World {
     safe: Arc<Safe>,
     audit: MemorySink,
     origin_ca: OriginCa,
+    dial: Arc<dyn Fn() -> Setup + Send + Sync>,
     // The CA's folder lives as long as the world does.
     _folder: TempDir,
 }
@@ -180,9 +184,10 @@ impl World {
         };
         let (names, switchboard) = (Arc::new(Names::usual()), Arc::new(Switchboard::default()));
         let origin_ca = OriginCa::new();
+        let dial = dialling(&names, &switchboard, &origin_ca);
         let running = app::start(Parts {
             services: Arc::new(services),
-            dial: dialling(&names, &switchboard, &origin_ca),
+            dial: dial.clone(),
             proxy: TcpListener::bind("127.0.0.1:0").unwrap(),
             admin: TcpListener::bind("127.0.0.1:0").unwrap(),
             admin_token: None,
@@ -196,6 +201,7 @@ impl World {
             safe,
             audit: lines,
             origin_ca,
+            dial,
             _folder: folder,
         }
     }
@@ -293,6 +299,47 @@ impl World {
             .unwrap();
         let opened = runtime.block_on(services.sessions.open(agent.as_ref(), context));
         opened.unwrap().unwrap().expose()
+    }
+
+    /// Calls an action by its name at the HTTP door, as an agent and in a session.
+    pub fn call(
+        &self,
+        (agent, session): (Option<&str>, Option<&str>),
+        action: &str,
+        parameters: &str,
+    ) -> Called {
+        let services = self.running.as_ref().unwrap().services().clone();
+        let agent = agent.map(|name| AgentName::parse(name).unwrap());
+        let policy = services.live.snapshot();
+        let of_agent =
+            |agents: &BTreeMap<AgentName, Agent>| agents.get(agent.as_ref()?)?.environment.clone();
+        let environment = policy.agents().and_then(of_agent);
+        let environment = environment.unwrap_or_else(|| services.settings.environment.clone());
+        let call = Call {
+            door: Door::Http,
+            caller: Caller {
+                agent,
+                environment,
+                session: session.map(|id| SessionId::parse(id).unwrap()),
+            },
+            action: ActionName::parse(action).unwrap(),
+            parameters: serde_json::from_str(parameters).unwrap(),
+            bytes: parameters.len(),
+            context: Map::new(),
+            version: None,
+        };
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_all()
+            .build()
+            .unwrap();
+        runtime.block_on(async {
+            let gate = Gate {
+                services,
+                dialer: Dialer::new((self.dial)()),
+            };
+            let begun = gate.open(call.door, None).unwrap();
+            gate.call(begun, call).await
+        })
     }
 
     /// Our CA, as clients trust it.

@@ -396,7 +396,7 @@ fn practice_rows() -> Vec<Row> {
     };
     let post = "POST https://api.company.com/customers";
     vec![
-        row(272, "Configure action with hardcoded values first").action("method: GET\nurl: https://api.company.com/orders/12345")
+        row(274, "Configure action with hardcoded values first").action("method: GET\nurl: https://api.company.com/orders/12345")
             .calls("{}").leaves("GET /orders/12345")
             .calls(r#"{"order":"1"}"#).refused("parameter_undeclared"),
         row(293, "API returns 404 (not found)").action(BY_STATUS)

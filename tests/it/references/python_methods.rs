@@ -104,11 +104,11 @@ fn rows() -> Vec<Row> {
             .calling("get_weather", city)
             .answered(200, CLEAR)
             .returned(r#"{"weather":"clear sky"}"#),
-        row(50, "\"city\": \"New York\"")
+        row(51, "\"city\": \"New York\"")
             .policy(weather.clone())
             .calling("get_weather", city)
             .leaves("GET /data/2.5/weather?q=New%20York&appid=SECRET-openweather_key"),
-        row(55, "\"weather\": \"clear sky\"")
+        row(56, "\"weather\": \"clear sky\"")
             .policy(weather.clone())
             .sends("GET https://api.openweathermap.org/data/2.5/weather?q=New%20York")
             .answered(200, CLEAR)

@@ -31,6 +31,7 @@ mod framing;
 mod interception;
 mod outcomes;
 mod paths_and_queries;
+mod preconditions;
 mod readme;
 mod records;
 mod references;

@@ -117,7 +117,9 @@ impl Requirement {
 fn in_units(duration: Duration) -> String {
     let milliseconds = duration.as_millis();
     let units = [("h", 3_600_000), ("m", 60_000), ("s", 1000)];
-    let whole = units.iter().find(|(_, unit)| milliseconds % unit == 0);
+    let whole = units
+        .iter()
+        .find(|(_, unit)| milliseconds.is_multiple_of(*unit));
     whole.map_or_else(
         || format!("{milliseconds}ms"),
         |(name, unit)| format!("{}{name}", milliseconds / unit),

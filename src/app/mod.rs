@@ -23,7 +23,7 @@ use crate::exchange::Services;
 use crate::secret::Secret;
 
 pub use settings::{AuditTarget, Given, Settings};
-pub use setup::{ca_file, ca_folder, environment, open_authority, prepare, store, to_pem};
+pub use setup::{ca_file, ca_folder, environment, gate, open_authority, prepare, store, to_pem};
 use worker::Workers;
 
 /// Everything that [`start`] puts together.

@@ -13,9 +13,9 @@ use crate::app::{AuditTarget, Parts, Settings};
 use crate::audit::Audit;
 use crate::authority::{Authority, CERTIFICATE};
 use crate::dial;
-use crate::dial::{Resolve, Static, System, Tcp, Tls};
+use crate::dial::{Dialer, Resolve, Static, System, Tcp, Tls};
 use crate::exchange;
-use crate::exchange::Services;
+use crate::exchange::{Gate, Services};
 use crate::live::Live;
 use crate::metrics::Metrics;
 use crate::name::EnvironmentName;
@@ -50,12 +50,40 @@ pub fn store(state_dir: &Path) -> Store {
 pub fn prepare(settings: &Settings, policy: Policy) -> anyhow::Result<Parts> {
     let admin_token = read_admin_token(settings)?;
     refuse_open_listeners(settings, &policy, admin_token.is_some())?;
+    Ok(Parts {
+        services: Arc::new(services(settings, policy)?),
+        dial: dialling(settings)?,
+        proxy: bind(settings.proxy_listen, "proxy_listen")?,
+        admin: bind(settings.admin_listen, "admin_listen")?,
+        admin_token,
+        workers: settings.workers,
+        drain: DRAIN,
+    })
+}
+
+/// A gate without listeners, on the runtime that this is called in: for a command that carries out a request itself.
+///
+/// # Errors
+/// As [`prepare`].
+pub fn gate(settings: &Settings, policy: Policy) -> anyhow::Result<Gate> {
+    let listeners = vec![settings.proxy_listen, settings.admin_listen];
+    let setup = dial::Setup {
+        own: dial::Own::new(listeners),
+        ..dialling(settings)?()
+    };
+    Ok(Gate {
+        services: Arc::new(services(settings, policy)?),
+        dialer: Dialer::new(setup),
+    })
+}
+
+fn services(settings: &Settings, policy: Policy) -> anyhow::Result<Services> {
     let environment = environment(settings, &policy)?;
     let metrics = Arc::new(Metrics::new());
     metrics.policy_in_force(policy.hash());
     let authority = open_authority(&settings.state_dir)?.counting(&metrics);
     let vault = Arc::new(Sources::new(store(&settings.state_dir)));
-    let services = Services {
+    Ok(Services {
         live: Live::new(Arc::new(policy)),
         tokens: Tokens::new(vault.clone(), metrics.clone()),
         vault,
@@ -68,15 +96,6 @@ pub fn prepare(settings: &Settings, policy: Policy) -> anyhow::Result<Parts> {
             environment,
             plain_http: settings.plain_http,
         },
-    };
-    Ok(Parts {
-        services: Arc::new(services),
-        dial: dialling(settings)?,
-        proxy: bind(settings.proxy_listen, "proxy_listen")?,
-        admin: bind(settings.admin_listen, "admin_listen")?,
-        admin_token,
-        workers: settings.workers,
-        drain: DRAIN,
     })
 }
 

@@ -2,6 +2,7 @@
 //! usage.
 
 mod ca;
+mod call;
 mod check;
 mod demo;
 mod exec;
@@ -38,6 +39,8 @@ enum Command {
     Run(run::Run),
     /// Read policy files and tell every mistake in them
     Check(check::Check),
+    /// Call one action, or show the request that it would send
+    Call(call::Call),
     /// Start a program behind the proxy, with every proxy and CA variable set
     Exec(exec::Exec),
     /// Show or make the CA that agents have to trust
@@ -75,6 +78,7 @@ pub fn main() -> ExitCode {
     let verdict = match arguments.command {
         Command::Run(run) => run.run(),
         Command::Check(check) => check.run(),
+        Command::Call(call) => call.run(),
         Command::Exec(exec) => exec.run(),
         Command::Ca(ca) => ca.run(),
         Command::Secret(secret) => secret.run(),

@@ -7,17 +7,17 @@ use http::{StatusCode, Version};
 use serde_json::{Map, Value, json};
 
 use crate::action;
-use crate::action::Action;
 use crate::action::outcome::OutputName;
+use crate::action::{Action, Facts};
 use crate::audit::{Asked, Prepared, RequestId, Target, Ticket};
 use crate::exchange::body::{Hold, no_room, too_large};
 use crate::exchange::{Begun, Carried, Deadline, Gate, Meant, Received, Stop, respond};
 use crate::name::{ActionName, OutcomeName};
 use crate::policy;
-use crate::policy::{Permit, Policy};
+use crate::policy::{Masked, Permit, Policy, Selected};
 use crate::refusal::{Code, Refusal};
 use crate::request::{Caller, Destination, Door, Host, HostPattern, Query};
-use crate::sessions::Learnt;
+use crate::sessions::{Learnt, Said};
 
 /// An action, called by its name.
 #[derive(Clone, Debug)]
@@ -32,7 +32,7 @@ pub struct Call {
     pub parameters: Map<String, Value>,
     /// What the runtime says for this call alone, over what the session holds, as it was given. Whether it is the
     /// runtime that speaks is for the door to know: a model's words never come here.
-    pub context: Map<String, Value>,
+    pub context: Said,
     /// The bytes that they took.
     pub bytes: usize,
     /// On the caller's connection, if HTTP brought it.
@@ -47,6 +47,8 @@ pub type Called = Result<Done, Denied>;
 pub struct Done {
     /// The server's.
     pub status: StatusCode,
+    /// Whether it counts as a success, as the action declares it.
+    pub success: bool,
     /// What the reply is called.
     pub outcome: OutcomeName,
     /// What to tell the agent beside the reply.
@@ -132,11 +134,7 @@ impl Gate {
         let deadline = Deadline::after(action.limits.timeout);
         let mut hold = self.services.room.hold();
         take_room(&action, call.bytes, &mut hold)?;
-        let said = policy.context().read(call.context)?;
-        let mut facts = self.facts(&selected).await?;
-        if !said.is_empty() {
-            Arc::make_mut(&mut facts.context).extend(said);
-        }
+        let facts = self.facts_of_call(&selected, call.context).await?;
         let arguments = action::given(&action, call.parameters)
             .map_err(|refusal| refusal.of_action(&action.name))?;
         let meant = Meant {
@@ -150,6 +148,31 @@ impl Gate {
             hold,
         };
         self.finish(meant, ticket).await
+    }
+
+    /// Decides about a call in earnest and shows what it would send. No secret is fetched, nothing is sent, and nothing
+    /// recorded.
+    ///
+    /// # Errors
+    /// As the call would be refused.
+    pub async fn rehearse(&self, call: Call) -> Result<Masked, Stop> {
+        let policy = self.services.live.snapshot();
+        let selected = policy::choose(&policy, &call.caller, call.door, &call.action)?;
+        let action = selected.action().clone();
+        let facts = self.facts_of_call(&selected, call.context).await?;
+        let arguments = action::given(&action, call.parameters)
+            .map_err(|refusal| refusal.of_action(&action.name))?;
+        let permit = policy::decide(selected, &exact_host(&action)?, arguments, &facts)?;
+        Ok(permit.masked()?)
+    }
+
+    async fn facts_of_call(&self, selected: &Selected, said: Said) -> Result<Facts, Stop> {
+        let mut facts = self.facts(selected).await?;
+        if !said.is_empty() {
+            let said = selected.policy().context().read(said)?;
+            Arc::make_mut(&mut facts.context).extend(said);
+        }
+        Ok(facts)
     }
 }
 

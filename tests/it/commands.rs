@@ -35,21 +35,24 @@ agents:
 ";
 
 /// A folder with a policy, in which commands run without anything of the caller's environment.
-struct Desk(TempDir);
+pub struct Desk(TempDir);
 
 impl Desk {
-    fn with(policy: &str) -> Self {
+    /// Under `policies/`.
+    pub fn with(policy: &str) -> Self {
         let folder = TempDir::new().unwrap();
         std::fs::create_dir(folder.path().join("policies")).unwrap();
         std::fs::write(folder.path().join("policies/p.yaml"), policy).unwrap();
         Self(folder)
     }
 
-    fn path(&self, name: &str) -> PathBuf {
+    /// A place in the folder.
+    pub fn path(&self, name: &str) -> PathBuf {
         self.0.path().join(name)
     }
 
-    fn command(&self, arguments: &[&str]) -> Command {
+    /// A command that was not started.
+    pub fn command(&self, arguments: &[&str]) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_exeat"));
         command
             .args(arguments)

@@ -19,6 +19,7 @@ mod agents;
 mod authority;
 mod bodies;
 mod body_templates;
+mod call;
 mod check;
 mod clients;
 mod commands;

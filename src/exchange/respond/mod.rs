@@ -67,6 +67,7 @@ pub(super) fn done(carried: Carried, received: &Received, mut ticket: Ticket) ->
     let concluded = carried.concluded;
     let done = Done {
         status: reply.status,
+        success: concluded.success,
         outcome: concluded.outcome,
         say: concluded.say,
         body: meaning::whole_value(&reply, concluded.shown),

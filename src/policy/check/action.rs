@@ -201,10 +201,9 @@ impl<'a> Declared<'_, 'a> {
         told: &mut Told<'_>,
     ) -> Option<Built<'a>> {
         let target = self.target(environment, told);
-        let scope = (self.ground, environment);
         let path = target
             .as_ref()
-            .and_then(|it| it.pattern(scope, &self.parameters, told));
+            .and_then(|it| it.pattern((self.ground, environment), &self.parameters, told));
         let connector = self.connector(environment, told);
         let taken =
             connector.and_then(|it| Some((it.credentials[environment].as_ref()?, &it.place)));
@@ -215,8 +214,7 @@ impl<'a> Declared<'_, 'a> {
             outputs: Some(self.outputs),
             taken: taken.map(|(credential, place)| (&credential.place, place)),
         };
-        let connection = self.connection.map(|it| it.raw);
-        let mut entries = entries::read(&around, connection, self.raw, told);
+        let mut entries = entries::read(&around, self.connection.map(|it| it.raw), self.raw, told);
         entries.is_partial |= path.is_none();
         let limits = self.limits(environment, told);
         let declared = taken.into_iter().map(|(it, place)| (it.clone(), place));
@@ -232,7 +230,7 @@ impl<'a> Declared<'_, 'a> {
         let is_wild = matches!(target.host, Some(HostPattern::OneLabel(_)));
         let doors = self.open_doors(is_wild, &content, &entries, told);
         let doors = entries.templates().close(self.raw, &content, doors, told);
-        let query = entries.query.into_iter().map(|(_, name, it)| (name, it));
+        let query = entries.query.into_iter();
         let shared = shared?;
         let action = Action {
             name: shared.name.clone(),
@@ -247,7 +245,7 @@ impl<'a> Declared<'_, 'a> {
             path: path?,
             parameters: self.parameters.schema()?.clone(),
             converts: self.raw.variables.is_some(),
-            query: query.collect(),
+            query: query.map(|(_, name, it)| (name, it)).collect(),
             headers,
             content,
             accept_headers: shared.accept_headers.clone(),

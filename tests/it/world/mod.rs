@@ -466,6 +466,14 @@ fn dialling(
     })
 }
 
+/// An origin beside a process of its own, and the CA that this has to trust, as PEM.
+pub fn origin_apart(host: &str, reply: &[u8]) -> (Origin, String) {
+    let ca = OriginCa::new();
+    let reply = reply.to_vec();
+    let origin = Origin::over_tls(ca.config(host), Box::new(move |_| reply.clone().into()));
+    (origin, ca.pem())
+}
+
 /// A reply with a JSON body.
 pub fn json_reply(text: &str) -> Vec<u8> {
     let length = text.len();

@@ -13,7 +13,7 @@
 //! |---|---|
 //! | ground: values and rules; no IO, no clock, no tokio | [`name`] [`secret`] [`refusal`] [`fault`] [`body`] [`request`] [`address`] [`problem`] [`yaml`] [`json`] [`jsonpath`] [`wire`] [`schema`] [`template`] [`credential`] [`action`] [`policy`] |
 //! | services: each owns one thing outside the process | [`metrics`] [`private`] [`vault`] [`agents`] [`sessions`] [`dial`] [`tokens`] [`authority`] [`audit`] [`live`] |
-//! | spine: one request's way through | [`exchange`] [`proxy`] |
+//! | spine: one request's way through | [`rehearsal`] [`exchange`] [`proxy`] |
 //! | faces: what else listens | [`admin`] |
 //! | whole | [`app`] [`cli`] |
 //!
@@ -115,6 +115,7 @@ pub mod authority;
 pub mod audit;
 pub mod live;
 // -- spine --
+pub mod rehearsal;
 pub mod exchange;
 pub mod proxy;
 // -- faces --

@@ -27,6 +27,7 @@ use crate::action::requires::{Attempts, Requirement};
 use crate::body::Body;
 use crate::credential::Credential;
 use crate::name::{ActionName, EnvironmentName};
+use crate::refusal::{Code, Refusal};
 use crate::request::{Door, HostPattern, Scheme, SessionId};
 use crate::schema::{Schema, spelling};
 use crate::template::{BodyTemplate, Known, Template, Values};
@@ -200,6 +201,13 @@ impl Action {
         let mut in_body = template.parameters();
         let is_there = in_body.any(|it| it == parameter);
         is_there.then(|| "inside the body".into())
+    }
+
+    /// The refusal of a body over the action's cap.
+    pub fn too_large(&self) -> Refusal {
+        let cap = self.limits.max_request_bytes;
+        let message = format!("the body must have at most {cap} bytes");
+        Refusal::new(Code::TooLarge, message).of_action(&self.name)
     }
 
     /// Whether the whole reply has to be in hand before its first byte goes on: something in it is looked for, or its

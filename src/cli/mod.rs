@@ -9,6 +9,7 @@ mod exec;
 mod load;
 mod run;
 mod secret;
+mod test;
 
 use std::fmt::Display;
 use std::io::{ErrorKind, IsTerminal as _, Write as _};
@@ -39,6 +40,8 @@ enum Command {
     Run(run::Run),
     /// Read policy files and tell every mistake in them
     Check(check::Check),
+    /// Try the policy's tests, without network and without secrets
+    Test(test::Test),
     /// Call one action, or show the request that it would send
     Call(call::Call),
     /// Start a program behind the proxy, with every proxy and CA variable set
@@ -78,6 +81,7 @@ pub fn main() -> ExitCode {
     let verdict = match arguments.command {
         Command::Run(run) => run.run(),
         Command::Check(check) => check.run(),
+        Command::Test(test) => test.run(),
         Command::Call(call) => call.run(),
         Command::Exec(exec) => exec.run(),
         Command::Ca(ca) => ca.run(),

@@ -10,7 +10,7 @@ use crate::action;
 use crate::action::outcome::OutputName;
 use crate::action::{Action, Facts};
 use crate::audit::{Asked, Prepared, RequestId, Target, Ticket};
-use crate::exchange::body::{Hold, no_room, too_large};
+use crate::exchange::body::{Hold, no_room};
 use crate::exchange::{Begun, Carried, Deadline, Gate, Meant, Received, Stop, respond};
 use crate::name::{ActionName, OutcomeName};
 use crate::policy;
@@ -179,7 +179,7 @@ impl Gate {
 /// The parameters count against the room for all bodies, as a proxied request's body does, and under the same cap.
 fn take_room(action: &Action, bytes: usize, hold: &mut Hold) -> Result<(), Refusal> {
     if bytes as u64 > action.limits.max_request_bytes {
-        return Err(too_large(action));
+        return Err(action.too_large());
     }
     if !hold.take(bytes) {
         return Err(no_room().of_action(&action.name));

@@ -39,10 +39,9 @@ use crate::live::Live;
 use crate::metrics::Metrics;
 use crate::name::{ActionName, EnvironmentName};
 use crate::policy;
-use crate::policy::{Permit, Policy, Selected};
+use crate::policy::{Head, Permit, Policy, Selected};
 use crate::refusal::{Code, Refusal};
-use crate::request;
-use crate::request::{Caller, Destination, Door, Host, Intent, Path, Query, Scheme};
+use crate::request::{Caller, Destination, Door, Host, Intent};
 use crate::sessions::Sessions;
 use crate::tokens::Tokens;
 use crate::vault::Vault;
@@ -52,6 +51,8 @@ pub use body::Room;
 pub use call::{Call, Called, Denied, Done};
 pub use deadline::Deadline;
 pub use stop::Stop;
+
+pub use crate::policy::PlainHttp;
 
 use body::Hold;
 use keys::{Keys, Wanted};
@@ -85,16 +86,6 @@ pub struct Settings {
     pub environment: EnvironmentName,
     /// What becomes of `http://` requests to hosts whose actions are `https://`.
     pub plain_http: PlainHttp,
-}
-
-/// What becomes of a cleartext request to a host that is declared with `https://`.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum PlainHttp {
-    /// It goes upstream over TLS with every check; port 80 becomes 443, any other stays.
-    #[default]
-    Upgrade,
-    /// [`Code::HttpsRequired`].
-    Refuse,
 }
 
 /// The services as one runtime thread uses them, with connections of its own.
@@ -290,48 +281,17 @@ impl Gate {
 
     /// From what was sent to what was meant, in canonical form.
     fn understand(&self, policy: &Policy, arrival: Arrival) -> Result<(Intent, Body), Refusal> {
-        let method = request::method(arrival.method.as_str())?;
-        let (path, query) = match arrival.path_and_query.split_once('?') {
-            Some((path, query)) => (path, query),
-            None => (arrival.path_and_query.as_str(), ""),
-        };
-        // An absolute-form target may go straight from host to query; its path is then `/` (RFC 9110 §4.2.3).
-        let path = Path::parse(if path.is_empty() { "/" } else { path })?;
-        let query = Query::parse(query)?;
-        let destination = self.settle(policy, &arrival.caller, arrival.destination)?;
-        let intent = Intent {
+        let head = Head {
             door: arrival.door,
             caller: arrival.caller,
-            method,
-            destination,
-            path,
-            query,
+            method: arrival.method.as_str(),
+            destination: arrival.destination,
+            path_and_query: &arrival.path_and_query,
             headers: arrival.headers,
         };
+        let plain_http = self.services.settings.plain_http;
+        let intent = policy::understand(policy, head, plain_http)?;
         Ok((intent, arrival.body))
-    }
-
-    /// What a cleartext destination means: TLS, unless its host is declared with `http://`.
-    fn settle(
-        &self,
-        policy: &Policy,
-        caller: &Caller,
-        asked: Destination,
-    ) -> Result<Destination, Refusal> {
-        let environment = policy.environment(&caller.environment);
-        let declared = environment.and_then(|it| it.index.scheme(&asked.host));
-        match (asked.scheme, declared, self.services.settings.plain_http) {
-            (Scheme::Http, Some(Scheme::Https), PlainHttp::Refuse) => Err(Refusal::new(
-                Code::HttpsRequired,
-                format!("use https:// for {}", asked.host),
-            )),
-            (Scheme::Http, Some(Scheme::Https), PlainHttp::Upgrade) => Ok(Destination {
-                scheme: Scheme::Https,
-                port: if asked.port == 80 { 443 } else { asked.port },
-                host: asked.host,
-            }),
-            _ => Ok(asked),
-        }
     }
 
     async fn facts(&self, selected: &Selected) -> Result<Facts, Fault> {

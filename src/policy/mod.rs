@@ -23,6 +23,8 @@ mod select;
 mod source;
 #[cfg(test)]
 mod tests;
+pub mod trial;
+mod understand;
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::Arc;
@@ -31,7 +33,7 @@ use crate::action::Action;
 use crate::name::{ActionName, AgentName, ConnectorName, EnvironmentName, SecretName, TunnelName};
 use crate::request::{Host, HostPattern};
 
-pub use check::{Loaded, from_texts, load};
+pub use check::{Loaded, from_texts, load, trials, trials_from_texts};
 pub use context::ContextVariables;
 pub use decide::decide;
 pub use declared::{Declared, TokenSource};
@@ -42,6 +44,7 @@ pub use permit::{Outgoing, Permit};
 pub use reference::{Field, Need, fields};
 pub use select::{Selected, choose, select, usable};
 pub use source::SecretSource;
+pub use understand::{Head, PlainHttp, understand};
 
 /// A checked policy. Requests hold one by `Arc` from their first decision to their last.
 #[derive(Debug)]

@@ -68,6 +68,11 @@ impl Permit {
         self.selected.policy()
     }
 
+    /// Where it goes.
+    pub fn destination(&self) -> &Destination {
+        &self.destination
+    }
+
     /// The request as it will leave, but for the credentials.
     pub fn planned(&self) -> &Planned {
         &self.planned

@@ -31,7 +31,7 @@ pub(super) async fn read(
 ) -> Result<Content, Stop> {
     let cap = selected.action().limits.max_request_bytes;
     if body.length().is_some_and(|length| length > cap) {
-        return Err(too_large(selected.action()).into());
+        return Err(selected.action().too_large().into());
     }
     if !selected.reads_body() {
         let capped = match body {
@@ -68,18 +68,9 @@ async fn collect(mut body: Capped, action: &Action, hold: &mut Hold) -> Result<B
 /// A body over the cap is refused by the policy, whenever it shows; all else that broke is a fault.
 pub(super) fn refused_if_too_large(fault: Fault, action: &Action) -> Stop {
     match fault.kind {
-        FaultKind::ClientTooLarge => Stop::Refused(too_large(action)),
+        FaultKind::ClientTooLarge => Stop::Refused(action.too_large()),
         _ => Stop::Broke(fault),
     }
-}
-
-pub(super) fn too_large(action: &Action) -> Refusal {
-    let cap = action.limits.max_request_bytes;
-    Refusal::new(
-        Code::TooLarge,
-        format!("the body must have at most {cap} bytes"),
-    )
-    .of_action(&action.name)
 }
 
 pub(super) fn no_room() -> Refusal {

@@ -7,7 +7,7 @@ use bytes::{Bytes, BytesMut};
 use http::header::{
     ACCEPT_RANGES, CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_RANGE, CONTENT_TYPE, ETAG,
 };
-use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
+use http::{HeaderMap, HeaderName, HeaderValue};
 use http_body_util::BodyExt;
 use serde_json::Value;
 use tokio::time::timeout;
@@ -136,19 +136,8 @@ fn too_large(detail: &str) -> Fault {
     Fault::new(FaultKind::ReplyTooLarge, detail)
 }
 
-/// JSON, whatever the reply calls it. A part of a text may be JSON where the whole says something else (RFC 9110
-/// §14.4), and what is encoded is not what its reader will see.
 fn content(reply: &Reply, whole: &[u8]) -> Content {
-    let headers = &reply.headers;
-    let is_plain = |value: &HeaderValue| value.as_bytes().eq_ignore_ascii_case(b"identity");
-    let is_encoded = !headers.get_all(CONTENT_ENCODING).iter().all(is_plain);
-    let is_part =
-        reply.status == StatusCode::PARTIAL_CONTENT || headers.contains_key(CONTENT_RANGE);
-    match whole {
-        [] => Content::Empty,
-        _ if is_encoded || is_part => Content::Other,
-        whole => json::parse(whole).map_or(Content::Other, Content::Json),
-    }
+    Content::of(reply.status, &reply.headers, whole)
 }
 
 /// Leaves of a reply what may reach the agent.

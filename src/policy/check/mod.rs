@@ -24,10 +24,13 @@ mod secrets;
 mod site;
 mod target;
 mod told;
+mod trial;
 mod variables;
 
 #[cfg(test)]
 mod tests;
+
+pub use trial::{trials, trials_from_texts};
 
 use std::path::Path;
 use std::sync::Arc;

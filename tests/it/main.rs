@@ -39,6 +39,7 @@ mod references;
 mod secret_store;
 mod sessions;
 mod shapes;
+mod shipped;
 mod tidy;
 mod tunnels;
 mod upstream;

@@ -9,6 +9,7 @@ mod chat_flow;
 mod character_api;
 mod python_methods;
 mod row;
+mod verification;
 
 use row::Row;
 

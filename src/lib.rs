@@ -33,7 +33,7 @@
 //! | 6 | [`policy::select`] | head only: host, port, method, path, agent, door |
 //! | 7 | `exchange`: body | the body, under the caps of what was selected |
 //! | 8 | [`action::recognise`] | the request taken apart into parameters |
-//! | 9 | [`policy::decide`] | schema, placeholders, the rebuilt request: a [`policy::Permit`], or a refusal |
+//! | 9 | [`policy::decide`] | schema, placeholders, preconditions, the rebuilt request: a [`policy::Permit`], or a refusal |
 //! | 10 | [`vault`], [`tokens`], [`policy::Permit::equip`] | the agent's credentials off, ours on: a [`policy::Outgoing`] |
 //! | 11 | [`dial::Dialer::send`] | one lookup, every answer judged, TLS verified |
 //! | 12 | `exchange`: respond | what is not for the client comes off; the ticket closes with the last byte |

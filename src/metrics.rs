@@ -10,7 +10,7 @@ use std::time::Duration;
 use ::metrics::{Counter, Gauge, Histogram, Key, KeyName, Label, Level, Metadata, Recorder};
 use metrics_exporter_prometheus::{PrometheusBuilder, PrometheusHandle, PrometheusRecorder};
 
-use crate::name::{ActionName, AgentName};
+use crate::name::{ActionName, AgentName, OutcomeName};
 use crate::refusal::Code;
 use crate::request::Door;
 
@@ -44,7 +44,7 @@ pub struct Metric {
 const REQUESTS: Metric = Metric {
     name: "exeat_requests_total",
     kind: Kind::Counter,
-    labels: &["action", "agent", "code", "outcome", "door"],
+    labels: &["action", "agent", "code", "outcome", "end", "door"],
     help: "Requests that have ended, one for each terminal audit record.",
 };
 const REFUSALS: Metric = Metric {
@@ -142,8 +142,10 @@ pub struct Labels {
     pub agent: Option<AgentName>,
     /// Why not, where it was refused or failed.
     pub code: Option<Code>,
+    /// What the policy calls the reply, where there was one.
+    pub outcome: Option<OutcomeName>,
     /// How it ended, in the audit record's word.
-    pub outcome: &'static str,
+    pub end: &'static str,
 }
 
 /// The metrics of one gate.
@@ -297,13 +299,14 @@ fn push_policy(text: &mut String, hash: &str) {
 fn register(recorder: &PrometheusRecorder, labels: &Labels) -> Series {
     let action = labels.action.as_ref().map_or(NONE, ActionName::as_str);
     let agent = labels.agent.as_ref().map_or(NONE, AgentName::as_str);
+    let outcome = labels.outcome.as_ref().map_or(NONE, OutcomeName::as_str);
     let code = labels.code.map_or(NONE, Code::as_str);
     let door = labels.door.as_str();
     Series {
         requests: counter(
             recorder,
             &REQUESTS,
-            &[action, agent, code, labels.outcome, door],
+            &[action, agent, code, outcome, labels.end, door],
         ),
         refusals: match labels.code {
             Some(_) => counter(recorder, &REFUSALS, &[code, door]),
@@ -358,7 +361,8 @@ mod tests {
             action: Some(ActionName::parse("get_weather").unwrap()),
             agent: None,
             code: None,
-            outcome: "complete",
+            outcome: OutcomeName::parse("created").ok(),
+            end: "complete",
         }
     }
 
@@ -366,7 +370,8 @@ mod tests {
         Labels {
             action: None,
             code: Some(Code::HostUndeclared),
-            outcome: "refused",
+            outcome: None,
+            end: "refused",
             ..allowed()
         }
     }
@@ -395,7 +400,8 @@ mod tests {
                     "action=\"get_weather\"",
                     "agent=\"none\"",
                     "code=\"none\"",
-                    "outcome=\"complete\"",
+                    "outcome=\"created\"",
+                    "end=\"complete\"",
                     "door=\"proxy\"",
                 ][..],
                 Some(2.0),
@@ -405,7 +411,8 @@ mod tests {
                     "exeat_requests_total{",
                     "action=\"none\"",
                     "code=\"host_undeclared\"",
-                    "outcome=\"refused\"",
+                    "outcome=\"none\"",
+                    "end=\"refused\"",
                 ],
                 Some(1.0),
             ),

@@ -55,6 +55,8 @@ impl Requirement {
         now: Instant,
     ) -> bool {
         let of_action = |it: &&Attempt| it.action == self.action;
+        let ours = self.bind.iter().map(|(name, _)| parameters.get(name));
+        let ours: Vec<Option<Digest>> = ours.map(|it| it.map(Digest::of)).collect();
         let mut latest_first = attempts.0.iter().rev().filter(of_action);
         let asks_output = self
             .bind
@@ -62,17 +64,17 @@ impl Requirement {
             .any(|(_, to)| matches!(to, Bound::Output(_)));
         let latest = match asks_output {
             true => latest_first.next(),
-            false => latest_first.find(|it| self.fits(it, parameters)),
+            false => latest_first.find(|it| self.fits(it, &ours)),
         };
         latest.is_some_and(|it| {
             let age = now.saturating_duration_since(it.began);
             let is_recent = self.within.is_none_or(|within| age <= within);
-            it.outputs.is_some() && is_recent && self.fits(it, parameters)
+            it.outputs.is_some() && is_recent && self.fits(it, &ours)
         })
     }
 
-    /// The refusal of a call for which it is not met. Whether the other one failed, was too long ago or was never called
-    /// is the same: it has to be called.
+    /// The refusal of a call for which it is not met. Whether the other one failed, was too long ago or was never
+    /// called is the same: it has to be called.
     pub fn refusal(&self, has_session: bool) -> Refusal {
         let action = &self.action;
         let message = if has_session {
@@ -80,8 +82,8 @@ impl Requirement {
             format!("{action} has to succeed first in this session{what}; call it, then call again")
         } else {
             format!(
-                "{action} has to succeed first in the same session, and this call names none that is open; \
-                 sessions are opened by whoever runs the agent"
+                "{action} has to succeed first in the same session, and this call names none that is open; whoever \
+                 runs the agent opens sessions"
             )
         };
         Refusal::new(Code::PreconditionUnmet, message).after(action)
@@ -101,13 +103,12 @@ impl Requirement {
         bound.chain(within).map(|it| format!(", {it}")).collect()
     }
 
-    fn fits(&self, attempt: &Attempt, parameters: &Map<String, Value>) -> bool {
-        self.bind.iter().all(|(ours, to)| {
+    fn fits(&self, attempt: &Attempt, ours: &[Option<Digest>]) -> bool {
+        self.bind.iter().zip(ours).all(|((_, to), ours)| {
             let theirs = match to {
                 Bound::Parameter(name) => find(&attempt.parameters, name),
                 Bound::Output(name) => attempt.outputs.as_ref().and_then(|it| find(it, name)),
             };
-            let ours = parameters.get(ours).map(Digest::of);
             ours.is_some() && ours.as_ref() == theirs
         })
     }

@@ -12,7 +12,7 @@ use tokio::runtime::Runtime;
 use crate::action::outcome::OutputName;
 use crate::app;
 use crate::app::AuditTarget;
-use crate::cli::{Verdict, WithSettings, load, say};
+use crate::cli::{Verdict, WithSettings, load, pairs, say};
 use crate::exchange::{Call as Asked, Denied, Done, Gate};
 use crate::json;
 use crate::name::{ActionName, AgentName};
@@ -212,14 +212,6 @@ impl Call {
         }
         Ok(parameters)
     }
-}
-
-fn pairs<'a>(given: &'a [String], flag: &str) -> anyhow::Result<Vec<(&'a str, &'a str)>> {
-    let pair = |it: &'a String| {
-        let pair = it.split_once('=');
-        pair.with_context(|| format!("{flag} {it}: write NAME=VALUE"))
-    };
-    given.iter().map(pair).collect()
 }
 
 fn json_or_text(text: &str) -> Value {

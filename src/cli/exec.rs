@@ -19,7 +19,7 @@ use tokio::signal::unix::{SignalKind, signal};
 
 use crate::app;
 use crate::app::AuditTarget;
-use crate::cli::{Verdict, WithSettings, load};
+use crate::cli::{Verdict, WithSettings, load, pairs};
 use crate::name::{AgentName, EnvironmentName};
 use crate::policy::Policy;
 use crate::request::{SessionId, encode};
@@ -37,6 +37,9 @@ pub(super) struct Exec {
     /// The agent that the program is; needed where the policy has `agents:`
     #[arg(long, value_name = "NAME")]
     agent: Option<String>,
+    /// One variable of the context, for all that the program does; may be repeated
+    #[arg(long, value_name = "NAME=VALUE")]
+    context: Vec<String>,
     /// The program and its arguments
     #[arg(last = true, required = true, value_name = "CMD")]
     command: Vec<OsString>,
@@ -67,11 +70,12 @@ impl Exec {
             &environment,
             (&vault, &runtime),
         )?;
+        let context = said(&self.context, &policy)?;
         let withheld: Vec<String> = policy.secret_variables().map(str::to_owned).collect();
         let running = app::start(app::prepare(&settings, policy)?)?;
         let sessions = &running.services().sessions;
         let agent = identity.as_ref().map(|(name, _)| name);
-        let session = runtime.block_on(sessions.open(agent, Said::new()))?;
+        let session = runtime.block_on(sessions.open(agent, context))?;
         let session = session.context("no session could be opened for the program")?;
         let login = login(identity.as_ref(), &session)?;
         let variables = variables(running.proxy, &login, &settings.state_dir)?;
@@ -79,6 +83,13 @@ impl Exec {
         running.stop();
         Ok(Verdict::Status(code(status?)))
     }
+}
+
+/// What the operator says of the program's session: whoever starts an agent is its runtime.
+fn said(given: &[String], policy: &Policy) -> anyhow::Result<Said> {
+    let texts = pairs(given, "--context")?;
+    let said = policy.context().read_texts(texts);
+    said.map_err(|refusal| anyhow::anyhow!("--context: {}", refusal.message))
 }
 
 /// An agent's name and token.

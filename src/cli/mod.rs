@@ -110,6 +110,15 @@ fn keep_memory_private() {
     }
 }
 
+/// The values of a flag that may be repeated.
+fn pairs<'a>(given: &'a [String], flag: &str) -> anyhow::Result<Vec<(&'a str, &'a str)>> {
+    let pair = |it: &'a String| {
+        let pair = it.split_once('=');
+        pair.with_context(|| format!("{flag} {it}: write NAME=VALUE"))
+    };
+    given.iter().map(pair).collect()
+}
+
 /// Writes to standard output. Whoever reads it may have seen enough: `exeat check | head` is no failure.
 fn say(text: impl Display) -> anyhow::Result<()> {
     match writeln!(std::io::stdout().lock(), "{text}") {

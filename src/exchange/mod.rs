@@ -250,7 +250,9 @@ impl Gate {
         let action = permit.action().clone();
         let sent = self.send(permit, keys, deadline, ticket).await?;
         drop(meant.hold);
-        self.read(sent, &action, &caller, door).await
+        let carried = self.read(sent, &action, &caller, door).await?;
+        ticket.concluded(&carried.concluded.outcome);
+        Ok(carried)
     }
 
     /// What the reply means: its name, what of it may go on, and what the session keeps of it. The session has it

@@ -1,6 +1,6 @@
 //! Why an exchange ended before its reply: a decision, or something that broke.
 
-use crate::audit::Outcome;
+use crate::audit::End;
 use crate::fault::Fault;
 use crate::refusal::{Code, Refusal};
 
@@ -31,10 +31,10 @@ impl Stop {
     }
 
     /// How the record says it.
-    pub(super) fn into_outcome(self) -> Outcome {
+    pub(super) fn into_end(self) -> End {
         match self {
-            Self::Refused(refusal) => Outcome::Refused(refusal.code),
-            Self::Broke(fault) => Outcome::Failed(fault),
+            Self::Refused(refusal) => End::Refused(refusal.code),
+            Self::Broke(fault) => End::Failed(fault),
         }
     }
 }

@@ -7,6 +7,8 @@ use std::time::{Duration, Instant};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 
+use exeat::request::SessionId;
+
 use crate::world::{Answer, Origin, Plan, Reply, Seen, Then, World, json_reply};
 
 const POLICY: &str = r#"
@@ -433,4 +435,41 @@ fn a_session_is_looked_at_when_the_request_is_decided() {
     assert_eq!(ask(), 200);
     verify(&world, login, ("12345", "0000"));
     assert_eq!(ask(), 403);
+}
+
+#[test]
+fn the_record_says_how_it_went_and_in_which_session() {
+    let (world, _origin) = world();
+    let user = user(&world, "bot");
+    let login = (user.as_str(), "bot-secret");
+    send(&world, login, LOOKUP);
+    verify(&world, login, ("12345", "0000"));
+    verify(&world, login, ("12345", "5678"));
+    send(&world, login, LOOKUP);
+    verify(&world, ("bot", "bot-secret"), ("12345", "5678"));
+    let records = world.records(5);
+    let told = records.iter().map(|it| {
+        let text = |name: &str| it[name].as_str().unwrap_or("").to_owned();
+        ["decision", "code", "outcome", "end"].map(text)
+    });
+    let expected = [
+        ["refused", "precondition_unmet", "", "refused"],
+        ["allowed", "", "not_verified", "complete"],
+        ["allowed", "", "verified", "complete"],
+        ["allowed", "", "succeeded", "complete"],
+        ["allowed", "", "verified", "complete"],
+    ];
+    assert_eq!(told.collect::<Vec<_>>(), expected);
+    let id = user.trim_start_matches("bot~");
+    let hash = SessionId::parse(id).unwrap().hash();
+    let sessions: Vec<_> = records.iter().map(|it| it["session"].as_str()).collect();
+    let own = Some(hash.as_str());
+    assert_eq!(sessions, [own, own, own, own, None]);
+    let written = world.everything_written();
+    for label in [r#"outcome="not_verified""#, r#"outcome="verified""#] {
+        assert!(written.contains(label), "{written}");
+    }
+    for hidden in [id, "John Smith"] {
+        assert!(!written.contains(hidden), "{hidden}: {written}");
+    }
 }

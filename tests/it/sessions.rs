@@ -251,11 +251,11 @@ actions:
     description: Writes a note about the customer.
     method: POST
     url: https://api.good.test/notes
-    headers: {X-Conversation: "{{conversation_id}}"}
+    headers: {X-Conversation: "{{.variables.stellar.conversation_id}}"}
     parameters: {properties: {text: {type: string}}, required: [text]}
     body: |
       {"text": "{{text}}", "name": "{{contact.first_name}}", "visits": {{.variables.contact.visits}},
-       "conversationId": "{{.variables.stellar.conversation_id}}", "session": "{{session_id}}"}
+       "conversationId": "{{stellar.conversation_id}}", "session": "{{session_id}}"}
 "#;
 
 /// What the origin got for a note in a session of which the runtime says this, or why it was refused.
@@ -324,6 +324,35 @@ fn the_id_of_a_session_that_is_not_the_callers_is_printed_nowhere() {
         assert_eq!(answer.refusal(), expected, "{user}");
     }
     assert!(origin.only().text().contains(&id));
+}
+
+#[test]
+fn a_body_names_only_what_some_action_sets() {
+    for (variable, expected) in [
+        ("contact.visits", None),
+        ("conversation_id", None),
+        ("stellar.conversation_id", None),
+        (
+            "stellar.name",
+            Some("no action has an output `stellar.name`"),
+        ),
+        (
+            "contact.visit",
+            Some("no action has an output `contact.visit`"),
+        ),
+        ("customer.id", Some("no action has an output `customer.id`")),
+    ] {
+        let text = NOTES.replace(
+            ".variables.contact.visits",
+            &format!(".variables.{variable}"),
+        );
+        let loaded = policy::from_texts(&[("p.yaml".into(), text.into())]);
+        let told: Vec<String> = loaded.problems.iter().map(Problem::headline).collect();
+        match expected {
+            None => assert!(told.is_empty(), "{variable} {told:#?}"),
+            Some(expected) => assert!(told[0].contains(expected), "{variable} {told:#?}"),
+        }
+    }
 }
 
 #[test]

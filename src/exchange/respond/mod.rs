@@ -6,7 +6,7 @@ mod metered;
 use http::{HeaderMap, HeaderValue, StatusCode};
 
 use crate::action::Limits;
-use crate::audit::{Ending, Outcome, Ticket};
+use crate::audit::{End, Ending, Ticket};
 use crate::dial::Reply;
 use crate::exchange::answer::{EXEAT_OUTCOME, EXEAT_REQUEST_ID};
 use crate::exchange::{Answer, Carried, Denied, Done, Received, Sent, Stop, upstream};
@@ -75,7 +75,7 @@ pub(super) fn done(carried: Carried, received: &Received, mut ticket: Ticket) ->
         request_id: ticket.request_id(),
     };
     ticket.close(Ending {
-        outcome: Outcome::Complete,
+        end: End::Complete,
         status: Some(reply.status),
         bytes_in: received.bytes(),
         bytes_out: bytes,
@@ -90,7 +90,7 @@ pub(super) fn denied(stop: Stop, received: &Received, ticket: Ticket) -> Denied 
         request_id: ticket.request_id(),
     };
     ticket.close(Ending {
-        outcome: stop.into_outcome(),
+        end: stop.into_end(),
         status: Some(denied.refusal.code.tool_status()),
         bytes_in: received.bytes(),
         bytes_out: 0,
@@ -102,7 +102,7 @@ pub(super) fn denied(stop: Stop, received: &Received, ticket: Ticket) -> Denied 
 pub(super) fn stopped(stop: Stop, received: &Received, ticket: Ticket) -> Answer {
     let answer = Answer::refused(&stop.refusal(), ticket.request_id().as_str());
     ticket.close(Ending {
-        outcome: stop.into_outcome(),
+        end: stop.into_end(),
         status: Some(answer.status),
         bytes_in: received.bytes(),
         bytes_out: answer.body.length().unwrap_or_default(),

@@ -373,6 +373,10 @@ impl<'a> Declared<'_, 'a> {
         let declared = |names: &[&str]| self.parameters.declared(names);
         let scope = self.ground.scope(environment, &declared);
         let template = body::read(self.raw, &scope, told);
+        if let Some((template, text)) = template.as_ref().zip(self.raw.body.as_ref()) {
+            self.outputs
+                .tell_unknown(template.session_variables(), text, told);
+        }
         entries.is_partial |= self.raw.body.is_some() && template.is_none();
         let mut placed = entries.parameters();
         placed.extend(path.iter().flat_map(|path| path.parameters()));

@@ -42,19 +42,34 @@ impl Names {
         names
     }
 
+    /// Tells those that a template names and no action sets.
+    pub(super) fn tell_unknown<'n>(
+        &self,
+        variables: impl Iterator<Item = &'n str>,
+        template: &Text,
+        told: &mut Told<'_>,
+    ) {
+        for name in variables.filter(|it| !self.is_known(it)) {
+            let message = format!("no action has an output `{name}`");
+            let problem = Problem::error(&template.place, message);
+            let problem = problem.did_you_mean(name, self.sensitive.keys().map(String::as_str));
+            told.tell(match problem.remedy_text() {
+                Some(_) => problem,
+                None => {
+                    problem.remedy("declare it under the `outputs` of the action that learns it")
+                }
+            });
+        }
+    }
+
     /// Whether some action may set this variable, a part of it, or what it is a part of.
-    pub(super) fn is_known(&self, variable: &str) -> bool {
+    fn is_known(&self, variable: &str) -> bool {
         self.is_partial || self.around(variable).next().is_some()
     }
 
     /// Whether something sensitive may stand in this variable.
     pub(super) fn is_sensitive(&self, variable: &str) -> bool {
         self.around(variable).any(|sensitive| sensitive)
-    }
-
-    /// All names, for finding the nearest.
-    pub(super) fn all(&self) -> impl Iterator<Item = &str> {
-        self.sensitive.keys().map(String::as_str)
     }
 
     /// Itself, what it is a part of, and its parts, without a look at all the others.

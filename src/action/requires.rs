@@ -89,6 +89,12 @@ impl Requirement {
         Refusal::new(Code::PreconditionUnmet, message).after(action)
     }
 
+    /// What has to be done first, as a sentence for whoever reads what the action is.
+    pub fn advice(&self) -> String {
+        let (action, what) = (&self.action, self.in_words());
+        format!("Call {action} first: it has to have succeeded in the same session{what}.")
+    }
+
     fn in_words(&self) -> String {
         let bound = self.bind.iter().map(|(ours, to)| match to {
             Bound::Parameter(theirs) if theirs == ours => format!("with the same {ours}"),

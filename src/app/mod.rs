@@ -22,7 +22,7 @@ use crate::dial;
 use crate::exchange::Services;
 use crate::secret::Secret;
 
-pub use settings::{AuditTarget, Given, Settings};
+pub use settings::{AuditTarget, Given, Settings, json_schema};
 pub use setup::{ca_file, ca_folder, environment, gate, open_authority, prepare, store, to_pem};
 use worker::Workers;
 

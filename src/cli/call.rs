@@ -15,11 +15,12 @@ use crate::app::AuditTarget;
 use crate::cli::{Verdict, WithSettings, load, pairs, say};
 use crate::exchange::{Call as Asked, Denied, Done, Gate};
 use crate::json;
-use crate::name::{ActionName, AgentName};
+use crate::name::ActionName;
 use crate::policy::Policy;
 use crate::refusal::Refusal;
 use crate::request::{Caller, Door};
 use crate::schema::{ScalarType, Shape};
+use crate::sessions::Learnt;
 
 /// Call one action, or show the request that it would send
 ///
@@ -150,23 +151,10 @@ impl Call {
     }
 
     fn caller(&self, gate: &Gate, policy: &Policy) -> anyhow::Result<Caller> {
-        let mut environment = gate.services.settings.environment.clone();
-        let mut named = None;
-        if let Some(text) = &self.agent {
-            let agents = policy
-                .agents()
-                .context("--agent: the policy has no agents")?;
-            let found = agents.get_key_value(text.as_str());
-            let Some((name, agent)) = found else {
-                let names: Vec<&str> = agents.keys().map(AgentName::as_str).collect();
-                let names = names.join(", ");
-                bail!("--agent: there is no agent {text}; there are {names}");
-            };
-            environment = agent.environment.clone().unwrap_or(environment);
-            named = Some(name.clone());
-        }
+        let default = gate.services.settings.environment.clone();
+        let (agent, environment) = load::whoever(policy, self.agent.as_deref(), default)?;
         Ok(Caller {
-            agent: named,
+            agent,
             environment,
             session: None,
         })
@@ -176,11 +164,7 @@ impl Call {
         let sessions = &gate.services.sessions;
         let opened = sessions.open(caller.agent.as_ref(), Map::new()).await?;
         caller.session = Some(opened?);
-        let mut variables = Vec::new();
-        for (name, text) in pairs(&self.variable, "--variable")? {
-            let name = OutputName::parse(name).with_context(|| format!("--variable {name}"))?;
-            variables.push((name, Some(json_or_text(text))));
-        }
+        let variables = variables(&self.variable)?;
         Ok(sessions.learn(caller, None, variables).await?)
     }
 
@@ -198,20 +182,46 @@ impl Call {
                 Err(bad) => bail!("--parameters: {bad}"),
             },
         };
-        let environment = policy.environment(&caller.environment);
-        let action = environment.and_then(|it| it.actions.get(name));
-        for (key, text) in pairs(&self.parameter, "--parameter")? {
-            let shape = action.map_or(Shape::Other, |it| it.parameters.shape(key));
-            let value = match shape {
-                Shape::Scalar(ScalarType::String) => text.into(),
-                _ => json_or_text(text),
-            };
-            if parameters.insert(key.to_owned(), value).is_some() {
+        for (key, value) in named_parameters(policy, caller, name, &self.parameter)? {
+            if parameters.insert(key.clone(), value).is_some() {
                 bail!("--parameter: {key} is given twice");
             }
         }
         Ok(parameters)
     }
+}
+
+/// Variables of a session, as earlier calls would have set them.
+pub(super) fn variables(given: &[String]) -> anyhow::Result<Learnt> {
+    let mut variables = Vec::new();
+    for (name, text) in pairs(given, "--variable")? {
+        let name = OutputName::parse(name).with_context(|| format!("--variable {name}"))?;
+        variables.push((name, Some(json_or_text(text))));
+    }
+    Ok(variables)
+}
+
+/// Parameters as people write them one by one: what is no string in the action's schema is read as JSON.
+pub(super) fn named_parameters(
+    policy: &Policy,
+    caller: &Caller,
+    name: &ActionName,
+    given: &[String],
+) -> anyhow::Result<Map<String, Value>> {
+    let environment = policy.environment(&caller.environment);
+    let action = environment.and_then(|it| it.actions.get(name));
+    let mut parameters = Map::new();
+    for (key, text) in pairs(given, "--parameter")? {
+        let shape = action.map_or(Shape::Other, |it| it.parameters.shape(key));
+        let value = match shape {
+            Shape::Scalar(ScalarType::String) => text.into(),
+            _ => json_or_text(text),
+        };
+        if parameters.insert(key.to_owned(), value).is_some() {
+            bail!("--parameter: {key} is given twice");
+        }
+    }
+    Ok(parameters)
 }
 
 fn json_or_text(text: &str) -> Value {

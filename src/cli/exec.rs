@@ -101,23 +101,8 @@ fn identity(
     environment: &EnvironmentName,
     (vault, runtime): (&Sources, &Runtime),
 ) -> anyhow::Result<Option<Identity>> {
-    let agents = match (policy.agents(), named) {
-        (None, None) => return Ok(None),
-        (None, Some(_)) => bail!("--agent: the policy declares no agents"),
-        (Some(agents), _) => agents,
-    };
-    let names = || {
-        agents
-            .keys()
-            .map(AgentName::as_str)
-            .collect::<Vec<_>>()
-            .join(", ")
-    };
-    let Some(named) = named else {
-        bail!("--agent: say which agent the program is: {}", names());
-    };
-    let Some((name, agent)) = agents.get_key_value(named) else {
-        bail!("--agent: there is no agent {named}; there are {}", names());
+    let Some((name, agent)) = load::agent(policy, named)? else {
+        return Ok(None);
     };
     let environment = agent.environment.as_ref().unwrap_or(environment);
     let source = policy.secret_source(&agent.token, environment);

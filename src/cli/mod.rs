@@ -6,10 +6,13 @@ mod call;
 mod check;
 mod demo;
 mod exec;
+mod explain;
 mod load;
 mod run;
+mod schema;
 mod secret;
 mod test;
+mod tools;
 
 use std::fmt::Display;
 use std::io::{ErrorKind, IsTerminal as _, Write as _};
@@ -18,6 +21,7 @@ use std::process::ExitCode;
 
 use anyhow::Context as _;
 use clap::{Args, Parser, Subcommand};
+use serde_json::Value;
 use tracing_subscriber::filter::{LevelFilter, Targets};
 use tracing_subscriber::fmt;
 use tracing_subscriber::layer::{Layer as _, SubscriberExt as _};
@@ -25,6 +29,7 @@ use tracing_subscriber::registry;
 use tracing_subscriber::util::SubscriberInitExt as _;
 
 use crate::app::Given;
+use crate::refusal::Refusal;
 
 /// exeat: the gate between AI agents and the internet.
 #[derive(Parser)]
@@ -42,12 +47,18 @@ enum Command {
     Check(check::Check),
     /// Try the policy's tests, without network and without secrets
     Test(test::Test),
+    /// Tell why a request or call is permitted or refused, rule by rule
+    Explain(explain::Explain),
     /// Call one action, or show the request that it would send
     Call(call::Call),
     /// Start a program behind the proxy, with every proxy and CA variable set
     Exec(exec::Exec),
     /// Show or make the CA that agents have to trust
     Ca(ca::Ca),
+    /// Print the JSON Schema of policy files, for editors
+    Schema(schema::Schema),
+    /// Print the actions as tools, for the request to a language model
+    Tools(tools::Tools),
     /// Keep secrets in an encrypted file
     Secret(secret::Command),
     /// Watch three requests go through, or not, beside a stand-in API on this machine
@@ -82,9 +93,12 @@ pub fn main() -> ExitCode {
         Command::Run(run) => run.run(),
         Command::Check(check) => check.run(),
         Command::Test(test) => test.run(),
+        Command::Explain(explain) => explain.run(),
         Command::Call(call) => call.run(),
         Command::Exec(exec) => exec.run(),
         Command::Ca(ca) => ca.run(),
+        Command::Schema(schema) => schema.run(),
+        Command::Tools(tools) => tools.run(),
         Command::Secret(secret) => secret.run(),
         Command::Demo(demo) => demo.run(),
     };
@@ -117,6 +131,15 @@ fn pairs<'a>(given: &'a [String], flag: &str) -> anyhow::Result<Vec<(&'a str, &'
         pair.with_context(|| format!("{flag} {it}: write NAME=VALUE"))
     };
     given.iter().map(pair).collect()
+}
+
+/// A refusal as the agent would see it, without the id of a record: there is none.
+fn without_record(refusal: &Refusal) -> Value {
+    let mut told = refusal.to_json("");
+    if let Some(Value::Object(error)) = told.get_mut("error") {
+        error.shift_remove("request_id");
+    }
+    told
 }
 
 /// Writes to standard output. Whoever reads it may have seen enough: `exeat check | head` is no failure.

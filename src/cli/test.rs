@@ -7,7 +7,7 @@ use std::sync::Arc;
 use clap::Args;
 use serde_json::{Value, json};
 
-use crate::cli::{Verdict, load, say};
+use crate::cli::{Verdict, load, say, without_record};
 use crate::policy;
 use crate::policy::Policy;
 use crate::policy::trial::{Trial, Trials};
@@ -193,7 +193,7 @@ fn played_json(played: &Played<'_>) -> Value {
 fn failure_json(failure: &Failure) -> Value {
     let place = &failure.place;
     let refusal = failure.refusal.as_ref();
-    let refusal = refusal.map(|it| it.to_json("")["error"].clone());
+    let refusal = refusal.map(|it| without_record(it)["error"].clone());
     json!({
         "step": failure.step, "what": failure.what, "expected": failure.expected, "got": failure.got,
         "file": &**place.file(), "line": place.line(), "column": place.column(), "refusal": refusal,

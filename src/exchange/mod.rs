@@ -42,7 +42,8 @@ use crate::policy;
 use crate::policy::{Head, Permit, Policy, Selected};
 use crate::refusal::{Code, Refusal};
 use crate::request::{Caller, Destination, Door, Host, Intent};
-use crate::sessions::Sessions;
+use crate::sessions;
+use crate::sessions::{Moment, Sessions};
 use crate::tokens::Tokens;
 use crate::vault::Vault;
 
@@ -298,24 +299,12 @@ impl Gate {
 
     async fn facts(&self, selected: &Selected) -> Result<Facts, Fault> {
         let caller = selected.caller();
-        let agent = caller.agent.as_ref();
-        let declared = selected.policy().agents().zip(agent);
-        let title = declared.and_then(|(agents, name)| agents.get(name)?.title.clone());
-        let agent_id = agent.map(ToString::to_string).unwrap_or_default();
         let found = self.services.sessions.look(caller).await?;
-        let session_id = caller.session.clone().filter(|_| found.is_some());
-        let found = found.unwrap_or_default();
-        Ok(Facts {
+        let at = Moment {
             now: OffsetDateTime::now_utc(),
             instant: std::time::Instant::now(),
-            agent_name: title.unwrap_or_else(|| agent_id.clone()),
-            agent_id,
-            environment: caller.environment.clone(),
-            session_id,
-            session: found.variables,
-            context: found.context,
-            attempts: found.attempts,
-        })
+        };
+        Ok(sessions::facts(selected.policy(), caller, at, found))
     }
 
     /// Sends the request, and sends it once more if its token was refused and that does no harm.

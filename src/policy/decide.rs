@@ -45,7 +45,7 @@ pub fn decide(
 }
 
 /// Of several requirements the first that is not met is told: that is the one to begin with.
-fn refuse_unmet(
+pub(super) fn refuse_unmet(
     action: &Action,
     parameters: &Map<String, Value>,
     facts: &Facts,
@@ -66,7 +66,7 @@ fn remembered(action: &Action, parameters: &Map<String, Value>) -> Option<Map<St
     Some(found.collect())
 }
 
-fn destination(action: &Action, host: &Host) -> Result<Destination, Refusal> {
+pub(super) fn destination(action: &Action, host: &Host) -> Result<Destination, Refusal> {
     if !action.host.covers(host) {
         return Err(internal("the action was selected for another host"));
     }
@@ -82,7 +82,7 @@ fn destination(action: &Action, host: &Host) -> Result<Destination, Refusal> {
 }
 
 /// Defaults first, so that what is checked is what is sent.
-fn check_parameters(action: &Action, arguments: &mut Arguments) -> Result<(), Refusal> {
+pub(super) fn check_parameters(action: &Action, arguments: &mut Arguments) -> Result<(), Refusal> {
     action.parameters.fill_defaults(&mut arguments.parameters);
     let parameters = Value::Object(std::mem::take(&mut arguments.parameters));
     action.parameters.check(&parameters)?;
@@ -94,7 +94,10 @@ fn check_parameters(action: &Action, arguments: &mut Arguments) -> Result<(), Re
 
 /// A placeholder in its own place was taken out with everything else there. What is left was put somewhere else, where
 /// it would tell the upstream that an agent was talked into misplacing a key.
-fn refuse_placeholders(environment: &Environment, arguments: &Arguments) -> Result<(), Refusal> {
+pub(super) fn refuse_placeholders(
+    environment: &Environment,
+    arguments: &Arguments,
+) -> Result<(), Refusal> {
     for placeholder in &environment.placeholders {
         let in_parameters = arguments
             .parameters
@@ -129,7 +132,7 @@ fn mentions(value: &Value, text: &str) -> bool {
 }
 
 /// Literal beats placeholder at every door: `/users/me` is never reached by calling `/users/{{id}}` with `me`.
-fn refuse_other_action(
+pub(super) fn refuse_other_action(
     environment: &Environment,
     action: &Action,
     destination: &Destination,

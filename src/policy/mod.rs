@@ -5,20 +5,22 @@
 //! made, and that is the only thing that is sent. But for [`load`], nothing here touches a file, and nothing waits or
 //! reads a clock.
 
+mod allow;
 mod check;
 mod context;
 mod decide;
 mod declared;
+mod editor;
+pub mod explain;
 mod index;
 mod masked;
 mod network;
 mod permit;
 #[expect(
     dead_code,
-    reason = "the tables mirror all of the language: places and shapes wait for later sections and for editors"
+    reason = "the tables mirror all of the language: places wait for later sections"
 )]
 mod raw;
-mod reference;
 mod select;
 mod source;
 #[cfg(test)]
@@ -33,15 +35,16 @@ use crate::action::Action;
 use crate::name::{ActionName, AgentName, ConnectorName, EnvironmentName, SecretName, TunnelName};
 use crate::request::{Host, HostPattern};
 
+pub use allow::AllowPattern;
 pub use check::{Loaded, from_texts, load, trials, trials_from_texts};
 pub use context::ContextVariables;
 pub use decide::decide;
 pub use declared::{Declared, TokenSource};
+pub use editor::{json_schema, json_schema_of_tests};
 pub use index::{Index, Overlap};
 pub use masked::Masked;
 pub use network::{AddressRefusal, Exemption, Network};
 pub use permit::{Outgoing, Permit};
-pub use reference::{Field, Need, fields};
 pub use select::{Selected, choose, select, usable};
 pub use source::SecretSource;
 pub use understand::{Head, PlainHttp, understand};
@@ -83,6 +86,8 @@ pub struct Agent {
     pub environment: Option<EnvironmentName>,
     /// The actions that its patterns fit.
     pub allow: HashSet<ActionName>,
+    /// The patterns, as they are written.
+    pub patterns: Vec<AllowPattern>,
 }
 
 /// Hosts whose TLS is passed through unopened.

@@ -102,7 +102,12 @@ pub fn usable<'p>(
 }
 
 /// Agent, toggle and door. The operator's own hand may do what the policy keeps from agents, as whoever it likes.
-fn may_use(policy: &Policy, caller: &Caller, door: Door, action: &Action) -> Result<(), Refusal> {
+pub(super) fn may_use(
+    policy: &Policy,
+    caller: &Caller,
+    door: Door,
+    action: &Action,
+) -> Result<(), Refusal> {
     let name = &action.name;
     let is_operator = door == Door::Call;
     let as_nobody = is_operator && caller.agent.is_none();

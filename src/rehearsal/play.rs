@@ -8,21 +8,39 @@ use time::macros::datetime;
 
 use crate::action::Action;
 use crate::action::outcome::{Concluded, Content, Replied};
-use crate::policy::Policy;
+use crate::name::AgentName;
 use crate::policy::trial::{Expected, Reply, Step, Trial};
+use crate::policy::{PlainHttp, Policy};
 use crate::problem::Place;
 use crate::refusal::Refusal;
-use crate::rehearsal;
 use crate::rehearsal::compare::Came;
-use crate::rehearsal::{Decided, Moment, compare};
+use crate::rehearsal::{Decided, Rehearsal, compare};
 use crate::request::{Caller, Door, SessionId};
-use crate::sessions::{Bounds, Key, Memory, Snapshot};
+use crate::sessions;
+use crate::sessions::{Bounds, Key, Learnt, Memory, Moment, Said, Snapshot};
 
 /// The time of a test that names none: the same every day, so that a test does not fail on another one.
 const DEFAULT_NOW: OffsetDateTime = datetime!(2026-01-01 00:00:00 UTC);
 
 /// The id of every test's session. It is nobody's secret: the session ends with the test.
 const SESSION: [u8; 16] = [0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1];
+
+/// A session in which something has been said and learnt already; `None` where there is no room for it.
+pub fn session(agent: Option<&AgentName>, said: Said, learnt: Learnt) -> Option<Snapshot> {
+    let (id, at) = (SessionId::of_random(SESSION), Instant::now());
+    let key = Key { id: &id, agent };
+    let mut memory = Memory::new(Bounds::default());
+    memory.open(id.clone(), agent, at).ok()?;
+    let is_heard = memory.tell(key, said, at).ok()?;
+    let left_out = memory.learn(key, None, learnt, at).ok()?;
+    let is_whole = is_heard && left_out.is_empty();
+    memory.look(key, at).ok().filter(|_| is_whole)
+}
+
+/// The id of that session, and of every test's.
+pub fn session_id() -> SessionId {
+    SessionId::of_random(SESSION)
+}
 
 /// A test that was tried.
 #[derive(Debug)]
@@ -113,13 +131,18 @@ impl<'p> Stage<'p> {
             session: Some(self.session.clone()),
         };
         let session = self.look(step);
-        let facts = rehearsal::facts(self.policy, &caller, self.moment(), session);
-        let decided = rehearsal::decide(self.policy, &caller, &step.asked, &facts);
-        match (&step.expected, decided) {
+        let facts = sessions::facts(self.policy, &caller, self.moment(), session);
+        let rehearsal = Rehearsal {
+            policy: self.policy,
+            caller: &caller,
+            facts: &facts,
+            plain_http: PlainHttp::Upgrade,
+        };
+        match (&step.expected, rehearsal.decide(&step.asked)) {
             (Expected::Refused(code), Err(refusal)) if refusal.code == code.value => Vec::new(),
             (expected, Err(refusal)) => vec![compare::refused(step, expected, refusal)],
             (expected, Ok(decided)) => {
-                let door = rehearsal::door(self.policy, &caller, &step.asked);
+                let door = rehearsal.door(&step.asked);
                 let concluded = self.send(step, &decided, door);
                 let came = Came {
                     action: &decided.action.name,

@@ -79,12 +79,30 @@ actions:
     headers: {X-Name: "{{.variables.customer.name}}"}
     parameters: {properties: {number: {type: string}}, required: [number]}
     requires: [{action: verify, within: 15m, bind: {number: number}}]
+  me:
+    description: Gets the item of whoever asks.
+    method: GET
+    url: {production: "https://api.good.test/items/me", staging: "https://api.staging.test/items/me"}
+  tool:
+    description: Is there for tools only.
+    method: GET
+    url: https://api.good.test/tool
+    doors: [mcp]
+  plain:
+    description: Goes over cleartext, without a secret.
+    method: GET
+    url: http://plain.good.test:8080/
+    allow_http: true
+network:
+  allow_private: [{host: crm.good.test, addresses: [10.0.5.0/24], port: 443}]
+tunnels:
+  index: {hosts: [index.good.test]}
 agents:
   bot: {token: {secret: bot}, allow: ["*"]}
   reader: {token: {secret: reader}, environment: staging, allow: [get_item]}
 "#;
 
-fn policy() -> Arc<Policy> {
+pub(super) fn policy() -> Arc<Policy> {
     let loaded = from_texts(&[("p.yaml".into(), POLICY.into())]);
     let drawn = |it| loaded.sources.render(it, Style::Plain);
     let told: String = loaded.problems.iter().map(drawn).collect();

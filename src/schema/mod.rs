@@ -7,6 +7,7 @@
 
 mod cost;
 mod dialect;
+mod explicit;
 mod fill;
 mod format;
 mod node;
@@ -46,6 +47,8 @@ const ERRORS_READ: usize = 64;
 
 /// A schema that was found sound.
 pub struct Schema {
+    /// As it was written.
+    source: Value,
     validator: Validator,
     /// A validator for each subschema, kept where the instance decides which of them apply.
     branches: Option<ValidatorMap>,
@@ -85,6 +88,13 @@ impl Schema {
             Some(schema) if problems.0.is_empty() => Ok(schema),
             _ => Err(problems.found(renamed)),
         }
+    }
+
+    /// The schema of the parameters for readers who do not know exeat's rules: an object, closed in so many words
+    /// wherever JSON Schema has the words. It refuses nothing that [`Self::check`] accepts.
+    #[must_use]
+    pub fn explicit(&self) -> Map<String, Value> {
+        explicit::explicit(&self.source)
     }
 
     /// The properties of the root in declared order, those that only some branch declares last.
@@ -359,6 +369,7 @@ fn compile(source: &Value, problems: &mut Problems) -> Option<Schema> {
     let branches = every.filter(|_| nodes.iter().any(Node::is_conditional));
     let open = nodes.iter().any(Node::is_open);
     Some(Schema {
+        source: source.clone(),
         validator,
         branches,
         nodes,

@@ -1,5 +1,6 @@
 //! Sessions: what a conversation has learned. Deciding takes it as values; where it is kept is this trait's matter.
 
+mod facts;
 mod memory;
 mod variables;
 
@@ -18,6 +19,7 @@ use crate::fault::Fault;
 use crate::name::AgentName;
 use crate::request::{Caller, SessionId};
 
+pub use facts::{Moment, facts};
 pub use memory::{Bounds, Call, Full, Key, Memory, NoSession, Snapshot};
 
 /// What a place where sessions are kept says in the end. It may be far away.

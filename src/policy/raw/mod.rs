@@ -5,7 +5,7 @@
 //! source, a connector's type). That is the work of `check`, which turns this into the policy.
 //!
 //! Each section is one table of fields (see [`fields`]): it yields the type, its decoding, the
-//! nearest name for a typo, and later the schema for editors.
+//! nearest name for a typo, and the schema for editors.
 
 use std::path::Path;
 
@@ -37,7 +37,7 @@ pub(in crate::policy) mod variable;
 #[cfg(test)]
 mod tests;
 
-pub(in crate::policy) use crate::policy::raw::fields::{Field, Need, Section, Shape};
+pub(in crate::policy) use crate::policy::raw::fields::{Field, Keys, Need, Section, Shape};
 pub(in crate::policy) use crate::policy::raw::file::{File, Policy};
 
 /// Reads the files of a folder, or the one file: names with contents, in the order of the names.

@@ -478,7 +478,7 @@ fn the_tables_are_fit_for_people_and_editors() {
 fn walk(shape: &Shape, names: &mut Vec<String>) {
     match shape {
         Shape::Section(section) => walk_section(section, names),
-        Shape::List(inner) | Shape::Map(inner) => walk(inner, names),
+        Shape::List(inner) | Shape::Map(_, inner) => walk(inner, names),
         Shape::Either(several) => several.iter().for_each(|shape| walk(shape, names)),
         _ => assert!(!shape.in_words().is_empty()),
     }

@@ -305,6 +305,7 @@ fn policy(port: u16, agents: bool) -> Policy {
         token: SecretName::parse("bot_token").unwrap(),
         environment: Some(production),
         allow: HashSet::new(),
+        patterns: Vec::new(),
     };
     let agents = agents.then(|| BTreeMap::from([(AgentName::parse("bot").unwrap(), agent)]));
     let tunnel = Tunnel {

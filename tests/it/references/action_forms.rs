@@ -176,6 +176,10 @@ fn variable_rows() -> Vec<Row> {
                 "variables: [{name: a, type: string}, {name: a, type: string}]",
             ))
             .is_wrong("`a`"),
+        row(180, "Each variable creates a function parameter that the LLM").action(&number)
+            .shows(r#""order_number":{"type":"string","description":"Customer's order number","examples":["ORD-12345"]}"#)
+            .shows(r#""required":["order_number"]"#),
+        row(183, "Description: What this variable is for").action(&number).shows("Customer's order number"),
         row(182, "string, integer, float, boolean, date, email, phone")
             .action(&of_type("text"))
             .is_wrong("text"),
@@ -383,6 +387,17 @@ variables:
     rows
 }
 
+/// Two agents, of whom one may only read.
+const READERS: &str = "version: 1
+secrets: {reader: {env: R}, writer: {env: W}}
+actions:
+  list_customers: {description: Lists all customers., method: GET, url: https://api.company.com/customers}
+  add_customer: {description: Adds a customer., method: POST, url: https://api.company.com/customers}
+agents:
+  reader: {token: {secret: reader}, allow: [\"list_*\"]}
+  writer: {token: {secret: writer}, allow: [\"*\"]}
+";
+
 fn practice_rows() -> Vec<Row> {
     let optional = with(
         "POST",
@@ -422,6 +437,14 @@ fn practice_rows() -> Vec<Row> {
         row(331, "Never hardcode credentials in URLs").action("method: GET\nurl: https://user:pass@api.company.com/endpoint").is_wrong("secret_in_policy"),
         row(331, "Never hardcode credentials in URLs").action(&with("GET", "query: {api_key: abcdef}")).is_wrong("secret_in_policy"),
         row(332, "Use authentication configuration").action(&with("GET", "headers: {Authorization: Bearer abcdef}")).is_wrong("secret_in_policy"),
+        row(334, "Use separate keys for testing vs production").policy(super::api_call_actions::ENVIRONMENTS)
+            .sends("GET https://staging.yourcompany.com/orders").by("tester", "tester").with("authorization", basic("trial:SECRET-orders_key"))
+            .sends("GET https://api.yourcompany.com/orders").by("tester", "tester").refused("host_undeclared"),
+        row(336, "Grant minimum necessary API permissions").policy(READERS)
+            .sends(CUSTOMERS).by("reader", "reader").leaves("GET /customers")
+            .posts("POST https://api.company.com/customers", "{}").by("reader", "reader").refused("action_not_allowed")
+            .calling("add_customer", "{}").by("reader", "reader").refused("action_not_allowed")
+            .calling("add_customer", "{}").by("writer", "writer").leaves("POST /customers"),
         row(338, "Restrict write permissions to specific endpoints").action(&with("GET", "auth: none"))
             .sends("DELETE https://api.company.com/customers").refused("action_undeclared")
             .sends("GET https://api.company.com/customers/7").refused("action_undeclared"),

@@ -83,6 +83,9 @@ fn names_urls_and_methods_rows() -> Vec<Row> {
             .is_wrong("letters, digits"),
         row(5, "Explain what this action does and when the agent").policy(named("act", "enabled: true"))
             .is_wrong("`description`"),
+        row(6, "The agent uses the name and description").policy(CONNECTION)
+            .shows(r#""name":"get_order_status""#)
+            .shows(r#""description":"Retrieves the current status of a customer's order. Requires an order number.""#),
         row(8, "Name: get_order_status").policy(CONNECTION)
             .sends("GET https://api.yourcompany.com/v2/orders?order_number=1").recorded("action", "get_order_status"),
         row(11, "Requires an order number.").policy(CONNECTION)
@@ -145,7 +148,7 @@ const KEY_IN_HEADER: &str = "secrets: {api_key: {env: K}}
 auth:
   key: {type: api_key, in: header, name: X-API-Key, value: {secret: api_key}}";
 
-const ENVIRONMENTS: &str = "version: 1
+pub(super) const ENVIRONMENTS: &str = "version: 1
 environments: [production, staging, development]
 secrets:
   orders_key:
@@ -294,6 +297,14 @@ fn parameter_rows() -> Vec<Row> {
             .action(&ORDER.replace("{properties", "{type: object, properties"))
             .sends("GET https://api.yourcompany.com/orders?order_number=ORD-12345")
             .leaves("GET /orders?order_number=ORD-12345"),
+        row(65, "\"description\": \"The customer's order number\"")
+            .action(&ORDER.replace(
+                "{type: string}",
+                "{type: string, description: The customer's order number}",
+            ))
+            .shows(
+                r#""order_number":{"type":"string","description":"The customer's order number"}"#,
+            ),
         row(68, "\"required\": [\"order_number\"]")
             .action(ORDER)
             .sends("GET https://api.yourcompany.com/orders")
@@ -330,6 +341,12 @@ fn parameter_rows() -> Vec<Row> {
             .posts(OPEN_TICKET, r#"{"customer_email":"a@b.test"}"#)
             .refused("parameter_missing")
             .told("issue_description"),
+        row(91, "The agent uses parameter descriptions to understand")
+            .action(TICKET)
+            .shows("The customer's email address")
+            .shows("Description of the technical issue")
+            .shows(r#""enum":["low","medium","high"],"description":"Priority level of the issue""#)
+            .shows(r#""required":["customer_email","issue_description"]"#),
         row(93, "Nested objects for structured data")
             .action(&customer)
             .posts(

@@ -63,6 +63,10 @@ fn rows() -> Vec<Row> {
         row(12, "Provide a concise explanation of the method")
             .policy(weather.replace("    description: Tells the", "    # Tells the"))
             .is_wrong("`description`"),
+        row(12, "Provide a concise explanation of the method")
+            .policy(weather.clone())
+            .shows(r#""title":"Get Weather""#)
+            .shows("Tells the current weather in a city."),
         row(13, "Input Description (JSON Format)")
             .action(INPUT)
             .sends("GET https://api.openweathermap.org/data/2.5/weather?q=London")
@@ -80,6 +84,10 @@ fn rows() -> Vec<Row> {
             .action(INPUT)
             .calls(city)
             .leaves("GET /data/2.5/weather?q=New%20York"),
+        row(28, "Name of the city to get weather information for")
+            .action(INPUT)
+            .shows("Name of the city to get weather information for (e.g., 'London', 'New York', 'Tokyo')")
+            .shows(r#""required":["city"]"#),
         row(31, "\"required\": [")
             .action(INPUT)
             .sends("GET https://api.openweathermap.org/data/2.5/weather")

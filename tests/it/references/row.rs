@@ -6,7 +6,10 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use exeat::exchange::Called;
 use exeat::policy;
+use exeat::policy::Policy;
 use exeat::problem::{Problem, Severity};
+use exeat::toolbox;
+use exeat::toolbox::{Format, Tool};
 use serde_json::Value;
 
 use crate::world::{Answer, Plan, Reply, Seen, Then, World};
@@ -22,6 +25,7 @@ pub(super) struct Row {
     problems: Vec<&'static str>,
     warnings: Vec<&'static str>,
     hidden: Vec<&'static str>,
+    shown: Vec<&'static str>,
     context: &'static str,
 }
 
@@ -93,6 +97,7 @@ pub(super) fn row(line: usize, quote: &'static str) -> Row {
         problems: Vec::new(),
         warnings: Vec::new(),
         hidden: Vec::new(),
+        shown: Vec::new(),
         context: "{}",
     }
 }
@@ -126,6 +131,12 @@ impl Row {
     /// `exeat check` warns of this.
     pub(super) fn warns(mut self, says: &'static str) -> Self {
         self.warnings.push(says);
+        self
+    }
+
+    /// This stands in the tools that a language model is given.
+    pub(super) fn shows(mut self, text: &'static str) -> Self {
+        self.shown.push(text);
         self
     }
 
@@ -290,9 +301,12 @@ impl Row {
             .partition(|it| it.severity() == Severity::Error);
         self.prove_problems(&errors, &self.problems)?;
         self.prove_problems(&warnings, &self.warnings)?;
-        let proves = !self.problems.is_empty() || !self.warnings.is_empty();
-        if self.steps.iter().any(|it| it.expected.is_empty()) || (self.steps.is_empty() && !proves)
-        {
+        if let Some(policy) = &loaded.policy {
+            self.prove_shown(policy)?;
+        }
+        let said = [&self.problems, &self.warnings, &self.shown];
+        let is_empty = self.steps.is_empty() && said.iter().all(|it| it.is_empty());
+        if is_empty || self.steps.iter().any(|it| it.expected.is_empty()) {
             return Err("a row that cannot fail".into());
         }
         if self.steps.is_empty() {
@@ -311,6 +325,13 @@ impl Row {
         is_as_expected
             .then_some(())
             .ok_or_else(|| format!("expected {expected:?}, told {told:#?}\n{}", self.policy))
+    }
+
+    fn prove_shown(&self, policy: &Policy) -> Result<(), String> {
+        let actions = policy.environments()[0].actions.values();
+        let tools = toolbox::definitions(actions.map(|it| Tool::of(it)), Format::Mcp).to_string();
+        let missing = self.shown.iter().find(|it| !tools.contains(**it));
+        missing.map_or(Ok(()), |it| Err(format!("{it} is not among {tools}")))
     }
 
     fn prove_steps(&self) -> Result<(), String> {

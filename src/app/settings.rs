@@ -15,6 +15,7 @@ use crate::exchange::PlainHttp;
 use crate::name::EnvironmentName;
 use crate::problem::{Problem, Problems, Sources};
 use crate::request::Host;
+use crate::sessions::Bounds;
 use crate::yaml;
 use crate::yaml::{Entry, Node, Value};
 
@@ -145,6 +146,8 @@ pub struct Settings {
     pub state_dir: PathBuf,
     /// At least one.
     pub workers: usize,
+    /// How much sessions keep, and for how long. Not to be set from outside yet.
+    pub sessions: Bounds,
 }
 
 impl Settings {
@@ -185,6 +188,7 @@ impl Settings {
                 Some(workers) => workers,
                 None => std::thread::available_parallelism().map_or(1, usize::from),
             },
+            sessions: Bounds::default(),
         })
     }
 }

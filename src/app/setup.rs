@@ -21,7 +21,7 @@ use crate::metrics::Metrics;
 use crate::name::EnvironmentName;
 use crate::policy::Policy;
 use crate::secret::Secret;
-use crate::sessions::{Bounds, InMemory};
+use crate::sessions::InMemory;
 use crate::tokens::Tokens;
 use crate::vault::{Sources, Store};
 
@@ -87,7 +87,7 @@ fn services(settings: &Settings, policy: Policy) -> anyhow::Result<Services> {
         live: Live::new(Arc::new(policy)),
         tokens: Tokens::new(vault.clone(), metrics.clone()),
         vault,
-        sessions: Arc::new(InMemory::new(Bounds::default())),
+        sessions: Arc::new(InMemory::new(settings.sessions)),
         audit: open_audit(&settings.audit, &metrics)?,
         metrics,
         authority,

@@ -9,6 +9,7 @@ use std::net::SocketAddr;
 use std::os::unix::process::ExitStatusExt as _;
 use std::path::{Path, PathBuf};
 use std::process::ExitStatus;
+use std::time::Duration;
 
 use anyhow::{Context as _, bail};
 use clap::Args;
@@ -24,7 +25,7 @@ use crate::name::{AgentName, EnvironmentName};
 use crate::policy::Policy;
 use crate::request::{SessionId, encode};
 use crate::secret::Secret;
-use crate::sessions::Said;
+use crate::sessions::{Bounds, Said};
 use crate::vault::{Sources, Vault as _};
 
 /// Start a program behind the proxy, with every proxy and CA variable set
@@ -56,6 +57,7 @@ impl Exec {
         if settings.audit == AuditTarget::Stdout {
             settings.audit = AuditTarget::Stderr;
         }
+        settings.sessions = AS_LONG_AS_THE_PROGRAM;
         let Some(policy) = load::policy(&settings.policies) else {
             return Ok(Verdict::Findings);
         };
@@ -84,6 +86,13 @@ impl Exec {
         Ok(Verdict::Status(code(status?)))
     }
 }
+
+/// Nothing opens another session for a program that outlives its own, so it has to last.
+const AS_LONG_AS_THE_PROGRAM: Bounds = Bounds {
+    idle: Duration::MAX,
+    lifetime: Duration::MAX,
+    ..Bounds::DEFAULT
+};
 
 /// What the operator says of the program's session: whoever starts an agent is its runtime.
 fn said(given: &[String], policy: &Policy) -> anyhow::Result<Said> {

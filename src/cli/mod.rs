@@ -124,15 +124,6 @@ fn keep_memory_private() {
     }
 }
 
-/// The values of a flag that may be repeated.
-fn pairs<'a>(given: &'a [String], flag: &str) -> anyhow::Result<Vec<(&'a str, &'a str)>> {
-    let pair = |it: &'a String| {
-        let pair = it.split_once('=');
-        pair.with_context(|| format!("{flag} {it}: write NAME=VALUE"))
-    };
-    given.iter().map(pair).collect()
-}
-
 /// A refusal as the agent would see it, without the id of a record: there is none.
 fn without_record(refusal: &Refusal) -> Value {
     let mut told = refusal.to_json("");
@@ -140,6 +131,15 @@ fn without_record(refusal: &Refusal) -> Value {
         error.shift_remove("request_id");
     }
     told
+}
+
+/// The values of a flag that may be repeated.
+fn pairs<'a>(given: &'a [String], flag: &str) -> anyhow::Result<Vec<(&'a str, &'a str)>> {
+    let pair = |it: &'a String| {
+        let pair = it.split_once('=');
+        pair.with_context(|| format!("{flag} {it}: write NAME=VALUE"))
+    };
+    given.iter().map(pair).collect()
 }
 
 /// Writes to standard output. Whoever reads it may have seen enough: `exeat check | head` is no failure.

@@ -6,8 +6,8 @@
 //!
 //! Which actions buffer: a request's body is read whole ([`Body::Bytes`]) for every action but those with
 //! `accept_body: any`, since its parameters have to be checked before anything is sent; those pass a [`Body::Stream`].
-//! Replies are streams, except for tools, and where the action's [`Reading`](action::outcome::Reading) looks into them:
-//! those are read whole before their first byte goes on.
+//! Replies are streams, except for tools, and where [`Action::reads_reply`](action::Action::reads_reply) says so: those
+//! are read whole before their first byte goes on.
 
 mod answer;
 mod body;

@@ -19,6 +19,7 @@ use crate::dial::Answer;
 use crate::exchange::PlainHttp;
 use crate::policy;
 use crate::request::Host;
+use crate::sessions::Bounds;
 
 /// Watch three requests go through, or not, beside a stand-in API on this machine
 #[derive(Args)]
@@ -120,6 +121,7 @@ fn start(folder: &Path, api: &api::Api) -> anyhow::Result<Running> {
         audit: AuditTarget::File(folder.join("audit.jsonl")),
         state_dir: folder.join("state"),
         workers: 1,
+        sessions: Bounds::default(),
     };
     app::start(app::prepare(&settings, policy)?)
 }

@@ -59,27 +59,30 @@ fn spell_out(dialect: Dialect, schema: &mut Map<String, Value>) {
     }
 }
 
-/// Closes an object that no other schema describes, and what is below it.
+/// Closes an object, and below it what no other schema describes.
 fn close(dialect: Dialect, schema: &mut Map<String, Value>) {
     let is_alone = !IN_PLACE.iter().any(|it| schema.contains_key(*it));
-    if may_be_object(schema) {
-        let chooses = |it: &str| schema.contains_key(it);
-        if !chooses("additionalProperties") && !chooses("unevaluatedProperties") {
-            match (is_alone, dialect) {
-                (true, _) => drop(schema.insert("additionalProperties".into(), json!(false))),
-                (false, Dialect::Draft7) => {}
-                (false, _) => drop(schema.insert("unevaluatedProperties".into(), json!(false))),
-            }
-        }
-    }
-    if schema.contains_key("patternProperties") {
-        return;
-    }
     let mut elsewhere = Some(Vec::new());
     if !is_alone {
         names_in_place(&Value::Object(schema.clone()), &mut elsewhere);
     }
-    let Some(elsewhere) = elsewhere else { return };
+    let chooses = |it: &str| schema.contains_key(it);
+    if may_be_object(schema)
+        && !chooses("additionalProperties")
+        && !chooses("unevaluatedProperties")
+    {
+        let own = schema.get("properties");
+        let is_own = |name: &String| own.is_some_and(|it| it.get(name).is_some());
+        let has_all = elsewhere.as_ref().is_some_and(|it| it.iter().all(is_own));
+        match (has_all, dialect) {
+            (true, _) => drop(schema.insert("additionalProperties".into(), json!(false))),
+            (false, Dialect::Draft7) => {}
+            (false, _) => drop(schema.insert("unevaluatedProperties".into(), json!(false))),
+        }
+    }
+    let Some(elsewhere) = elsewhere.filter(|_| !schema.contains_key("patternProperties")) else {
+        return;
+    };
     if let Some(Value::Object(properties)) = schema.get_mut("properties") {
         let alone = properties
             .iter_mut()

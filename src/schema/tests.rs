@@ -983,6 +983,7 @@ fn properties_are_known_at_every_depth() {
 }
 
 #[test]
+#[expect(clippy::too_many_lines, reason = "a table of cases")]
 fn the_explicit_form_says_what_the_rules_of_exeat_leave_unsaid() {
     let explicit = |source: Value| Value::Object(compiled(&source).explicit());
     let phone = r"^\+?[0-9 ().-]{5,20}$";
@@ -1029,6 +1030,20 @@ fn the_explicit_form_says_what_the_rules_of_exeat_leave_unsaid() {
                 },
                 "if": {"properties": {"kind": {"const": "a"}}},
                 "then": {"properties": {"o": {"properties": {"x": {}}}}},
+                "additionalProperties": false,
+            }),
+        ),
+        (
+            json!({
+                "properties": {"kind": {"enum": ["a", "b"]}},
+                "if": {"properties": {"kind": {"const": "a"}}},
+                "then": {"properties": {"x": {}}},
+            }),
+            json!({
+                "type": "object",
+                "properties": {"kind": {"enum": ["a", "b"]}},
+                "if": {"properties": {"kind": {"const": "a"}}},
+                "then": {"properties": {"x": {}}},
                 "unevaluatedProperties": false,
             }),
         ),

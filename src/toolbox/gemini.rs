@@ -21,6 +21,12 @@ const SAME: [&str; 11] = [
     "maximum",
 ];
 
+/// A keyword of our own, on the way: the values that a property has in some cases.
+const DEPENDING: &str = "\0depending";
+
+/// Another one: the property is declared in some cases only.
+const BRANCH_ONLY: &str = "\0branch_only";
+
 /// `parameters` of a function declaration; `None` where there are none, which is said by leaving it out.
 pub(super) fn parameters(schema: &Map<String, Value>) -> Option<Value> {
     let inlined = inline(&Value::Object(schema.clone()), schema, &mut Vec::new());
@@ -157,7 +163,14 @@ fn array(schema: &Map<String, Value>) -> Map<String, Value> {
 
 /// The schema with what its combinations add to it.
 fn whole(schema: &Map<String, Value>) -> Map<String, Value> {
-    const ADDED: [(&str, bool); 6] = [
+    let mut found = Map::new();
+    gather(&mut found, schema, true);
+    found
+}
+
+/// Adds what a schema and its combinations say of one value, for certain or in some cases only.
+fn gather(found: &mut Map<String, Value>, schema: &Map<String, Value>, is_certain: bool) {
+    const COMBINATIONS: [(&str, bool); 6] = [
         ("allOf", true),
         ("anyOf", false),
         ("oneOf", false),
@@ -165,21 +178,20 @@ fn whole(schema: &Map<String, Value>) -> Map<String, Value> {
         ("else", false),
         ("dependentSchemas", false),
     ];
-    let mut found = schema.clone();
-    found.retain(|keyword, _| {
-        matches!(keyword.as_str(), "anyOf" | "oneOf") || !ADDED.iter().any(|(it, _)| it == keyword)
+    let is_choice = |keyword: &str| matches!(keyword, "anyOf" | "oneOf");
+    let mut own = schema.clone();
+    own.retain(|keyword, _| {
+        is_choice(keyword) || !COMBINATIONS.iter().any(|(it, _)| it == keyword)
     });
-    for (keyword, is_certain) in ADDED {
-        let held = found.get(keyword).or(schema.get(keyword)).cloned();
-        let is_choice = matches!(keyword, "anyOf" | "oneOf");
-        if is_choice && !found.contains_key("properties") {
+    merge(found, &own, is_certain);
+    for (keyword, applies) in COMBINATIONS {
+        if is_choice(keyword) && !found.contains_key("properties") {
             continue;
         }
-        for part in parts(keyword, held.as_ref()) {
-            merge(&mut found, &whole(part), is_certain);
+        for part in parts(keyword, schema.get(keyword)) {
+            gather(found, part, is_certain && applies);
         }
     }
-    found
 }
 
 /// The schemas under a keyword.
@@ -200,9 +212,7 @@ fn merge(whole: &mut Map<String, Value>, part: &Map<String, Value>, is_certain: 
             ("properties", Value::Object(more)) => {
                 let known = whole.entry("properties").or_insert_with(|| json!({}));
                 for (name, value) in more {
-                    if let Some(known) = known.as_object_mut() {
-                        known.entry(name).or_insert_with(|| value.clone());
-                    }
+                    add_property(known, name, value, is_certain);
                 }
             }
             ("required", Value::Array(more)) if is_certain => {
@@ -220,6 +230,47 @@ fn merge(whole: &mut Map<String, Value>, part: &Map<String, Value>, is_certain: 
             _ => {}
         }
     }
+}
+
+/// What is said of a property in some cases only limits it in no other; but the model should know the values.
+fn add_property(known: &mut Value, name: &str, more: &Value, is_certain: bool) {
+    let more = match more {
+        Value::Object(more) => more,
+        Value::Bool(true) => &Map::new(),
+        _ => return,
+    };
+    let Some(Value::Object(property)) = known.get_mut(name) else {
+        let mut property = more.clone();
+        if !is_certain {
+            property.insert(BRANCH_ONLY.into(), json!(true));
+        }
+        known[name] = Value::Object(property);
+        return;
+    };
+    let new: Vec<Value> = values(more).into_iter().cloned().collect();
+    let old: Vec<Value> = values(property).into_iter().cloned().collect();
+    if is_certain {
+        property.shift_remove(BRANCH_ONLY);
+        merge(property, more, true);
+    } else if property.contains_key(BRANCH_ONLY) {
+        property.retain(|keyword, held| keyword == BRANCH_ONLY || more.get(keyword) == Some(held));
+        if !old.is_empty() && !new.is_empty() {
+            property.shift_remove("const");
+            property.insert("enum".into(), union(old, new));
+        }
+    } else if old.is_empty() && !new.is_empty() {
+        let listed = property.get(DEPENDING).and_then(Value::as_array).cloned();
+        property.insert(DEPENDING.into(), union(listed.unwrap_or_default(), new));
+    }
+}
+
+fn union(mut one: Vec<Value>, other: Vec<Value>) -> Value {
+    for value in other {
+        if !one.contains(&value) {
+            one.push(value);
+        }
+    }
+    Value::Array(one)
 }
 
 /// The types that a value may have, but null, and whether it may be null.
@@ -270,8 +321,19 @@ fn scalar(kind: &str, schema: &Map<String, Value>) -> Map<String, Value> {
     if kind == "string" && !values.is_empty() && values.iter().all(|it| it.is_string()) {
         written.insert("enum".into(), json!(values));
     } else if !values.is_empty() {
-        let values: Vec<String> = values.iter().map(ToString::to_string).collect();
+        let values: Vec<String> = values.into_iter().map(in_words).collect();
         add(&mut written, &format!("One of: {}.", values.join(", ")));
+    }
+    let depending = schema.get(DEPENDING).and_then(Value::as_array);
+    if let Some(values) = depending.filter(|it| !it.is_empty()) {
+        let values: Vec<String> = values.iter().map(in_words).collect();
+        add(
+            &mut written,
+            &format!(
+                "Depending on other parameters, one of: {}.",
+                values.join(", ")
+            ),
+        );
     }
     match schema.get("format").and_then(Value::as_str) {
         Some("date-time") => drop(written.insert("format".into(), json!("date-time"))),
@@ -298,6 +360,12 @@ fn scalar(kind: &str, schema: &Map<String, Value>) -> Map<String, Value> {
         add(&mut written, &format!("A multiple of {step}."));
     }
     written
+}
+
+fn in_words(value: &Value) -> String {
+    value
+        .as_str()
+        .map_or_else(|| value.to_string(), str::to_owned)
 }
 
 fn same(kind: &str, schema: &Map<String, Value>) -> Map<String, Value> {

@@ -211,16 +211,20 @@ fn conditional() -> Value {
         "properties": {
             "category": {"enum": ["billing", "technical"]},
             "text": {"type": "string"},
+            "topic": {"type": "string", "description": "Within the category"},
         },
         "required": ["category"],
         "allOf": [
             {
                 "if": {"properties": {"category": {"const": "billing"}}},
-                "then": {"properties": {"invoice": {"type": "string"}}, "required": ["invoice"]},
+                "then": {
+                    "properties": {"invoice": {"type": "string"}, "topic": {"enum": ["refund"]}},
+                    "required": ["invoice"],
+                },
             },
             {
                 "if": {"properties": {"category": {"const": "technical"}}},
-                "then": {"properties": {"product": {"enum": ["app", "site"]}}},
+                "then": {"properties": {"product": {"enum": ["app", "site"]}, "topic": {"enum": ["login", "bug"]}}},
             },
         ],
     })
@@ -350,9 +354,10 @@ fn gemini_is_told_in_words_what_it_has_no_keywords_for() {
             "properties": {"town": {"type": "string"}, "in": {"$ref": "#/$defs/address"}},
             "required": ["town"],
         });
-        let source = json!({"$defs": {"address": address}, "properties": {"x": schema}});
+        let source = json!({"$defs": {"address": address}, "properties": {"x": schema, "y": true}});
         let written = gemini::parameters(&with_parameters(&source).parameters).unwrap();
         assert_eq!(written["properties"]["x"], expected, "{schema}");
+        assert_eq!(written["properties"]["y"], json!({"type": "string"}));
     }
 }
 
@@ -366,12 +371,43 @@ fn gemini_knows_the_names_that_only_a_branch_declares() {
             "properties": {
                 "category": {"type": "string", "enum": ["billing", "technical"]},
                 "text": {"type": "string"},
+                "topic": {
+                    "type": "string",
+                    "description": "Within the category. Depending on other parameters, one of: refund, login, bug.",
+                },
                 "invoice": {"type": "string"},
                 "product": {"type": "string", "enum": ["app", "site"]},
             },
             "required": ["category"],
         })
     );
+}
+
+#[test]
+fn what_holds_in_one_branch_is_no_limit_in_another() {
+    let of = |property: Value| json!({"properties": {"x": property}});
+    let rows = [
+        (
+            json!({"enum": ["a"]}),
+            json!({"enum": ["b", "a"]}),
+            json!({"type": "string", "enum": ["a", "b"]}),
+        ),
+        (
+            json!({"type": "integer", "maximum": 5}),
+            json!({"type": "integer", "maximum": 10}),
+            json!({"type": "integer"}),
+        ),
+        (
+            json!({"const": "a"}),
+            json!({"type": "string"}),
+            json!({"type": "string"}),
+        ),
+    ];
+    for (one, other, expected) in rows {
+        let schema = json!({"properties": {"y": {}}, "if": {"required": ["y"]}, "then": of(one), "else": of(other)});
+        let written = gemini::parameters(&with_parameters(&schema).parameters).unwrap();
+        assert_eq!(written["properties"]["x"], expected);
+    }
 }
 
 #[test]

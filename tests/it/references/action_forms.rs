@@ -1,5 +1,4 @@
-//! `custom-api-actions`: actions of a form with an endpoint, an authentication, parameters and variables, and a customer
-//! who is verified first.
+//! `custom-api-actions`: actions of a form with an endpoint, an authentication, parameters and variables.
 
 use super::row::{Row, basic, row, secret};
 
@@ -90,7 +89,7 @@ fn endpoint_rows() -> Vec<Row> {
         row(142, "X-API-Key: {your_api_key}").action_and(&auth, &connector("type: api_key, in: header, name: X-API-Key, value: {secret: api_token}"))
             .sends(CUSTOMERS).carrying("X-Api-Key: mine").with("x-api-key", &token),
         row(147, "Parameter Name: e.g., api_key").action_and(&in_body.replace("name: id", "name: api_key"), &connector("type: api_key, in: body, name: api_key, value: {secret: api_token}"))
-            .is_wrong("api_key"),
+            .mistake("api_key"),
         row(151, "\"api_key\": \"{your_key}\"").action_and(&in_body, &connector("type: api_key, in: body, name: api_key, value: {secret: api_token}"))
             .posts("POST https://api.company.com/customers", r#"{"api_key":"mine","id":"1"}"#).body(r#"{"id":"1","api_key":"SECRET-api_token"}"#)
             .recorded("replaced", vec!["body api_key"])
@@ -98,7 +97,7 @@ fn endpoint_rows() -> Vec<Row> {
         row(156, "Login endpoints").action_and(&with("POST", "auth: own"), &connector("type: api_key, in: body, name: password, value: {secret: api_token}"))
             .calls("{}").body(r#"{"password":"SECRET-api_token"}"#),
         row(157, "Credentials are encrypted in the database and masked").action_and(&auth, "auth:\n  own: {type: bearer, token: sk_live_4eC39HqLyjWDarjtT1zdp7dc}")
-            .is_wrong("secret_in_policy"),
+            .mistake("secret_in_policy"),
     ]
 }
 
@@ -139,7 +138,7 @@ fn variable_rows() -> Vec<Row> {
             .calls("{}").leaves("GET /customers?include=orders&limit=100")
             .sends(CUSTOMERS).leaves("GET /customers?include=orders&limit=100"),
         row(170, "Validates JSON structure while allowing variable").action(&with("POST", "variables: [{name: id, type: string, required: true}]\nbody: '{\"id\": \"{{id}}\",}'"))
-            .is_wrong("row.yaml:"),
+            .mistake("row.yaml:"),
         row(173, "\"customer_id\": \"{{customer_id}}\"").action(CONTACTED)
             .calls(r#"{"customer_id":"c-1"}"#).body_holds(contacted)
             .calls(r#"{"customer_id":"\",\"status\":\"gone"}"#).body_holds(r#"{"customer_id":"\",\"status\":\"gone","status":"contacted","#),
@@ -175,20 +174,20 @@ fn variable_rows() -> Vec<Row> {
                 "GET",
                 "variables: [{name: a, type: string}, {name: a, type: string}]",
             ))
-            .is_wrong("`a`"),
+            .mistake("`a`"),
         row(180, "Each variable creates a function parameter that the LLM").action(&number)
             .shows(r#""order_number":{"type":"string","description":"Customer's order number","examples":["ORD-12345"]}"#)
             .shows(r#""required":["order_number"]"#),
         row(183, "Description: What this variable is for").action(&number).shows("Customer's order number"),
         row(182, "string, integer, float, boolean, date, email, phone")
             .action(&of_type("text"))
-            .is_wrong("text"),
+            .mistake("text"),
         row(184, "Example: Example value (guides the LLM)")
             .action(&with(
                 "GET",
                 "variables: [{name: a, type: integer, example: many}]",
             ))
-            .is_wrong("must be an integer"),
+            .mistake("must be an integer"),
         row(185, "Required: Toggle")
             .action(&number)
             .sends(CUSTOMERS)
@@ -349,7 +348,7 @@ variables:
             .body_holds(r#""timestamp":"20"#),
         row(237, "Available automatically from contact record")
             .action(&says("contact.first_name"))
-            .is_wrong("contact"),
+            .mistake("contact"),
     ]);
     for (line, quote, kind, called, printed) in [
         (254, "integer", "integer", r#"{"x":"7"}"#, r#"{"x":7}"#),
@@ -421,22 +420,22 @@ fn practice_rows() -> Vec<Row> {
         row(295, "Authentication fails (401)").action(BY_STATUS)
             .sends("GET https://api.company.com/orders/1").answered(401, "{}").status(401).outcome("failed"),
         row(296, "Missing required variables").action(ORDER).calls("{}").refused("parameter_missing").told("order_id"),
-        row(315, "Use exact syntax: {{variable_name}}").action(&with("GET", "query: {a: \"{{ variable name }}\"}")).is_wrong("row.yaml:"),
+        row(315, "Use exact syntax: {{variable_name}}").action(&with("GET", "query: {a: \"{{ variable name }}\"}")).mistake("row.yaml:"),
         row(316, "Verify variable is defined in Variables tab").action(&with("GET", "query: {a: \"{{order_numer}}\"}\nvariables: [{name: order_number, type: string}]"))
-            .is_wrong("order_numer"),
-        row(318, "Set default value in Variables tab for optional").action(&optional).is_wrong("`email` may be missing"),
+            .mistake("order_numer"),
+        row(318, "Set default value in Variables tab for optional").action(&optional).mistake("`email` may be missing"),
         row(319, "API responding slowly (>2 minutes)").action(&with("GET", "timeout: 50ms"))
             .sends(CUSTOMERS).unanswered().breaks("upstream_timeout").status(504)
             .calls("{}").unanswered().breaks("upstream_timeout"),
         row(323, "API returning non-JSON or malformed JSON").action(&with("GET", "auth: none"))
             .calls("{}").answered(200, "it works").returned("it works").status(200)
             .calls("{}").answered(200, "{\"a\": ").returned("{\"a\": "),
-        row(330, "http://api.company.com/endpoint").action("method: GET\nurl: http://api.company.com/endpoint").is_wrong("allow_http"),
+        row(330, "http://api.company.com/endpoint").action("method: GET\nurl: http://api.company.com/endpoint").mistake("allow_http"),
         row(330, "Always use HTTPS endpoints to encrypt data in transit").action("method: GET\nurl: https://api.company.com/endpoint")
             .sends("GET http://api.company.com/endpoint").leaves("GET /endpoint").recorded("upstream_addr", "203.0.114.100:443"),
-        row(331, "Never hardcode credentials in URLs").action("method: GET\nurl: https://user:pass@api.company.com/endpoint").is_wrong("secret_in_policy"),
-        row(331, "Never hardcode credentials in URLs").action(&with("GET", "query: {api_key: abcdef}")).is_wrong("secret_in_policy"),
-        row(332, "Use authentication configuration").action(&with("GET", "headers: {Authorization: Bearer abcdef}")).is_wrong("secret_in_policy"),
+        row(331, "Never hardcode credentials in URLs").action("method: GET\nurl: https://user:pass@api.company.com/endpoint").mistake("secret_in_policy"),
+        row(331, "Never hardcode credentials in URLs").action(&with("GET", "query: {api_key: abcdef}")).mistake("secret_in_policy"),
+        row(332, "Use authentication configuration").action(&with("GET", "headers: {Authorization: Bearer abcdef}")).mistake("secret_in_policy"),
         row(334, "Use separate keys for testing vs production").policy(super::api_call_actions::ENVIRONMENTS)
             .sends("GET https://staging.yourcompany.com/orders").by("tester", "tester").with("authorization", basic("trial:SECRET-orders_key"))
             .sends("GET https://api.yourcompany.com/orders").by("tester", "tester").refused("host_undeclared"),

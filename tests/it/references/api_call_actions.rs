@@ -80,9 +80,9 @@ fn names_urls_and_methods_rows() -> Vec<Row> {
         row(5, "Names can only contain letters, numbers, underscores").policy(named("get-order_2", SAID))
             .sends("GET https://api.yourcompany.com/a").leaves("GET /a").recorded("action", "get-order_2"),
         row(5, "Names can only contain letters, numbers, underscores").policy(named("get order", SAID))
-            .is_wrong("letters, digits"),
+            .mistake("letters, digits"),
         row(5, "Explain what this action does and when the agent").policy(named("act", "enabled: true"))
-            .is_wrong("`description`"),
+            .mistake("`description`"),
         row(6, "The agent uses the name and description").policy(CONNECTION)
             .shows(r#""name":"get_order_status""#)
             .shows(r#""description":"Retrieves the current status of a customer's order. Requires an order number.""#),
@@ -109,7 +109,7 @@ fn names_urls_and_methods_rows() -> Vec<Row> {
             .sends("POST https://api.yourcompany.com/support/tickets").leaves("POST /support/tickets"),
         row(21, "The URL field is static and does not support").action(
                 "method: GET\nurl: https://{{tenant}}.yourcompany.com/a\nparameters: {properties: {tenant: {type: string}}, required: [tenant]}")
-            .is_wrong("host"),
+            .mistake("host"),
         row(21, "Parameters are automatically handled based on the").action(
                 "method: GET\nurl: https://api.yourcompany.com/orders/{{id}}\nparameters: {properties: {id: {type: string}, with: {type: string}}, required: [id]}")
             .sends("GET https://api.yourcompany.com/orders/7?with=items").leaves("GET /orders/7?with=items"),
@@ -129,7 +129,7 @@ fn names_urls_and_methods_rows() -> Vec<Row> {
             .posts("PATCH https://api.yourcompany.com/orders", r#"{"order_number":"ORD"}"#).body(r#"{"order_number":"ORD"}"#),
         row(24, "https://api.yourcompany.com/orders?order_number=ORD-12345").action(ORDER)
             .sends(url).leaves("GET /orders?order_number=ORD-12345").status(200),
-        row(26, "Select the appropriate HTTP method").action(&with_method("TRACE")).is_wrong("TRACE"),
+        row(26, "Select the appropriate HTTP method").action(&with_method("TRACE")).mistake("TRACE"),
         row(29, "Retrieve information").action(ORDER)
             .sends("POST https://api.yourcompany.com/orders?order_number=1").refused("action_undeclared")
             .sends("HEAD https://api.yourcompany.com/orders?order_number=1").recorded("code", "action_undeclared"),
@@ -192,7 +192,7 @@ fn headers_and_connectors_rows() -> Vec<Row> {
         row(37, "Content-Type: application/json").action(&format!("{}\nheaders: {{Content-Type: application/json}}", with_method("POST")))
             .posts("POST https://api.yourcompany.com/orders", r#"{"order_number":"1"}"#).with("content-type", "application/json"),
         row(37, "Content-Type: application/json").action(&format!("{}\nheaders: {{Content-Type: text/plain}}", with_method("POST")))
-            .is_wrong("content_types"),
+            .mistake("content_types"),
         row(37, "Content-Type: application/json").action(&format!("{}\ncontent_types: [application/vnd.api+json, application/json]", with_method("POST")))
             .posts("POST https://api.yourcompany.com/orders", r#"{"order_number":"1"}"#).with("content-type", "application/vnd.api+json"),
         row(37, "X-API-Version: 1.0").action("method: GET\nurl: https://api.yourcompany.com/a\nheaders: {X-API-Version: 1.0}")
@@ -201,9 +201,9 @@ fn headers_and_connectors_rows() -> Vec<Row> {
             .sends("GET https://api.yourcompany.com/a").carrying("X-Token: mine").with("x-token", &key)
             .recorded("replaced", vec!["header x-token"]).hides("SECRET-api_key"),
         row(38, "Select an existing secret instead of hardcoding").action("method: GET\nurl: https://api.yourcompany.com/a\nheaders: {X-API-Key: abcdef0123}")
-            .is_wrong("secret_in_policy"),
+            .mistake("secret_in_policy"),
         row(39, "Create secrets in Manage > Secrets first").action("method: GET\nurl: https://api.yourcompany.com/a\nheaders: {X-Token: {secret: api_key}}")
-            .is_wrong("no secret `api_key`"),
+            .mistake("no secret `api_key`"),
         row(39, "support per-environment values").policy(ENVIRONMENTS)
             .sends(LIST).by("bot", "bot").with("authorization", basic("live:SECRET-orders_key"))
             .sends("GET https://staging.yourcompany.com/orders").by("tester", "tester").with("authorization", basic("trial:SECRET-orders_key")),
@@ -215,7 +215,7 @@ fn headers_and_connectors_rows() -> Vec<Row> {
             .sends(LIST).carrying("Authorization: Bearer mine").with("authorization", format!("Bearer {key}"))
             .hides("SECRET-api_key"),
         row(44, "via header, query parameter, or cookie").action_and(LISTS, &connector("type: api_key, in: path, name: k, value: {secret: api_key}"))
-            .is_wrong("path"),
+            .mistake("path"),
         row(47, "X-API-Key: your-key").action_and(LISTS, &connector("type: api_key, in: header, name: X-API-Key, value: {secret: api_key}"))
             .sends(LIST).carrying("x-api-key: mine").with("x-api-key", &key),
         row(48, "?api_key=your-key").action_and(LISTS, &connector("type: api_key, in: query, name: api_key, value: {secret: api_key}"))
@@ -229,7 +229,7 @@ fn headers_and_connectors_rows() -> Vec<Row> {
             .sends(LIST).with("authorization", "Bearer TOKEN-1").recorded("retries", 0),
         row(51, "Authorization: Basic <credentials>").action_and(LISTS, &connector("type: basic, username: bot, password: {secret: api_key}"))
             .sends(LIST).with("authorization", basic("bot:SECRET-api_key")).hides("SECRET-api_key"),
-        row(54, "Standard auth patterns (Bearer, API key, Basic, OAuth2)").action_and(LISTS, "auth:\n  own: {type: ntlm}").is_wrong("ntlm"),
+        row(54, "Standard auth patterns (Bearer, API key, Basic, OAuth2)").action_and(LISTS, "auth:\n  own: {type: ntlm}").mistake("ntlm"),
         row(55, "Custom header names or formats").action_and(
                 "method: GET\nurl: https://api.yourcompany.com/orders\nheaders: {Authorization: {secret: api_key, prefix: \"Token \"}}", "secrets: {api_key: {env: K}}")
             .sends(LIST).with("authorization", format!("Token {key}")),
@@ -292,7 +292,7 @@ fn parameter_rows() -> Vec<Row> {
             "Define the parameters your API expects using JSON Schema",
         )
         .action(&taking("a", "{type: strin}"))
-        .is_wrong("strin"),
+        .mistake("strin"),
         row(61, "\"type\": \"object\"")
             .action(&ORDER.replace("{properties", "{type: object, properties"))
             .sends("GET https://api.yourcompany.com/orders?order_number=ORD-12345")
@@ -398,7 +398,7 @@ fn parameter_rows() -> Vec<Row> {
                 "then: {properties: {sub_category: {enum: [login",
                 "than: {properties: {sub_category: {enum: [login",
             ))
-            .is_wrong("did you mean \"then\"?"),
+            .mistake("did you mean \"then\"?"),
     ];
     for (line, quote, category, subs) in [
         (
@@ -471,14 +471,14 @@ fn template_rows() -> Vec<Row> {
     let ada = r#"{"n":"Ada"}"#;
     let name = r#"{"name":"Ada"}"#;
     vec![
-        row(171, "For POST, PUT, and PATCH requests, you can optionally").action("method: GET\nurl: https://api.yourcompany.com/a\nbody: '{}'").is_wrong("GET"),
+        row(171, "For POST, PUT, and PATCH requests, you can optionally").action("method: GET\nurl: https://api.yourcompany.com/a\nbody: '{}'").mistake("GET"),
         row(171, "If no template is provided, parameters are sent as a").action(TICKET)
             .posts(OPEN_TICKET, r#"{"issue_description":"x","customer_email":"a@b.test"}"#)
             .body(r#"{"customer_email":"a@b.test","issue_description":"x"}"#),
-        row(173, "Templates use a subset of Go template syntax").action(&small(r#"{"n": "{{.parameters.name"}"#)).is_wrong("row.yaml:12:7"),
+        row(173, "Templates use a subset of Go template syntax").action(&small(r#"{"n": "{{.parameters.name"}"#)).mistake("row.yaml:12:7"),
         row(175, "Parameters from the parameter schema").action(&small(r#"{"n": "{{.parameters.name}}"}"#))
             .posts(OPEN_TICKET, ada).body(ada).calls(name).body(ada),
-        row(175, "{{.parameters.parameter_name}}").action(&small(r#"{"n": "{{.parameters.nam}}"}"#)).is_wrong("no parameter `nam`"),
+        row(175, "{{.parameters.parameter_name}}").action(&small(r#"{"n": "{{.parameters.nam}}"}"#)).mistake("no parameter `nam`"),
         row(175, "{{.variables.variable_name}}").policy(CHAIN)
             .sends("GET https://api.yourcompany.com/customers?phone=1").answered(200, r#"{"data":{"id":"cust_123"}}"#)
             .status(200)
@@ -679,7 +679,7 @@ fn function_rows() -> Vec<Row> {
             "pipes are not part of the template language",
         ),
     ] {
-        rows.push(row(192, quote).action(&small(body)).is_wrong(says));
+        rows.push(row(192, quote).action(&small(body)).mistake(says));
     }
     rows
 }
@@ -755,7 +755,7 @@ fn body_and_reply_rows() -> Vec<Row> {
             .posts("POST https://api.yourcompany.com/notes", "{}").refused("variable_missing").told("customer_id")
             .calling("add_note", "{}").refused("variable_missing").told("customer_id"),
         row(223, "the action returns an error to the agent rather than").action(&optional(r#"{"n": "{{.parameters.name}}"}"#))
-            .is_wrong("`name` may be missing"),
+            .mistake("`name` may be missing"),
         row(225, "The agent sees the full API response").action(ORDER)
             .sends("GET https://api.yourcompany.com/orders?order_number=12345").answered(200, SHIPPED).returned(SHIPPED)
             .calls(r#"{"order_number":"12345"}"#).answered(200, SHIPPED).returned(SHIPPED),
@@ -764,9 +764,9 @@ fn body_and_reply_rows() -> Vec<Row> {
             .posts("POST https://api.yourcompany.com/notes", "{}").body(r#"{"customer":"cust_123"}"#)
             .calling("add_note", "{}").body(r#"{"customer":"cust_123"}"#),
         row(237, "Use lowercase letters, numbers, underscores, and dots").action(&format!("{ORDER}\noutputs: {{Customer: {{path: $.id}}}}"))
-            .is_wrong("small letters"),
+            .mistake("small letters"),
         row(237, "JSONPath expression: A JSONPath expression that").action(&format!("{ORDER}\noutputs: {{account.status: {{path: data.id}}}}"))
-            .is_wrong("JSONPath"),
+            .mistake("JSONPath"),
         row(238, "Sensitive: When enabled, the value is redacted").policy(CHAIN.replace("$.data.id", "$.data.id, sensitive: true")).warns("closes the proxy door")
             .sends("GET https://api.yourcompany.com/customers?phone=1").answered(200, CUSTOMER)
             .returned(r#"{"data":{"id":"<customer_id>","email":"user@example.com"}}"#)

@@ -59,10 +59,10 @@ fn rows() -> Vec<Row> {
             .refused("action_disabled"),
         row(11, "enter a unique name for your method")
             .policy(weather.clone() + &weather_again())
-            .is_wrong("get_weather"),
+            .mistake("get_weather"),
         row(12, "Provide a concise explanation of the method")
             .policy(weather.replace("    description: Tells the", "    # Tells the"))
-            .is_wrong("`description`"),
+            .mistake("`description`"),
         row(12, "Provide a concise explanation of the method")
             .policy(weather.clone())
             .shows(r#""title":"Get Weather""#)

@@ -123,7 +123,7 @@ impl Row {
     }
 
     /// `exeat check` tells exactly one problem, and this is in it.
-    pub(super) fn is_wrong(mut self, says: &'static str) -> Self {
+    pub(super) fn mistake(mut self, says: &'static str) -> Self {
         self.problems.push(says);
         self
     }
@@ -460,10 +460,11 @@ impl Stage {
             }
             Ask::Call { action, parameters } => {
                 let agent = step.agent.map(|(agent, _)| agent);
-                Got::from(
-                    self.world
-                        .call((agent, self.session.as_deref()), action, parameters),
-                )
+                Got::from(self.world.call_at_gate(
+                    (agent, self.session.as_deref()),
+                    action,
+                    parameters,
+                ))
             }
         };
         Done {

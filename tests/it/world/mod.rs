@@ -301,8 +301,8 @@ impl World {
         opened.unwrap().unwrap().expose()
     }
 
-    /// Calls an action by its name at the HTTP door, as an agent and in a session.
-    pub fn call(
+    /// Calls an action by its name, as the tool doors do, as an agent and in a session.
+    pub fn call_at_gate(
         &self,
         (agent, session): (Option<&str>, Option<&str>),
         action: &str,

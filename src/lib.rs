@@ -14,14 +14,15 @@
 //! | ground: values and rules; no IO, no clock, no tokio | [`name`] [`secret`] [`refusal`] [`fault`] [`body`] [`request`] [`address`] [`problem`] [`yaml`] [`json`] [`jsonpath`] [`wire`] [`schema`] [`template`] [`credential`] [`action`] [`policy`] [`toolbox`] |
 //! | services: each owns one thing outside the process | [`metrics`] [`private`] [`vault`] [`agents`] [`sessions`] [`dial`] [`tokens`] [`authority`] [`audit`] [`live`] |
 //! | spine: one request's way through | [`rehearsal`] [`exchange`] [`proxy`] |
-//! | faces: what else listens | [`admin`] |
+//! | faces: what else listens | [`browser`] [`admin`] [`mcp`] [`tools`] |
 //! | whole | [`app`] [`cli`] |
 //!
 //! One exception on the ground: `policy::load` reads the policy's files, and nothing else of `policy` touches a file.
 //!
 //! # A request's way
 //!
-//! Intercepted in a CONNECT; absolute-form goes from 2 to 5.
+//! Intercepted in a CONNECT; absolute-form goes from 2 to 5. A tool call ([`tools`], [`exchange::Gate::call`]) starts
+//! at 5, names its action and its parameters, and goes on at 9.
 //!
 //! | # | Where | What |
 //! |---|---|---|
@@ -120,7 +121,10 @@ pub mod rehearsal;
 pub mod exchange;
 pub mod proxy;
 // -- faces --
+pub mod browser;
 pub mod admin;
+pub mod mcp;
+pub mod tools;
 // -- whole --
 pub mod app;
 pub mod cli;

@@ -65,11 +65,12 @@ codes! {
     PathNotCanonical "path_not_canonical" 400 false "The path or query can be read in more than one way.";
     HostMismatch "host_mismatch" 421 false "Two places of the request name different servers.";
     HttpsRequired "https_required" 403 false "The request asks for cleartext where the policy asks for TLS.";
+    BrowserRefused "browser_refused" 403 false "The request comes from a page of a browser, or could.";
     AgentUnknown "agent_unknown" 407 false "The agent did not say who it is, or its token is wrong.";
     HostUndeclared "host_undeclared" 403 false "No declared action or tunnel has this host.";
     PortUndeclared "port_undeclared" 403 false "The host is declared, but not on this port.";
     AddressRefused "address_refused" 403 false "The address is not on the public internet, or is one of exeat's own.";
-    ActionUndeclared "action_undeclared" 403 false "The host is declared, but no action fits this method and path.";
+    ActionUndeclared "action_undeclared" 403 false "The host is declared, but no action fits this method and path; or no action has this name.";
     ActionDisabled "action_disabled" 403 false "The action is switched off in the policy.";
     ActionNotAllowed "action_not_allowed" 403 false "The action is not among those this agent may use.";
     DoorClosed "door_closed" 403 false "The action cannot be used through this door.";
@@ -81,6 +82,9 @@ codes! {
     ContentTypeRefused "content_type_refused" 415 false "The body has a type or an encoding that the action does not take.";
     PlaceholderMisplaced "placeholder_misplaced" 403 false "A credential's placeholder stands where the credential does not belong.";
     PreconditionUnmet "precondition_unmet" 403 false "Another action has to succeed first in this session.";
+    RuntimeRequired "runtime_required" 403 false "Only who presents the agent's `runtime_token` may set a context.";
+    SessionUnknown "session_unknown" 404 false "The agent has no such session.";
+    PageUnknown "page_unknown" 404 false "The tools listener has no such page.";
     VariableMissing "variable_missing" 403 false "A variable that the request needs is not set in this session.";
     RateLimited "rate_limited" 429 true "The rate limit of the action, the connection or the agent is used up.";
     TooLarge "too_large" 413 false "The body is larger than the limit.";

@@ -31,6 +31,9 @@ pub struct Given {
     /// Address of the proxy [default: 127.0.0.1:8080]
     #[arg(long, env = "EXEAT_PROXY_LISTEN", value_name = "ADDR")]
     pub proxy_listen: Option<SocketAddr>,
+    /// Address of the tools: actions called by name [default: 127.0.0.1:8081]
+    #[arg(long, env = "EXEAT_TOOLS_LISTEN", value_name = "ADDR")]
+    pub tools_listen: Option<SocketAddr>,
     /// Address of health, metrics and the CA's certificate [default: 127.0.0.1:9090]
     #[arg(long, env = "EXEAT_ADMIN_LISTEN", value_name = "ADDR")]
     pub admin_listen: Option<SocketAddr>,
@@ -130,6 +133,8 @@ pub struct Settings {
     pub environment: Option<EnvironmentName>,
     /// Where agents connect.
     pub proxy_listen: SocketAddr,
+    /// Where tools are called.
+    pub tools_listen: SocketAddr,
     /// Where operators look.
     pub admin_listen: SocketAddr,
     /// Read at start.
@@ -171,6 +176,9 @@ impl Settings {
             proxy_listen: given
                 .proxy_listen
                 .unwrap_or_else(|| SocketAddr::from(([127, 0, 0, 1], 8080))),
+            tools_listen: given
+                .tools_listen
+                .unwrap_or_else(|| SocketAddr::from(([127, 0, 0, 1], 8081))),
             admin_listen: given
                 .admin_listen
                 .unwrap_or_else(|| SocketAddr::from(([127, 0, 0, 1], 9090))),
@@ -216,6 +224,7 @@ impl Given {
             policies: self.policies.or(other.policies),
             environment: self.environment.or(other.environment),
             proxy_listen: self.proxy_listen.or(other.proxy_listen),
+            tools_listen: self.tools_listen.or(other.tools_listen),
             admin_listen: self.admin_listen.or(other.admin_listen),
             admin_token_file: self.admin_token_file.or(other.admin_token_file),
             plain_http: self.plain_http.or(other.plain_http),
@@ -289,7 +298,7 @@ struct Setting {
 }
 
 /// The settings of the file.
-const SETTINGS: [Setting; 11] = [
+const SETTINGS: [Setting; 12] = [
     Setting {
         name: "policies",
         shape: text,
@@ -304,6 +313,11 @@ const SETTINGS: [Setting; 11] = [
         name: "proxy_listen",
         shape: address,
         read: |it, node| it.given.proxy_listen = it.address(node),
+    },
+    Setting {
+        name: "tools_listen",
+        shape: address,
+        read: |it, node| it.given.tools_listen = it.address(node),
     },
     Setting {
         name: "admin_listen",

@@ -43,7 +43,7 @@ pub fn store(state_dir: &Path) -> Store {
     Store::at(&state_dir.join("secrets"))
 }
 
-/// Reads what has to be read, and binds both listeners.
+/// Reads what has to be read, and binds all listeners.
 ///
 /// # Errors
 /// Anything without which it would not be safe to start, in words for the operator.
@@ -54,6 +54,7 @@ pub fn prepare(settings: &Settings, policy: Policy) -> anyhow::Result<Parts> {
         services: Arc::new(services(settings, policy)?),
         dial: dialling(settings)?,
         proxy: bind(settings.proxy_listen, "proxy_listen")?,
+        tools: bind(settings.tools_listen, "tools_listen")?,
         admin: bind(settings.admin_listen, "admin_listen")?,
         admin_token,
         workers: settings.workers,
@@ -66,7 +67,11 @@ pub fn prepare(settings: &Settings, policy: Policy) -> anyhow::Result<Parts> {
 /// # Errors
 /// As [`prepare`].
 pub fn gate(settings: &Settings, policy: Policy) -> anyhow::Result<Gate> {
-    let listeners = vec![settings.proxy_listen, settings.admin_listen];
+    let listeners = vec![
+        settings.proxy_listen,
+        settings.tools_listen,
+        settings.admin_listen,
+    ];
     let setup = dial::Setup {
         own: dial::Own::new(listeners),
         ..dialling(settings)?()
@@ -127,12 +132,16 @@ fn refuse_open_listeners(
     policy: &Policy,
     has_admin_token: bool,
 ) -> anyhow::Result<()> {
-    if !settings.proxy_listen.ip().is_loopback() && policy.agents().is_none() {
-        bail!(
-            "the proxy listens on {}, where others can reach it, and the policy has no `agents:`; \
-             declare agents with tokens, or listen on 127.0.0.1",
-            settings.proxy_listen
-        );
+    for (what, address) in [
+        ("the proxy", settings.proxy_listen),
+        ("the tools listener", settings.tools_listen),
+    ] {
+        if !address.ip().is_loopback() && policy.agents().is_none() {
+            bail!(
+                "{what} is on {address}, where others can reach it, and the policy has no `agents:`; \
+                 declare agents with tokens, or listen on 127.0.0.1"
+            );
+        }
     }
     if !settings.admin_listen.ip().is_loopback() && !has_admin_token {
         bail!(

@@ -151,13 +151,11 @@ impl Call {
     }
 
     fn caller(&self, gate: &Gate, policy: &Policy) -> anyhow::Result<Caller> {
-        let default = gate.services.settings.environment.clone();
-        let (agent, environment) = load::whoever(policy, self.agent.as_deref(), default)?;
-        Ok(Caller {
-            agent,
-            environment,
-            session: None,
-        })
+        let found = match self.agent.as_deref() {
+            Some(name) => load::agent(policy, Some(name))?,
+            None => None,
+        };
+        Ok(load::caller(found, &gate.services.settings.environment))
     }
 
     async fn open_session(&self, gate: &Gate, caller: &mut Caller) -> anyhow::Result<()> {

@@ -20,12 +20,12 @@ use tokio::signal::unix::{SignalKind, signal};
 
 use crate::app;
 use crate::app::AuditTarget;
-use crate::cli::{Verdict, WithSettings, load, pairs};
+use crate::cli::{Verdict, WithSettings, load};
 use crate::name::{AgentName, EnvironmentName};
 use crate::policy::Policy;
 use crate::request::{SessionId, encode};
 use crate::secret::Secret;
-use crate::sessions::{Bounds, Said};
+use crate::sessions::Bounds;
 use crate::vault::{Sources, Vault as _};
 
 /// Start a program behind the proxy, with every proxy and CA variable set
@@ -51,6 +51,7 @@ impl Exec {
         let anywhere = SocketAddr::from(([127, 0, 0, 1], 0));
         let given = &mut self.with.given;
         given.proxy_listen = Some(anywhere);
+        given.tools_listen = Some(anywhere);
         given.admin_listen = Some(anywhere);
         given.workers.get_or_insert(1);
         let mut settings = load::settings(self.with)?;
@@ -72,7 +73,7 @@ impl Exec {
             &environment,
             (&vault, &runtime),
         )?;
-        let context = said(&self.context, &policy)?;
+        let context = load::context(&self.context, &policy)?;
         let withheld: Vec<String> = policy.secret_variables().map(str::to_owned).collect();
         let running = app::start(app::prepare(&settings, policy)?)?;
         let sessions = &running.services().sessions;
@@ -87,19 +88,12 @@ impl Exec {
     }
 }
 
-/// Nothing opens another session for a program that outlives its own, so it has to last.
+/// A program could not go on in another session once its own has ended, so that one has to last.
 const AS_LONG_AS_THE_PROGRAM: Bounds = Bounds {
     idle: Duration::MAX,
     lifetime: Duration::MAX,
     ..Bounds::DEFAULT
 };
-
-/// What the operator says of the program's session: whoever starts an agent is its runtime.
-fn said(given: &[String], policy: &Policy) -> anyhow::Result<Said> {
-    let texts = pairs(given, "--context")?;
-    let said = policy.context().read_texts(texts);
-    said.map_err(|refusal| anyhow::anyhow!("--context: {}", refusal.message))
-}
 
 /// An agent's name and token.
 type Identity = (AgentName, Secret);

@@ -6,11 +6,13 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context as _, bail};
 
 use crate::app::{Given, Settings};
-use crate::cli::WithSettings;
+use crate::cli::{WithSettings, pairs};
 use crate::name::{AgentName, EnvironmentName};
 use crate::policy;
 use crate::policy::{Agent, Policy};
 use crate::problem::{Problems, Sources, Style};
+use crate::request::Caller;
+use crate::sessions::Said;
 
 /// The settings file that is read where none is named.
 const DEFAULT_FILE: &str = "exeat.yaml";
@@ -96,6 +98,23 @@ pub(super) fn agent<'p>(
         Some(found) => Ok(Some(found)),
         None => bail!("--agent: there is no agent {named}; there are {names}"),
     }
+}
+
+/// That agent, or nobody, in their environment or else in the process's; in no session.
+pub(super) fn caller(found: Option<(&AgentName, &Agent)>, environment: &EnvironmentName) -> Caller {
+    let own = found.and_then(|(_, agent)| agent.environment.as_ref());
+    Caller {
+        agent: found.map(|(name, _)| name.clone()),
+        environment: own.unwrap_or(environment).clone(),
+        session: None,
+    }
+}
+
+/// What the operator says of a session: whoever starts an agent is its runtime.
+pub(super) fn context(given: &[String], policy: &Policy) -> anyhow::Result<Said> {
+    let texts = pairs(given, "--context")?;
+    let said = policy.context().read_texts(texts);
+    said.map_err(|refusal| anyhow::anyhow!("--context: {}", refusal.message))
 }
 
 /// Colours for people.

@@ -8,6 +8,7 @@ mod demo;
 mod exec;
 mod explain;
 mod load;
+mod mcp;
 mod run;
 mod schema;
 mod secret;
@@ -53,6 +54,8 @@ enum Command {
     Call(call::Call),
     /// Start a program behind the proxy, with every proxy and CA variable set
     Exec(exec::Exec),
+    /// Offer an agent's actions as MCP tools, on standard input and output
+    Mcp(mcp::Mcp),
     /// Show or make the CA that agents have to trust
     Ca(ca::Ca),
     /// Print the JSON Schema of policy files, for editors
@@ -96,6 +99,7 @@ pub fn main() -> ExitCode {
         Command::Explain(explain) => explain.run(),
         Command::Call(call) => call.run(),
         Command::Exec(exec) => exec.run(),
+        Command::Mcp(mcp) => mcp.run(),
         Command::Ca(ca) => ca.run(),
         Command::Schema(schema) => schema.run(),
         Command::Tools(tools) => tools.run(),

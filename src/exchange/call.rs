@@ -11,7 +11,7 @@ use crate::action::outcome::OutputName;
 use crate::action::{Action, Facts};
 use crate::audit::{Asked, Prepared, RequestId, Target, Ticket};
 use crate::exchange::body::{Hold, no_room};
-use crate::exchange::{Begun, Carried, Deadline, Gate, Meant, Received, Stop, respond};
+use crate::exchange::{Begun, Carried, Deadline, Gate, Meant, Received, Steps, Stop, respond};
 use crate::name::{ActionName, OutcomeName};
 use crate::policy;
 use crate::policy::{Masked, Permit, Policy, Selected};
@@ -102,10 +102,14 @@ impl Gate {
     /// Carries out one call of an action. The caller has the whole reply when this comes back; a call that is dropped
     /// before takes its request with it.
     pub async fn call(&self, begun: Begun, call: Call) -> Called {
-        let Begun { policy, mut ticket } = begun;
+        let Begun {
+            policy,
+            mut ticket,
+            steps,
+        } = begun;
         let received = Received::default();
         received.add(call.bytes);
-        match Box::pin(self.carry_call(&policy, call, &mut ticket)).await {
+        match Box::pin(self.carry_call((&policy, steps), call, &mut ticket)).await {
             Ok(carried) => Ok(respond::done(carried, &received, ticket)),
             Err(stop) => Err(respond::denied(stop, &received, ticket)),
         }
@@ -114,7 +118,7 @@ impl Gate {
     /// The life of a tool call, from its name to what the reply means.
     async fn carry_call(
         &self,
-        policy: &Arc<Policy>,
+        (policy, steps): (&Arc<Policy>, Steps),
         call: Call,
         ticket: &mut Ticket,
     ) -> Result<Carried, Stop> {
@@ -144,6 +148,7 @@ impl Gate {
             arguments,
             prepared: Prepared::default(),
             facts,
+            steps,
             deadline,
             hold,
         };

@@ -15,6 +15,7 @@ mod call;
 mod deadline;
 mod keys;
 mod respond;
+mod steps;
 mod stop;
 
 use std::pin::pin;
@@ -30,7 +31,7 @@ use crate::action;
 use crate::action::outcome::Concluded;
 use crate::action::requires::AttemptNumber;
 use crate::action::{Action, Arguments, Facts, Limits, Recognised};
-use crate::audit::{Asked, Audit, Opening, Prepared, Target, Ticket, Upstream};
+use crate::audit::{Asked, Audit, End, Ending, Opening, Prepared, Target, Ticket, Upstream};
 use crate::authority::Authority;
 use crate::body::Body;
 use crate::dial::{Dialer, Reply};
@@ -51,6 +52,7 @@ pub use answer::Answer;
 pub use body::Room;
 pub use call::{Call, Called, Denied, Done};
 pub use deadline::Deadline;
+pub use steps::{Seen, Step, Steps};
 pub use stop::Stop;
 
 pub use crate::policy::PlainHttp;
@@ -103,6 +105,8 @@ pub struct Begun {
     pub policy: Arc<Policy>,
     /// Its record, unclosed.
     pub ticket: Ticket,
+    /// Where a call tells how far it has come.
+    pub steps: Steps,
 }
 
 /// A request as a door hands it over: read strictly, not yet understood.
@@ -134,6 +138,7 @@ struct Meant {
     arguments: Arguments,
     prepared: Prepared,
     facts: Facts,
+    steps: Steps,
     deadline: Deadline,
     /// Until the head of the reply: so long a body, or what was made of it, is in memory.
     hold: Hold,
@@ -194,12 +199,18 @@ impl Gate {
             tls,
         };
         let ticket = self.services.audit.open(opening)?;
-        Ok(Begun { policy, ticket })
+        Ok(Begun {
+            policy,
+            ticket,
+            steps: Steps::default(),
+        })
     }
 
     /// Carries one request from its arrival to its answer.
     pub async fn serve(&self, begun: Begun, arrival: Arrival) -> Answer {
-        let Begun { policy, mut ticket } = begun;
+        let Begun {
+            policy, mut ticket, ..
+        } = begun;
         let received = Received::default();
         match self.carry(&policy, arrival, &received, &mut ticket).await {
             Ok(carried) => respond::reply(carried, received, ticket),
@@ -231,6 +242,7 @@ impl Gate {
             arguments: recognised.arguments,
             selected,
             facts,
+            steps: Steps::default(),
             deadline,
             hold,
         };
@@ -249,7 +261,9 @@ impl Gate {
         let wanted = Wanted::by(&permit, &caller.environment)?;
         let keys = self.keys(wanted, deadline).await?;
         let action = permit.action().clone();
+        meant.steps.tell(Step::Sent);
         let sent = self.send(permit, keys, deadline, ticket).await?;
+        meant.steps.tell(Step::Answered(sent.reply.status));
         drop(meant.hold);
         let carried = self.read(sent, &action, &caller, door).await?;
         ticket.concluded(&carried.concluded.outcome);
@@ -366,9 +380,30 @@ fn upstream(reply: &Reply, dialled: Instant) -> Upstream {
 }
 
 impl Begun {
+    /// Ends a request to exeat itself, which has been answered with a page of so many bytes.
+    pub fn shown(self, status: StatusCode, bytes: u64) {
+        self.ticket.close(Ending {
+            end: End::Complete,
+            status: Some(status),
+            bytes_in: 0,
+            bytes_out: bytes,
+        });
+    }
+
+    /// As [`Begun::refuse`] and [`Begun::fail`], for tools.
+    pub fn stop(self, stop: Stop) -> Denied {
+        respond::denied(stop, &Received::default(), self.ticket)
+    }
+
     /// Ends the exchange with a refusal, before there was a request that could be carried.
     pub fn refuse(self, refusal: Refusal) -> Answer {
         respond::stopped(Stop::Refused(refusal), &Received::default(), self.ticket)
+    }
+
+    /// As [`Begun::refuse`], for doors that answer in another form.
+    pub fn deny(mut self, caller: &Caller, refusal: Refusal) -> Denied {
+        self.ticket.known(caller);
+        respond::denied(Stop::Refused(refusal), &Received::default(), self.ticket)
     }
 
     /// Ends the exchange with a fault, before there was a request that could be carried.

@@ -2,6 +2,7 @@
 
 use crate::audit::End;
 use crate::fault::Fault;
+use crate::name::ActionName;
 use crate::refusal::{Code, Refusal};
 
 /// The error of every step of an exchange.
@@ -27,6 +28,14 @@ impl Stop {
         match self {
             Self::Refused(refusal) => refusal.clone(),
             Self::Broke(fault) => fault.to_refusal(),
+        }
+    }
+
+    /// Names the action that was refused.
+    pub(super) fn of_action(self, action: &ActionName) -> Self {
+        match self {
+            Self::Refused(refusal) => Self::Refused(refusal.of_action(action)),
+            broke @ Self::Broke(_) => broke,
         }
     }
 

@@ -82,6 +82,8 @@ pub struct Agent {
     pub title: Option<String>,
     /// The secret that the agent proves to know.
     pub token: SecretName,
+    /// The secret of whoever runs it, who may say what the conversation is about.
+    pub runtime_token: Option<SecretName>,
     /// The environment it lives in; else that of the process.
     pub environment: Option<EnvironmentName>,
     /// The actions that its patterns fit.

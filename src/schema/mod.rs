@@ -47,8 +47,6 @@ const ERRORS_READ: usize = 64;
 
 /// A schema that was found sound.
 pub struct Schema {
-    /// As it was written.
-    source: Value,
     validator: Validator,
     /// A validator for each subschema, kept where the instance decides which of them apply.
     branches: Option<ValidatorMap>,
@@ -57,6 +55,8 @@ pub struct Schema {
     open: bool,
     /// `(as compiled, as written)`
     patterns: Vec<(String, String)>,
+    /// As text: the tree would take ten times the room, and is asked for by people and models alone.
+    source: Box<str>,
 }
 
 /// One mistake in the source of a schema.
@@ -94,7 +94,8 @@ impl Schema {
     /// wherever JSON Schema has the words. It refuses nothing that [`Self::check`] accepts.
     #[must_use]
     pub fn explicit(&self) -> Map<String, Value> {
-        explicit::explicit(&self.source)
+        let source = serde_json::from_str(&self.source).unwrap_or_default();
+        explicit::explicit(&source)
     }
 
     /// The properties of the root in declared order, those that only some branch declares last.
@@ -369,12 +370,12 @@ fn compile(source: &Value, problems: &mut Problems) -> Option<Schema> {
     let branches = every.filter(|_| nodes.iter().any(Node::is_conditional));
     let open = nodes.iter().any(Node::is_open);
     Some(Schema {
-        source: source.clone(),
         validator,
         branches,
         nodes,
         open,
         patterns: prepared.patterns,
+        source: source.to_string().into(),
     })
 }
 

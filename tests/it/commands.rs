@@ -86,6 +86,8 @@ impl Started {
             "--json",
             "--proxy-listen",
             "127.0.0.1:0",
+            "--tools-listen",
+            "127.0.0.1:0",
             "--admin-listen",
             "127.0.0.1:0",
         ];

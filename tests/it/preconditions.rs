@@ -8,6 +8,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 
 use exeat::request::SessionId;
+use serde_json::json;
 
 use crate::world::{Answer, Origin, Plan, Reply, Seen, Then, World, json_reply};
 
@@ -472,4 +473,49 @@ fn the_record_says_how_it_went_and_in_which_session() {
     for hidden in [id, "John Smith"] {
         assert!(!written.contains(hidden), "{hidden}: {written}");
     }
+}
+
+/// Looks up orders by the tool door.
+fn called(world: &World, token: &str, (id, customer): (&str, &str)) -> Answer {
+    let body = json!({"session": id, "parameters": {"customer_id": customer}});
+    world.call("lookup_orders", token, &body)
+}
+
+#[test]
+fn a_session_is_the_same_at_every_door() {
+    let (world, origin) = world();
+    let user = user(&world, "bot");
+    let login = (user.as_str(), "bot-secret");
+    let id = user.trim_start_matches("bot~");
+    let refused = called(&world, "bot-secret", (id, "12345"));
+    assert_eq!(refused.refusal(), "precondition_unmet");
+    assert_eq!(refused.json()["error"]["call_first"], "verify_customer");
+    assert_eq!(origin.seen().len(), 0);
+    // The short form of parameters reads the number as the string that the policy asks for.
+    for (pin, expected) in [("5678", true), ("0000", false), ("5678", true)] {
+        let parameters = json!({"customer_id": 12345, "phone_pin": pin});
+        let body = json!({"session": id, "parameters": parameters});
+        world.call("verify_customer", "bot-secret", &body);
+        assert_eq!(passes(&world, login, LOOKUP), expected, "{pin}");
+        let answer = called(&world, "bot-secret", (id, "12345"));
+        assert_eq!(answer.status == 200, expected, "{pin}");
+    }
+    verify(&world, login, ("777", "5678"));
+    for (token, id, customer, expected) in [
+        ("bot-secret", id, "777", "none"),
+        ("bot-secret", id, "778", "precondition_unmet"),
+        ("other-secret", id, "777", "precondition_unmet"),
+        (
+            "bot-secret",
+            "00000000000000000000000000000000",
+            "777",
+            "precondition_unmet",
+        ),
+    ] {
+        let answer = called(&world, token, (id, customer));
+        assert_eq!(answer.refusal(), expected, "{token} {id} {customer}");
+    }
+    let nowhere = json!({"parameters": {"customer_id": "777"}});
+    let answer = world.call("lookup_orders", "bot-secret", &nowhere);
+    assert_eq!(answer.refusal(), "precondition_unmet");
 }

@@ -113,6 +113,7 @@ fn start(folder: &Path, api: &api::Api) -> anyhow::Result<Running> {
         policies: folder.to_owned(),
         environment: None,
         proxy_listen: anywhere,
+        tools_listen: anywhere,
         admin_listen: anywhere,
         admin_token_file: None,
         plain_http: PlainHttp::Upgrade,

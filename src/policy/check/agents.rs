@@ -19,6 +19,7 @@ pub(super) fn read(ground: &Ground<'_>, told: &mut Told<'_>) -> Option<BTreeMap<
         told.tell(problem.remedy("declare an agent, or remove the line"));
     }
     tell_shared_tokens(ground, told);
+    tell_runtime_tokens(ground, told);
     let declared: BTreeSet<&str> = ground.raw.actions.names().collect();
     let mut agents = BTreeMap::new();
     for (text, raw) in ground.raw.agents.iter() {
@@ -47,6 +48,21 @@ fn tell_shared_tokens(ground: &Ground<'_>, told: &mut Told<'_>) {
     }
 }
 
+/// With its runtime's token, an agent could set the context itself.
+fn tell_runtime_tokens(ground: &Ground<'_>, told: &mut Told<'_>) {
+    let agents = || ground.raw.agents.iter().map(|(_, raw)| raw);
+    let tokens = agents().filter_map(|raw| raw.token.as_ref()?.secret.as_ref());
+    let own: HashMap<&str, &Text> = tokens.map(|it| (it.value.as_str(), it)).collect();
+    for secret in agents().filter_map(|raw| raw.runtime_token.as_ref()?.secret.as_ref()) {
+        if let Some(first) = own.get(secret.value.as_str()) {
+            let message = "an agent has this token, and could pose as the runtime";
+            let problem = Problem::error(&secret.place, message);
+            let problem = problem.second("the agent's own", &first.place);
+            told.tell(problem.remedy("give the runtime a token that no agent knows"));
+        }
+    }
+}
+
 fn agent(
     ground: &Ground<'_>,
     raw: &Raw,
@@ -56,6 +72,10 @@ fn agent(
     let environment = environment(ground, raw.environment.as_ref(), told);
     let token = raw.token.as_ref().and_then(|it| it.secret.as_ref());
     let token = token.and_then(|it| token_in(ground, environment.unwrap_or_default(), it, told));
+    let runtime = raw.runtime_token.as_ref();
+    let runtime = runtime.and_then(|it| it.secret.as_ref());
+    let runtime_token =
+        runtime.and_then(|it| token_in(ground, environment.unwrap_or_default(), it, told));
     let mut allow = HashSet::new();
     if let Some(patterns) = &raw.allow {
         if patterns.items.is_empty() {
@@ -76,6 +96,7 @@ fn agent(
     Some(Agent {
         title: raw.title.as_ref().map(|it| it.value.clone()),
         token: token?,
+        runtime_token,
         environment: environment?.map(|it| ground.environments[it].clone()),
         allow,
         patterns: patterns.map(|it| AllowPattern::new(&it.value)).collect(),

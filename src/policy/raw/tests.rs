@@ -247,10 +247,6 @@ fn sections_and_types_of_a_later_release_are_refused_at_their_place() {
             "agents: {b: {token: {secret: k}, allow: [a], rate_limit: 1/s}}",
             "3:46 `rate_limit`",
         ),
-        (
-            "agents: {b: {token: {secret: k}, allow: [a], runtime_token: {secret: k}}}",
-            "3:46 `run",
-        ),
     ];
     for (section, expected) in rows {
         let all = mistakes(&format!("{action}{section}\n"));

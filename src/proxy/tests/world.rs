@@ -303,6 +303,7 @@ fn policy(port: u16, agents: bool) -> Policy {
     let agent = Agent {
         title: None,
         token: SecretName::parse("bot_token").unwrap(),
+        runtime_token: None,
         environment: Some(production),
         allow: HashSet::new(),
         patterns: Vec::new(),

@@ -4,13 +4,12 @@ use std::sync::{Arc, Mutex};
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use exeat::exchange::Called;
 use exeat::policy;
 use exeat::policy::Policy;
 use exeat::problem::{Problem, Severity};
 use exeat::toolbox;
 use exeat::toolbox::{Format, Tool};
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use crate::world::{Answer, Plan, Reply, Seen, Then, World};
 
@@ -46,7 +45,7 @@ enum Ask {
         headers: Vec<&'static str>,
         body: String,
     },
-    /// By name, as tools do.
+    /// By name, at the HTTP door.
     Call {
         action: &'static str,
         parameters: &'static str,
@@ -459,12 +458,13 @@ impl Stage {
                 Got::from(self.world.client().send(method, url, &headers, body))
             }
             Ask::Call { action, parameters } => {
-                let agent = step.agent.map(|(agent, _)| agent);
-                Got::from(self.world.call_at_gate(
-                    (agent, self.session.as_deref()),
-                    action,
-                    parameters,
-                ))
+                let token = step.agent.map(|(_, token)| secret(token));
+                let parameters: Value = serde_json::from_str(parameters).unwrap();
+                let call = match &self.session {
+                    Some(session) => json!({"parameters": parameters, "session": session}),
+                    None => json!({"parameters": parameters}),
+                };
+                Got::told(self.world.call(action, &token.unwrap_or_default(), &call))
             }
         };
         Done {
@@ -491,24 +491,22 @@ impl From<Answer> for Got {
     }
 }
 
-impl From<Called> for Got {
-    fn from(called: Called) -> Self {
-        match called {
-            Ok(done) => Self {
-                status: done.status.as_u16(),
-                refusal: "none".into(),
-                text: match &done.body {
-                    Value::String(text) => text.clone(),
-                    body => body.to_string(),
-                },
-                outcome: done.outcome.to_string(),
-                tool: done.to_json(),
+impl Got {
+    /// What a tool got: the server's reply, told of in ours.
+    fn told(answer: Answer) -> Self {
+        let tool = answer.json();
+        if answer.refusal() != "none" {
+            return Self::from(answer);
+        }
+        Self {
+            status: tool["status"].as_u64().unwrap().try_into().unwrap(),
+            refusal: "none".into(),
+            text: match &tool["body"] {
+                Value::String(text) => text.clone(),
+                body => body.to_string(),
             },
-            Err(denied) => Self {
-                refusal: denied.refusal.code.as_str().to_owned(),
-                text: denied.to_json().to_string(),
-                ..Self::default()
-            },
+            outcome: tool["outcome"].as_str().unwrap().to_owned(),
+            tool,
         }
     }
 }

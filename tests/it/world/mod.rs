@@ -4,28 +4,26 @@
 //! Everything real is real: sockets, TLS, threads. What is scripted is what a test must not depend on.
 
 mod client;
+mod mcp;
 mod names;
 mod origin;
 mod safe;
 mod switchboard;
 
-use std::collections::BTreeMap;
 use std::io::Write as _;
-use std::net::{IpAddr, Shutdown, SocketAddr, TcpListener};
+use std::net::{IpAddr, Shutdown, SocketAddr, TcpListener, TcpStream};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use exeat::app::{self, Parts, Running};
 use exeat::audit::{Audit, MemorySink};
 use exeat::authority::Authority;
-use exeat::dial::{Dialer, Limits, Offer, Own, Setup, Tls};
-use exeat::exchange::{Call, Called, Gate, PlainHttp, Room, Services, Settings};
+use exeat::dial::{Limits, Offer, Own, Setup, Tls};
+use exeat::exchange::{PlainHttp, Room, Services, Settings};
 use exeat::live::Live;
 use exeat::metrics::Metrics;
-use exeat::name::{ActionName, AgentName};
-use exeat::policy;
-use exeat::policy::Agent;
-use exeat::request::{Caller, Door, SessionId};
+use exeat::name::AgentName;
+use exeat::policy::{self, Policy};
 use exeat::sessions::{Bounds, InMemory};
 use exeat::tokens::Tokens;
 use exeat::vault::{Sources, Store, Vault};
@@ -35,6 +33,7 @@ use serde_json::{Map, Value};
 use tempfile::TempDir;
 
 pub use client::{Answer, Client, Stream, read_answer, read_head, rest};
+pub use mcp::Revision;
 pub use origin::{Origin, Reply, Seen, Then};
 
 use names::Names;
@@ -85,12 +84,12 @@ pub const SECRETS: [(&str, &str); 2] = [("good_token", "SECRET-AAAA"), ("two_key
 /// An exeat with everything around it.
 pub struct World {
     running: Option<Running>,
+    dial: Dialling,
     names: Arc<Names>,
     switchboard: Arc<Switchboard>,
     safe: Arc<Safe>,
     audit: MemorySink,
     origin_ca: OriginCa,
-    dial: Arc<dyn Fn() -> Setup + Send + Sync>,
     // The CA's folder lives as long as the world does.
     _folder: TempDir,
 }
@@ -154,10 +153,7 @@ impl World {
     }
 
     fn start(plan: Plan) -> Self {
-        let loaded = policy::from_texts(&[("policy.yaml".into(), plan.policy.into_bytes())]);
-        let problems = loaded.problems.sorted();
-        let problems: Vec<String> = problems.iter().map(|it| it.headline()).collect();
-        let policy = loaded.policy.unwrap_or_else(|| panic!("{problems:#?}"));
+        let policy = read(&plan.policy);
         let folder = tempfile::tempdir().unwrap();
         let metrics = Arc::new(Metrics::new());
         let (audit, lines) = Audit::to_memory(&metrics).unwrap();
@@ -189,6 +185,7 @@ impl World {
             services: Arc::new(services),
             dial: dial.clone(),
             proxy: TcpListener::bind("127.0.0.1:0").unwrap(),
+            tools: TcpListener::bind("127.0.0.1:0").unwrap(),
             admin: TcpListener::bind("127.0.0.1:0").unwrap(),
             admin_token: None,
             workers: 2,
@@ -196,12 +193,12 @@ impl World {
         });
         Self {
             running: Some(running.unwrap()),
+            dial,
             names,
             switchboard,
             safe,
             audit: lines,
             origin_ca,
-            dial,
             _folder: folder,
         }
     }
@@ -280,6 +277,37 @@ impl World {
         self.running.as_ref().unwrap().proxy
     }
 
+    /// Where tools are called.
+    pub fn tools(&self) -> SocketAddr {
+        self.running.as_ref().unwrap().tools
+    }
+
+    /// A request to the tools listener, with a token where there is one, and JSON where there is some.
+    pub fn tool(&self, method: &str, path: &str, token: &str, body: Option<&Value>) -> Answer {
+        let mut headers = vec![format!("Host: {}", self.tools())];
+        if !token.is_empty() {
+            headers.push(format!("Authorization: Bearer {token}"));
+        }
+        let body = body.map(Value::to_string).unwrap_or_default();
+        if !body.is_empty() {
+            headers.push("Content-Type: application/json".into());
+        }
+        headers.push(format!("Content-Length: {}", body.len()));
+        let headers = headers.join("\r\n");
+        let bytes = format!("{method} {path} HTTP/1.1\r\n{headers}\r\n\r\n{body}");
+        let mut stream = TcpStream::connect(self.tools()).unwrap();
+        stream
+            .set_read_timeout(Some(Duration::from_secs(20)))
+            .unwrap();
+        stream.write_all(bytes.as_bytes()).unwrap();
+        read_answer(&mut stream, method).unwrap()
+    }
+
+    /// Calls an action by its name.
+    pub fn call(&self, name: &str, token: &str, body: &Value) -> Answer {
+        self.tool("POST", &format!("/v1/actions/{name}"), token, Some(body))
+    }
+
     /// Where the operator's pages are.
     pub fn admin(&self) -> SocketAddr {
         self.running.as_ref().unwrap().admin
@@ -301,45 +329,10 @@ impl World {
         opened.unwrap().unwrap().expose()
     }
 
-    /// Calls an action by its name, as the tool doors do, as an agent and in a session.
-    pub fn call_at_gate(
-        &self,
-        (agent, session): (Option<&str>, Option<&str>),
-        action: &str,
-        parameters: &str,
-    ) -> Called {
-        let services = self.running.as_ref().unwrap().services().clone();
-        let agent = agent.map(|name| AgentName::parse(name).unwrap());
-        let policy = services.live.snapshot();
-        let of_agent =
-            |agents: &BTreeMap<AgentName, Agent>| agents.get(agent.as_ref()?)?.environment.clone();
-        let environment = policy.agents().and_then(of_agent);
-        let environment = environment.unwrap_or_else(|| services.settings.environment.clone());
-        let call = Call {
-            door: Door::Http,
-            caller: Caller {
-                agent,
-                environment,
-                session: session.map(|id| SessionId::parse(id).unwrap()),
-            },
-            action: ActionName::parse(action).unwrap(),
-            parameters: serde_json::from_str(parameters).unwrap(),
-            bytes: parameters.len(),
-            context: Map::new(),
-            version: None,
-        };
-        let runtime = tokio::runtime::Builder::new_current_thread()
-            .enable_all()
-            .build()
-            .unwrap();
-        runtime.block_on(async {
-            let gate = Gate {
-                services,
-                dialer: Dialer::new((self.dial)()),
-            };
-            let begun = gate.open(call.door, None).unwrap();
-            gate.call(begun, call).await
-        })
+    /// Puts another policy in force.
+    pub fn reload(&self, policy: &str) {
+        let services = self.running.as_ref().unwrap().services();
+        services.live.replace(Arc::new(read(policy)));
     }
 
     /// Our CA, as clients trust it.
@@ -450,11 +443,17 @@ impl Drop for World {
     }
 }
 
-fn dialling(
-    names: &Arc<Names>,
-    switchboard: &Arc<Switchboard>,
-    origin_ca: &OriginCa,
-) -> Arc<dyn Fn() -> Setup + Send + Sync> {
+/// How a runtime dials.
+type Dialling = Arc<dyn Fn() -> Setup + Send + Sync>;
+
+fn read(policy: &str) -> Policy {
+    let loaded = policy::from_texts(&[("policy.yaml".into(), policy.into())]);
+    let problems = loaded.problems.sorted();
+    let problems: Vec<String> = problems.iter().map(|it| it.headline()).collect();
+    loaded.policy.unwrap_or_else(|| panic!("{problems:#?}"))
+}
+
+fn dialling(names: &Arc<Names>, switchboard: &Arc<Switchboard>, origin_ca: &OriginCa) -> Dialling {
     let tls = Tls::trusting(origin_ca.roots(), Offer::Both);
     let (names, switchboard) = (names.clone(), switchboard.clone());
     Arc::new(move || Setup {

@@ -11,6 +11,7 @@ use crate::policy::explain::{
 use crate::policy::trial::{Asked, AskedRequest};
 use crate::refusal::Refusal;
 use crate::rehearsal;
+use crate::rehearsal::conceal::Concealed;
 use crate::rehearsal::{Decided, Rehearsal};
 use crate::request::{Destination, Intent, Scheme};
 
@@ -19,35 +20,33 @@ use crate::request::{Destination, Intent, Scheme};
 pub struct Explanation {
     /// The rules that were looked at, in their order. The last one is against it, if it is refused.
     pub trail: Vec<Looked>,
-    /// What the doors would decide: [`Rehearsal::decide`]'s word.
+    /// What the doors would decide: [`Rehearsal::decide`]'s word, without the values that nobody is shown.
     pub verdict: Result<Decided, Refusal>,
 }
 
 impl Rehearsal<'_> {
     /// Explains a request or a call.
     pub fn explain(&self, asked: &Asked) -> Explanation {
-        let mut trail = self.explain_agent();
-        if !ends_against(&trail) {
+        let mut trail = Trail::default();
+        trail.extend(self.explain_agent());
+        if trail.goes_on() {
             match asked {
                 Asked::Request(request) => self.explain_request(request, &mut trail),
                 Asked::Call { .. } => self.explain_call(asked, &mut trail),
             }
         }
-        Explanation {
-            trail,
-            verdict: self.decide(asked),
-        }
+        trail.beside(self.decide(asked))
     }
 
-    fn explain_agent(&self) -> Vec<Looked> {
+    fn explain_agent(&self) -> Option<Looked> {
         match (self.identify(), &self.caller.agent) {
-            (Err(refusal), _) => vec![Looked::against(Rule::Agent, refusal.message)],
-            (Ok(()), Some(name)) => vec![Looked::good(Rule::Agent, name.as_str())],
-            (Ok(()), None) => Vec::new(),
+            (Err(refusal), _) => Some(Looked::against(Rule::Agent, refusal.message)),
+            (Ok(()), Some(name)) => Some(Looked::good(Rule::Agent, name.as_str())),
+            (Ok(()), None) => None,
         }
     }
 
-    fn explain_request(&self, request: &AskedRequest, trail: &mut Vec<Looked>) {
+    fn explain_request(&self, request: &AskedRequest, trail: &mut Trail) {
         let target = Destination::of_absolute(&request.url);
         let asked = match target {
             Ok(target) => target.destination,
@@ -73,7 +72,7 @@ impl Rehearsal<'_> {
             trail.push(Looked::note(Rule::Target, says));
         }
         trail.extend(explain_head(self.policy, &intent));
-        if let (false, Ok(selected)) = (ends_against(trail), policy::select(self.policy, &intent)) {
+        if let (true, Ok(selected)) = (trail.goes_on(), policy::select(self.policy, &intent)) {
             self.explain_content(selected, &intent, request, trail);
         }
     }
@@ -83,17 +82,18 @@ impl Rehearsal<'_> {
         selected: Selected,
         intent: &Intent,
         request: &AskedRequest,
-        trail: &mut Vec<Looked>,
+        trail: &mut Trail,
     ) {
         let action = selected.action().clone();
         trail.push(size(&action, request.body.len()));
-        if ends_against(trail) {
+        if !trail.goes_on() {
             return;
         }
         let content = rehearsal::content(&selected, &request.body);
         match action::recognise(&action, intent, content, self.facts) {
             Err(refusal) => trail.push(Looked::against(Rule::Parameters, refusal.message)),
             Ok(recognised) => {
+                trail.given(&action, &recognised.arguments);
                 trail.extend(explain_recognised(&recognised));
                 let host = &intent.destination.host;
                 let arguments = recognised.arguments;
@@ -102,13 +102,13 @@ impl Rehearsal<'_> {
         }
     }
 
-    fn explain_call(&self, asked: &Asked, trail: &mut Vec<Looked>) {
+    fn explain_call(&self, asked: &Asked, trail: &mut Trail) {
         let Asked::Call { action, parameters } = asked else {
             return;
         };
         let door = self.door(asked);
         trail.extend(explain_call(self.policy, self.caller, door, action));
-        if ends_against(trail) {
+        if !trail.goes_on() {
             return;
         }
         let Ok(selected) = policy::choose(self.policy, self.caller, door, action) else {
@@ -116,24 +116,60 @@ impl Rehearsal<'_> {
         };
         let action = selected.action().clone();
         trail.push(size(&action, rehearsal::length(parameters)));
-        if ends_against(trail) {
+        if !trail.goes_on() {
             return;
         }
         match action::given(&action, parameters.clone()) {
             Err(refusal) => trail.push(Looked::against(Rule::Parameters, refusal.message)),
-            Ok(arguments) => self.explain_arguments(&selected, arguments, trail),
+            Ok(arguments) => {
+                trail.given(&action, &arguments);
+                let host = rehearsal::host(&action);
+                trail.extend(explain_parameters(&selected, host, arguments, self.facts));
+            }
         }
     }
+}
 
-    fn explain_arguments(
-        &self,
-        selected: &Selected,
-        arguments: Arguments,
-        trail: &mut Vec<Looked>,
-    ) {
-        trail.extend(explain_given(&arguments.parameters));
-        let host = rehearsal::host(selected.action());
-        trail.extend(explain_parameters(selected, host, arguments, self.facts));
+/// The rules that were looked at so far, and what may not be shown of what they were asked about.
+#[derive(Default)]
+struct Trail {
+    looked: Vec<Looked>,
+    concealed: Concealed,
+}
+
+impl Trail {
+    fn push(&mut self, looked: Looked) {
+        self.looked.push(looked);
+    }
+
+    fn extend(&mut self, looked: impl IntoIterator<Item = Looked>) {
+        self.looked.extend(looked);
+    }
+
+    fn goes_on(&self) -> bool {
+        !ends_against(&self.looked)
+    }
+
+    fn given(&mut self, action: &Action, arguments: &Arguments) {
+        let mut parameters = arguments.parameters.clone();
+        self.concealed.take(action, &mut parameters);
+        self.extend(explain_given(&parameters));
+    }
+
+    /// Before the action was known, so was none of its parameters: paths were shown as they are.
+    fn beside(mut self, mut verdict: Result<Decided, Refusal>) -> Explanation {
+        for looked in &mut self.looked {
+            if matches!(looked.rule, Rule::Canonical | Rule::Candidate) {
+                looked.says = self.concealed.hide(&looked.says);
+            }
+        }
+        if let Ok(decided) = &mut verdict {
+            self.concealed.hide_in(&mut decided.masked);
+        }
+        Explanation {
+            trail: self.looked,
+            verdict,
+        }
     }
 }
 
@@ -226,6 +262,7 @@ mod tests {
     }
 
     #[test]
+    #[expect(clippy::too_many_lines, reason = "a table of cases")]
     fn the_trail_ends_with_the_rule_that_refuses() {
         let good = "https://api.good.test";
         let get = |path: &str| request("GET", &format!("{good}{path}"), "");

@@ -5,6 +5,7 @@
 //! a reply that somebody made up is read as a real one would be. Nothing is sent, and no source of a secret is asked.
 
 mod compare;
+mod conceal;
 mod explain;
 mod play;
 #[cfg(test)]

@@ -156,6 +156,7 @@ fn what_is_expected_and_comes_is_no_difference() {
 }
 
 #[test]
+#[expect(clippy::too_many_lines, reason = "a table of cases")]
 fn refusals_are_those_of_the_doors() {
     for (fields, code) in [
         (
@@ -403,6 +404,7 @@ fn a_step_that_fails_is_the_last_one_tried() {
 }
 
 #[test]
+#[expect(clippy::too_many_lines, reason = "a table of cases")]
 fn every_mistake_is_told_at_its_place_with_a_remedy() {
     let asked = r#"request: {method: GET, url: "https://api.good.test/items/7"}"#;
     let ok = "expect: {allowed: get_item}";

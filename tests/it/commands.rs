@@ -437,7 +437,7 @@ fn a_program_ends_as_it_ended() {
     for (arguments, says) in [
         (
             &["exec", "--", "true"][..],
-            "say which agent the program is: bot",
+            "say which agent it is: bot",
         ),
         (
             &["exec", "--agent", "nobody", "--", "true"],

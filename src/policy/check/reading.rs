@@ -12,7 +12,7 @@ use crate::policy::check::ground::name;
 use crate::policy::check::leak;
 use crate::policy::check::told::Told;
 use crate::policy::raw::action::{Action as Raw, Method};
-use crate::policy::raw::decode::{List, Text};
+use crate::policy::raw::decode::{List, Text, Texts};
 use crate::policy::raw::names::{Entries, Names as Declared};
 use crate::policy::raw::outcome as raw;
 use crate::policy::raw::variable::ContextVariable;
@@ -247,7 +247,7 @@ fn named((text, say): (Option<&Text>, Option<&Text>), told: &mut Told<'_>) -> Op
     Some(Named { name: name?, say })
 }
 
-fn statuses(raw: Option<&raw::Statuses>, told: &mut Told<'_>) -> Option<Vec<StatusPattern>> {
+fn statuses(raw: Option<&Texts>, told: &mut Told<'_>) -> Option<Vec<StatusPattern>> {
     let Some(raw) = raw else {
         return Some(Vec::new());
     };

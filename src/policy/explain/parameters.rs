@@ -10,10 +10,9 @@ use crate::policy::explain::{Looked, Rule, ends_against};
 use crate::policy::{Environment, Network, Selected};
 use crate::request::{Destination, Host};
 
-/// What a request was taken apart into.
+/// What of a request is no parameter of it.
 pub fn explain_recognised(recognised: &Recognised) -> Vec<Looked> {
-    let arguments = &recognised.arguments;
-    let mut trail = explain_given(&arguments.parameters);
+    let mut trail = Vec::new();
     for place in &recognised.replaced {
         let says = format!("what the agent sent as {place} is taken out: the place is exeat's");
         trail.push(Looked::note(Rule::Parameters, says));
@@ -26,7 +25,7 @@ pub fn explain_recognised(recognised: &Recognised) -> Vec<Looked> {
     trail
 }
 
-/// Parameters by name.
+/// Parameters by name, with marks for what may not be shown.
 pub fn explain_given(parameters: &Map<String, Value>) -> Vec<Looked> {
     if parameters.is_empty() {
         return vec![Looked::good(Rule::Parameters, "none")];

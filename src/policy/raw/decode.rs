@@ -221,3 +221,31 @@ impl<T: Decode> Decode for List<T> {
         })
     }
 }
+
+/// One text, or a list of them.
+#[derive(Clone, Debug)]
+pub(in crate::policy) struct Texts {
+    /// Where they stand.
+    pub(in crate::policy) place: Place,
+    /// As they were written.
+    pub(in crate::policy) items: Vec<Text>,
+}
+
+impl Decode for Texts {
+    const SHAPE: Shape = Shape::Either(&[Text::SHAPE, List::<Text>::SHAPE]);
+
+    fn decode(node: &Node, decoder: &mut Decoder<'_>) -> Option<Self> {
+        let items = match &node.value {
+            Value::Scalar(_) => vec![Text::decode(node, decoder)?],
+            Value::Sequence(_) => List::decode(node, decoder)?.items,
+            _ => {
+                decoder.mismatch(node, Self::SHAPE);
+                return None;
+            }
+        };
+        Some(Self {
+            place: node.place.clone(),
+            items,
+        })
+    }
+}

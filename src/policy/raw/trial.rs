@@ -4,6 +4,7 @@ use crate::policy::raw::decode::Decode;
 use crate::policy::raw::decode::Decoder;
 use crate::policy::raw::decode::List;
 use crate::policy::raw::decode::Text;
+use crate::policy::raw::decode::Texts;
 use crate::policy::raw::fields::Shape;
 use crate::policy::raw::names::Entries;
 use crate::policy::raw::outcome::Constant;
@@ -123,17 +124,12 @@ pub(in crate::policy) struct HeaderValues {
 }
 
 impl Decode for HeaderValues {
-    const SHAPE: Shape = Shape::Either(&[Text::SHAPE, List::<Text>::SHAPE]);
+    const SHAPE: Shape = Texts::SHAPE;
 
     fn decode(node: &Node, decoder: &mut Decoder<'_>) -> Option<Self> {
         let items = match &node.value {
             Value::Null => Vec::new(),
-            Value::Scalar(_) => vec![Text::decode(node, decoder)?],
-            Value::Sequence(_) => List::decode(node, decoder)?.items,
-            _ => {
-                decoder.mismatch(node, Self::SHAPE);
-                return None;
-            }
+            _ => Texts::decode(node, decoder)?.items,
         };
         Some(Self {
             place: node.place.clone(),

@@ -152,6 +152,12 @@ impl Refusal {
         }
     }
 
+    /// Of a body with more bytes than may be.
+    pub fn too_large(cap: u64) -> Self {
+        let message = format!("the body must have at most {cap} bytes");
+        Self::new(Code::TooLarge, message)
+    }
+
     /// Names the action that the request was matched to.
     #[must_use]
     pub fn of_action(mut self, action: &ActionName) -> Self {

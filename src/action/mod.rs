@@ -27,7 +27,7 @@ use crate::action::requires::{Attempts, Requirement};
 use crate::body::Body;
 use crate::credential::Credential;
 use crate::name::{ActionName, EnvironmentName};
-use crate::refusal::{Code, Refusal};
+use crate::refusal::Refusal;
 use crate::request::{Door, HostPattern, Scheme, SessionId};
 use crate::schema::{Schema, spelling};
 use crate::template::{BodyTemplate, Known, Template, Values};
@@ -205,9 +205,7 @@ impl Action {
 
     /// The refusal of a body over the action's cap.
     pub fn too_large(&self) -> Refusal {
-        let cap = self.limits.max_request_bytes;
-        let message = format!("the body must have at most {cap} bytes");
-        Refusal::new(Code::TooLarge, message).of_action(&self.name)
+        Refusal::too_large(self.limits.max_request_bytes).of_action(&self.name)
     }
 
     /// Whether the whole reply has to be in hand before its first byte goes on: something in it is looked for, or its

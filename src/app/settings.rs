@@ -297,77 +297,63 @@ struct Setting {
     read: fn(&mut Reading, &Node),
 }
 
+impl Setting {
+    const fn new(name: &'static str, shape: fn() -> Json, read: fn(&mut Reading, &Node)) -> Self {
+        Self { name, shape, read }
+    }
+}
+
 /// The settings of the file.
 const SETTINGS: [Setting; 12] = [
-    Setting {
-        name: "policies",
-        shape: text,
-        read: |it, node| it.given.policies = it.path(node),
-    },
-    Setting {
-        name: "environment",
-        shape: text,
-        read: |it, node| it.given.environment = it.parsed(node),
-    },
-    Setting {
-        name: "proxy_listen",
-        shape: address,
-        read: |it, node| it.given.proxy_listen = it.address(node),
-    },
-    Setting {
-        name: "tools_listen",
-        shape: address,
-        read: |it, node| it.given.tools_listen = it.address(node),
-    },
-    Setting {
-        name: "admin_listen",
-        shape: address,
-        read: |it, node| it.given.admin_listen = it.address(node),
-    },
-    Setting {
-        name: "admin_token_file",
-        shape: text,
-        read: |it, node| it.given.admin_token_file = it.path(node),
-    },
-    Setting {
-        name: "plain_http",
-        shape: || json!({"enum": ["upgrade", "refuse"]}),
-        read: |it, node| it.given.plain_http = it.plain_http(node),
-    },
-    Setting {
-        name: "extra_ca",
-        shape: texts,
-        read: |it, node| {
-            it.given.extra_ca = items(node)
-                .iter()
-                .filter_map(|file| it.path(file))
-                .collect()
-        },
-    },
-    Setting {
-        name: "network",
-        shape: || {
-            let hosts = json!({"type": ["object", "null"], "additionalProperties": texts()});
-            json!({"type": ["object", "null"], "properties": {"hosts": hosts}, "additionalProperties": false})
-        },
-        read: |it, node| it.section(node, Reading::network),
-    },
-    Setting {
-        name: "audit",
-        shape: text,
-        read: |it, node| it.given.audit = it.audit(node),
-    },
-    Setting {
-        name: "state_dir",
-        shape: text,
-        read: |it, node| it.given.state_dir = it.path(node),
-    },
-    Setting {
-        name: "workers",
-        shape: || json!({"type": "integer", "minimum": 1}),
-        read: |it, node| it.given.workers = it.workers(node),
-    },
+    Setting::new("policies", text, |it, node| {
+        it.given.policies = it.path(node)
+    }),
+    Setting::new("environment", text, |it, node| {
+        it.given.environment = it.parsed(node)
+    }),
+    Setting::new("proxy_listen", address, |it, node| {
+        it.given.proxy_listen = it.address(node)
+    }),
+    Setting::new("tools_listen", address, |it, node| {
+        it.given.tools_listen = it.address(node)
+    }),
+    Setting::new("admin_listen", address, |it, node| {
+        it.given.admin_listen = it.address(node)
+    }),
+    Setting::new("admin_token_file", text, |it, node| {
+        it.given.admin_token_file = it.path(node)
+    }),
+    Setting::new("plain_http", plain_http, |it, node| {
+        it.given.plain_http = it.plain_http(node)
+    }),
+    Setting::new("extra_ca", texts, |it, node| {
+        let files = items(node);
+        it.given.extra_ca = files.iter().filter_map(|file| it.path(file)).collect();
+    }),
+    Setting::new("network", network, |it, node| {
+        it.section(node, Reading::network)
+    }),
+    Setting::new("audit", text, |it, node| it.given.audit = it.audit(node)),
+    Setting::new("state_dir", text, |it, node| {
+        it.given.state_dir = it.path(node)
+    }),
+    Setting::new("workers", workers, |it, node| {
+        it.given.workers = it.workers(node)
+    }),
 ];
+
+fn plain_http() -> Json {
+    json!({"enum": ["upgrade", "refuse"]})
+}
+
+fn network() -> Json {
+    let hosts = json!({"type": ["object", "null"], "additionalProperties": texts()});
+    json!({"type": ["object", "null"], "properties": {"hosts": hosts}, "additionalProperties": false})
+}
+
+fn workers() -> Json {
+    json!({"type": "integer", "minimum": 1})
+}
 
 /// Any scalar, taken as it is written.
 fn text() -> Json {

@@ -151,11 +151,8 @@ impl Call {
     }
 
     fn caller(&self, gate: &Gate, policy: &Policy) -> anyhow::Result<Caller> {
-        let found = match self.agent.as_deref() {
-            Some(name) => load::agent(policy, Some(name))?,
-            None => None,
-        };
-        Ok(load::caller(found, &gate.services.settings.environment))
+        let environment = &gate.services.settings.environment;
+        load::whoever(policy, self.agent.as_deref(), environment)
     }
 
     async fn open_session(&self, gate: &Gate, caller: &mut Caller) -> anyhow::Result<()> {

@@ -98,11 +98,9 @@ impl Explain {
     }
 
     fn caller(&self, policy: &Policy, default: EnvironmentName) -> anyhow::Result<Caller> {
-        let (agent, environment) = load::whoever(policy, self.agent.as_deref(), default)?;
         Ok(Caller {
-            agent,
-            environment,
             session: Some(rehearsal::session_id()),
+            ..load::whoever(policy, self.agent.as_deref(), &default)?
         })
     }
 

@@ -58,18 +58,17 @@ pub(super) fn policy(path: &Path) -> Option<Policy> {
     loaded.policy
 }
 
-/// Who asks by hand, and the environment in which that is decided: an agent, or nobody in particular.
+/// Who asks by hand: the agent that is named, or nobody in particular.
 pub(super) fn whoever(
     policy: &Policy,
     named: Option<&str>,
-    default: EnvironmentName,
-) -> anyhow::Result<(Option<AgentName>, EnvironmentName)> {
+    environment: &EnvironmentName,
+) -> anyhow::Result<Caller> {
     let found = match named {
         Some(named) => agent(policy, Some(named))?,
         None => None,
     };
-    let own = found.and_then(|(_, agent)| agent.environment.clone());
-    Ok((found.map(|(name, _)| name.clone()), own.unwrap_or(default)))
+    Ok(caller(found, environment))
 }
 
 fn tell(problems: Problems, sources: &Sources) {

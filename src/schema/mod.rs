@@ -94,8 +94,8 @@ impl Schema {
     /// wherever JSON Schema has the words. It refuses nothing that [`Self::check`] accepts.
     #[must_use]
     pub fn explicit(&self) -> Map<String, Value> {
-        let source = serde_json::from_str(&self.source).unwrap_or_default();
-        explicit::explicit(&source)
+        let source = serde_json::from_str(&self.source);
+        explicit::explicit(&source.unwrap_or_default())
     }
 
     /// The properties of the root in declared order, those that only some branch declares last.

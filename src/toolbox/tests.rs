@@ -1,5 +1,7 @@
 //! Actions of policies, and exactly what is told of them.
 
+use proptest::prelude::*;
+
 use super::*;
 use crate::name::ActionName;
 use crate::policy;
@@ -420,4 +422,68 @@ fn formats_are_known_by_one_word() {
         unknown.to_string(),
         "the formats are openai, openai-responses, anthropic, mcp, gemini"
     );
+}
+
+/// Schemas of all kinds, some of which lead back into themselves.
+fn sources() -> impl Strategy<Value = Value> {
+    let leaf = prop_oneof![
+        Just(json!(true)),
+        Just(json!({})),
+        Just(json!({"type": ["string", "null", "integer"], "minLength": 1})),
+        Just(json!({"enum": [1, "a", null]})),
+        Just(json!({"const": true})),
+        Just(json!({"type": "string", "format": "email", "enum": ["a@b.example"]})),
+        Just(json!({"type": "number", "exclusiveMaximum": 1.5})),
+        Just(json!({"$ref": "#/$defs/tree"})),
+    ];
+    leaf.prop_recursive(4, 24, 3, |inner| {
+        let named = || prop::collection::btree_map("[abc]", inner.clone(), 0..3);
+        let keyword = prop::sample::select(vec!["allOf", "anyOf", "oneOf"]);
+        prop_oneof![
+            named().prop_map(|it| json!({"type": "object", "properties": it})),
+            (named(), keyword.clone(), inner.clone(), inner.clone())
+                .prop_map(|(it, keyword, one, other)| json!({"properties": it, keyword: [one, other]})),
+            (keyword, inner.clone(), inner.clone()).prop_map(|(keyword, one, other)| json!({keyword: [one, other]})),
+            (named(), inner.clone(), inner.clone())
+                .prop_map(|(it, one, other)| json!({"properties": it, "if": {"required": ["a"]}, "then": one, "else": other})),
+            (named(), inner.clone()).prop_map(|(it, one)| json!({"properties": it, "dependentSchemas": {"a": one}})),
+            prop::collection::vec(inner.clone(), 1..3).prop_map(|it| json!({"type": "array", "prefixItems": it})),
+            inner.prop_map(|it| json!({"type": ["array", "string"], "items": it})),
+        ]
+    })
+}
+
+/// Whether a value is a `Schema` of the Gemini API: nothing beside `anyOf`, items in every list, texts in every `enum`.
+fn is_of_gemini(schema: &Value) -> bool {
+    let Some(schema) = schema.as_object() else {
+        return false;
+    };
+    if let Some(branches) = schema.get("anyOf") {
+        let branches = branches.as_array().unwrap();
+        return schema.len() == 1 && branches.iter().all(is_of_gemini);
+    }
+    let properties = schema.get("properties").and_then(Value::as_object);
+    let required = schema.get("required").and_then(Value::as_array);
+    let declared =
+        |name: &Value| properties.is_some_and(|it| it.contains_key(name.as_str().unwrap()));
+    let kind = schema.get("type").and_then(Value::as_str).unwrap();
+    let values = schema.get("enum").and_then(Value::as_array);
+    schema.keys().all(|it| !it.starts_with(['$', '\0']))
+        && ["string", "number", "integer", "boolean", "array", "object"].contains(&kind)
+        && (kind == "array") == schema.get("items").is_some_and(is_of_gemini)
+        && values.into_iter().flatten().all(Value::is_string)
+        && properties.is_none_or(|it| !it.is_empty() && it.values().all(is_of_gemini))
+        && required.into_iter().flatten().all(declared)
+}
+
+proptest! {
+    #[test]
+    fn whatever_the_schema_gemini_understands_the_tool(source in sources()) {
+        let tree = json!({"type": "object", "properties": {"next": {"$ref": "#/$defs/tree"}}, "anyOf": [source.clone()]});
+        let source = json!({"$defs": {"tree": tree}, "properties": {"a": source}});
+        if let Ok(schema) = crate::schema::Schema::compile(&source) {
+            let written = gemini::parameters(&schema.explicit()).unwrap();
+            prop_assert!(is_of_gemini(&written), "{source}: {written}");
+        }
+    }
 }

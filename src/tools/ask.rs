@@ -4,7 +4,7 @@ use http::header::{CONTENT_ENCODING, CONTENT_TYPE};
 use http::{HeaderMap, HeaderValue};
 use serde_json::{Map, Value};
 
-use crate::action::{MediaType, media_type};
+use crate::action::{MediaType, media_type, pointer};
 use crate::json;
 use crate::refusal::{Code, Refusal};
 use crate::request::SessionId;
@@ -74,9 +74,8 @@ fn undeclared(name: &str, known: &[&str]) -> Refusal {
         "{name:?} does not belong here; the body may hold {}",
         known.join(", ")
     );
-    let pointer = format!("/{}", name.replace('~', "~0").replace('/', "~1"));
     Refusal::new(Code::ParameterUndeclared, message)
-        .at(pointer)
+        .at(pointer(name))
         .allowing(known.iter().copied())
 }
 

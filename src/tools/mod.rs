@@ -206,6 +206,7 @@ impl Tools {
         Ok(match route {
             Route::OpenApi => Page::good(pages::openapi()),
             Route::Actions => Page::good(pages::actions(policy, &bearer.caller)),
+            Route::Tools(format) => Page::good(pages::tools(policy, &bearer.caller, format)),
             Route::Action(name) => Page::good(pages::action(policy, &bearer.caller, &name)?),
             Route::Sessions => {
                 let bytes = self.take_in(head, body, ENVELOPE).await?;

@@ -3,14 +3,15 @@
 
 use std::sync::Arc;
 
-use serde_json::{Map, Value, json};
+use serde_json::{Value, json};
 
-use crate::action::Action;
 use crate::name::ActionName;
 use crate::policy;
 use crate::policy::Policy;
 use crate::refusal::{Code, Refusal};
 use crate::request::{Caller, Door};
+use crate::toolbox;
+use crate::toolbox::{Format, Tool};
 
 /// This API, for programs. It is the same for every agent and says nothing of the policy.
 pub(super) fn openapi() -> String {
@@ -20,8 +21,14 @@ pub(super) fn openapi() -> String {
 /// All that the agent may call.
 pub(super) fn actions(policy: &Policy, caller: &Caller) -> String {
     let usable = policy::usable(policy, caller, Door::Http);
-    let actions: Vec<Value> = usable.map(|action| shown(action)).collect();
+    let actions: Vec<Value> = usable.map(|action| shown(Tool::of(action))).collect();
     json!({ "actions": actions }).to_string()
+}
+
+/// All of them again, as a request to a language model wants them.
+pub(super) fn tools(policy: &Policy, caller: &Caller, format: Format) -> String {
+    let usable = policy::usable(policy, caller, format.door());
+    toolbox::definitions(usable.map(|action| Tool::of(action)), format).to_string()
 }
 
 /// One of them.
@@ -32,16 +39,23 @@ pub(super) fn action(policy: &Arc<Policy>, caller: &Caller, name: &str) -> Resul
     let unknown = |_| Refusal::new(Code::ActionUndeclared, "no action can have this name");
     let name = ActionName::parse(name).map_err(unknown)?;
     let selected = policy::choose(policy, caller, Door::Http, &name)?;
-    Ok(shown(selected.action()).to_string())
+    Ok(shown(Tool::of(selected.action())).to_string())
 }
 
-fn shown(action: &Action) -> Value {
-    let mut shown = Map::new();
-    shown.insert("name".into(), action.name.as_str().into());
-    if let Some(title) = &action.title {
-        shown.insert("title".into(), title.as_str().into());
+fn shown(tool: Tool) -> Value {
+    let mut shown = json!({
+        "name": tool.name,
+        "title": tool.title,
+        "description": tool.whole_description(),
+        "parameters": tool.parameters,
+        "hints": {
+            "read_only": tool.hints.read_only,
+            "destructive": tool.hints.destructive,
+            "idempotent": tool.hints.idempotent,
+        },
+    });
+    if let (None, Some(members)) = (&tool.title, shown.as_object_mut()) {
+        members.shift_remove("title");
     }
-    shown.insert("description".into(), action.description.as_str().into());
-    shown.insert("parameters".into(), action.parameters.explicit().into());
-    shown.into()
+    shown
 }

@@ -2,7 +2,10 @@
 
 use http::{Method, Uri};
 
+use crate::action::pointer;
 use crate::refusal::{Code, Refusal};
+use crate::request::{Pair, Query};
+use crate::toolbox::Format;
 
 /// What a request is about.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -11,6 +14,8 @@ pub(super) enum Route {
     Actions,
     /// `/v1/actions/NAME`: shown, or called.
     Action(String),
+    /// `/v1/tools?format=FORMAT`: those that the agent may use, as models are told of tools.
+    Tools(Format),
     /// `/v1/sessions`: where they are opened.
     Sessions,
     /// `/v1/sessions/ID`: shown, or ended.
@@ -23,13 +28,14 @@ impl Route {
     /// Reads method and path. Names and ids have no characters that could be written in two ways.
     ///
     /// # Errors
-    /// [`Code::PageUnknown`], [`Code::MethodRefused`] with the methods that the page takes, or
-    /// [`Code::ParameterUndeclared`] for a query.
+    /// [`Code::PageUnknown`], [`Code::MethodRefused`] with the methods that the page takes, or what is wrong with the
+    /// query.
     pub(super) fn read(method: &Method, uri: &Uri) -> Result<Self, Refusal> {
         let segments: Vec<&str> = uri.path().split('/').skip(1).collect();
         let (route, methods) = match segments.as_slice() {
             ["v1", "actions"] => (Self::Actions, &["GET"][..]),
             ["v1", "actions", name] => (Self::Action((*name).to_owned()), &["GET", "POST"][..]),
+            ["v1", "tools"] => (Self::Tools(Format::Mcp), &["GET"][..]),
             ["v1", "sessions"] => (Self::Sessions, &["POST"][..]),
             ["v1", "sessions", id] => (Self::Session((*id).to_owned()), &["GET", "DELETE"][..]),
             ["v1", "openapi.json"] => (Self::OpenApi, &["GET"][..]),
@@ -43,12 +49,35 @@ impl Route {
             let refusal = Refusal::new(Code::MethodRefused, message);
             return Err(refusal.allowing(methods.iter().copied()));
         }
-        if uri.query().is_some_and(|query| !query.is_empty()) {
-            let message = "this page takes no query; parameters go into the body";
-            return Err(Refusal::new(Code::ParameterUndeclared, message));
+        let query = Query::parse(uri.query().unwrap_or_default())?;
+        match (route, query.pairs()) {
+            (Self::Tools(_), pairs) => read_format(pairs).map(Self::Tools),
+            (route, []) => Ok(route),
+            (_, [pair, ..]) => {
+                let message = "this page takes no query; parameters go into the body";
+                let refusal = Refusal::new(Code::ParameterUndeclared, message);
+                Err(refusal.at(pointer(&pair.name)))
+            }
         }
-        Ok(route)
     }
+}
+
+fn read_format(pairs: &[Pair]) -> Result<Format, Refusal> {
+    let formats = || Format::ALL.map(Format::as_str);
+    let (code, message) = match pairs {
+        [pair] if pair.name == "format" => match pair.value.parse() {
+            Ok(format) => return Ok(format),
+            Err(unknown) => (Code::ParameterInvalid, format!("{unknown}")),
+        },
+        [] => (Code::ParameterMissing, "say in which format".to_owned()),
+        _ => {
+            let message = "this page takes a format, once, and nothing else".to_owned();
+            (Code::ParameterUndeclared, message)
+        }
+    };
+    Err(Refusal::new(code, message)
+        .at("/format")
+        .allowing(formats()))
 }
 
 #[cfg(test)]
@@ -65,6 +94,19 @@ mod tests {
             ("POST", "/v1/sessions", Ok(Route::Sessions)),
             ("DELETE", "/v1/sessions/x", Ok(Route::Session("x".into()))),
             ("GET", "/v1/openapi.json", Ok(Route::OpenApi)),
+            (
+                "GET",
+                "/v1/tools?format=openai",
+                Ok(Route::Tools(Format::OpenAi)),
+            ),
+            ("GET", "/v1/tools", Err(Code::ParameterMissing)),
+            ("GET", "/v1/tools?format=none", Err(Code::ParameterInvalid)),
+            (
+                "GET",
+                "/v1/tools?format=mcp&format=mcp",
+                Err(Code::ParameterUndeclared),
+            ),
+            ("GET", "/v1/tools?form=mcp", Err(Code::ParameterUndeclared)),
             ("POST", "/v1/actions", Err(Code::MethodRefused)),
             ("HEAD", "/v1/actions", Err(Code::MethodRefused)),
             ("PUT", "/v1/sessions/x", Err(Code::MethodRefused)),

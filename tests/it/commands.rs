@@ -435,10 +435,7 @@ fn a_program_ends_as_it_ended() {
     }
     let desk = Desk::with(WITH_AGENTS);
     for (arguments, says) in [
-        (
-            &["exec", "--", "true"][..],
-            "say which agent it is: bot",
-        ),
+        (&["exec", "--", "true"][..], "say which agent it is: bot"),
         (
             &["exec", "--agent", "nobody", "--", "true"],
             "there is no agent nobody",

@@ -766,6 +766,7 @@ fn the_description_is_true() {
     let good = json!({"parameters": {"id": "7"}, "session": id});
     let (actions, action) = ("/v1/actions", "/v1/actions/{name}");
     let (sessions, one) = ("/v1/sessions", "/v1/sessions/{session}");
+    let tools = "/v1/tools";
     for (page, method, path, token, body, status) in [
         (actions, "GET", "/v1/actions", "bot-secret", None, 200),
         (actions, "GET", "/v1/actions", "", None, 401),
@@ -794,6 +795,23 @@ fn the_description_is_true() {
             Some(&json!({})),
             400,
         ),
+        (
+            tools,
+            "GET",
+            "/v1/tools?format=openai",
+            "bot-secret",
+            None,
+            200,
+        ),
+        (
+            tools,
+            "GET",
+            "/v1/tools?format=gemini",
+            "bot-secret",
+            None,
+            200,
+        ),
+        (tools, "GET", "/v1/tools", "bot-secret", None, 400),
         (sessions, "POST", "/v1/sessions", "bot-secret", None, 201),
         (one, "GET", &session, "bot-secret", None, 200),
         (one, "DELETE", &session, "bot-secret", None, 204),

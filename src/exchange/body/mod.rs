@@ -71,7 +71,7 @@ impl Gate {
     {
         let exact = body.size_hint().exact();
         if exact.is_some_and(|length| length > cap) {
-            return Err(over(cap).into());
+            return Err(Refusal::too_large(cap).into());
         }
         let mut hold = self.services.room.hold();
         let capped = Capped::new(body, cap, Received::default());
@@ -90,7 +90,7 @@ where
     let mut whole = BytesMut::new();
     while let Some(frame) = body.frame().await {
         let frame = frame.map_err(|fault| match fault.kind {
-            FaultKind::ClientTooLarge => Stop::Refused(over(cap)),
+            FaultKind::ClientTooLarge => Stop::Refused(Refusal::too_large(cap)),
             _ => Stop::Broke(fault),
         })?;
         let data = frame.into_data().unwrap_or_default();
@@ -108,13 +108,6 @@ pub(super) fn refused_if_too_large(fault: Fault, action: &Action) -> Stop {
         FaultKind::ClientTooLarge => Stop::Refused(action.too_large()),
         _ => Stop::Broke(fault),
     }
-}
-
-fn over(cap: u64) -> Refusal {
-    Refusal::new(
-        Code::TooLarge,
-        format!("the body must have at most {cap} bytes"),
-    )
 }
 
 pub(super) fn no_room() -> Refusal {

@@ -18,7 +18,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use http::header::EXPECT;
 use http::request::Parts;
-use http::{Method, Request};
+use http::{HeaderMap, Method, Request};
 use http_body_util::BodyExt as _;
 use http_body_util::combinators::MapErr;
 use hyper::body::Incoming;
@@ -35,6 +35,7 @@ use crate::exchange::{Begun, Call, Gate, Stop};
 use crate::fault::{Fault, FaultKind};
 use crate::name::ActionName;
 use crate::policy;
+use crate::policy::Policy;
 use crate::refusal::{Code, Refusal};
 use crate::request::Door;
 use crate::tools::ask::Asked;
@@ -112,19 +113,24 @@ impl Tools {
         browser::refuse(self.listener, &head.headers)
             .map_err(|browser| Refusal::new(Code::BrowserRefused, browser.message()))?;
         let route = Route::read(&head.method, &head.uri)?;
-        let services = &self.gate.services;
-        let (vault, environment) = (services.vault.as_ref(), &services.settings.environment);
-        let found = match route {
+        if route == Route::OpenApi {
             // What it says is no secret, and the same for all.
-            Route::OpenApi => return Ok((route, agents::stranger(environment))),
-            _ => agents::identify_bearer(&begun.policy, vault, &head.headers, environment).await,
-        };
-        let bearer = found.map_err(|why| match why {
-            Unidentified::Refused(refusal) => Stop::Refused(refusal),
-            Unidentified::Broke(fault) => Stop::Broke(fault),
-        })?;
+            let environment = &self.gate.services.settings.environment;
+            return Ok((route, agents::stranger(environment)));
+        }
+        let bearer = self.identify(&begun.policy, &head.headers).await?;
         begun.ticket.known(&bearer.caller);
         Ok((route, bearer))
+    }
+
+    async fn identify(&self, policy: &Policy, headers: &HeaderMap) -> Result<Bearer, Stop> {
+        let services = &self.gate.services;
+        let (vault, environment) = (services.vault.as_ref(), &services.settings.environment);
+        let found = agents::identify_bearer(policy, vault, headers, environment).await;
+        found.map_err(|why| match why {
+            Unidentified::Refused(refusal) => Stop::Refused(refusal),
+            Unidentified::Broke(fault) => Stop::Broke(fault),
+        })
     }
 
     async fn call(

@@ -28,6 +28,7 @@ mod credentials;
 mod decisions;
 mod docs;
 mod editors;
+mod explained;
 mod floors;
 mod framing;
 mod interception;

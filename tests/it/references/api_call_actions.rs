@@ -740,6 +740,10 @@ fn body_and_reply_rows() -> Vec<Row> {
         row(216, "{{with index .parameters \"preferred_name\"}}{{.}}").action(&fallback).warns("proxy door")
             .calls(r#"{"preferred_name":"Ada"}"#).body(r#"{"name":"Ada"}"#)
             .calls("{}").body(r#"{"name":"Customer"}"#),
+        row(216, "{{else}}Customer{{end}}").action(&format!("{fallback}\naccept_body: {{type: object, properties: {{name: {{type: string}}}}}}"))
+            .posts(OPEN_TICKET, r#"{"name":"Ada"}"#).body(r#"{"name":"Ada"}"#)
+            .posts(OPEN_TICKET, r#"{"name":"Ada","admin":true}"#).refused("parameter_undeclared")
+            .calls("{}").body(r#"{"name":"Customer"}"#),
         row(217, "Without a template (default)").action(&flat)
             .posts(OPEN_TICKET, r#"{"email":"customer@example.com", "order_number":"ORD-12345"}"#)
             .body(r#"{"order_number":"ORD-12345","email":"customer@example.com"}"#)

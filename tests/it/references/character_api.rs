@@ -250,6 +250,7 @@ fn get_clone_and_delete_rows() -> Vec<Row> {
         named(121, "{\"charID\":\"<id of the newly created cloned character>\"}", (CLONE, id), r#"{"charID":"c-2"}"#, "cloned"),
         row(124, "Delete an existing character using this command").posts(DELETE, id).leaves("POST /character/delete").body(id)
             .posts("DELETE https://api.convai.com/character/delete", id).refused("action_undeclared"),
+        row(124, "this action is irreversible").shows(r#""destructiveHint":true"#),
         keyed(129, DELETE, id),
         required(136, "charID*", DELETE, "{}"),
         named(139, "{\"STATUS\":\"SUCCESS\"}", (DELETE, id), r#"{"STATUS":"SUCCESS"}"#, "deleted"),

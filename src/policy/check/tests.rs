@@ -783,7 +783,7 @@ response_example: {status: 2xx, body: {key: sk_live_0123456789abcdef}, x: 1}"#,
         &[
             "17:32 `2xx` is not the status of a reply",
             "17:43 something with the shape of a Stripe key stands in the policy (secret_in_policy)",
-            "17:76 unknown field `x` in a reply",
+            "17:76 unknown field `x` in an example of a reply",
         ],
     ),
     (

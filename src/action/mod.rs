@@ -251,6 +251,11 @@ impl Action {
         is_there.then(|| "inside the body".into())
     }
 
+    /// The refusal of a body over the action's cap.
+    pub fn too_large(&self) -> Refusal {
+        Refusal::too_large(self.limits.max_request_bytes).of_action(&self.name)
+    }
+
     /// What a proxied request carries.
     pub fn proxied_content(&self) -> &ContentRule {
         self.proxied
@@ -281,11 +286,6 @@ impl Action {
             QueryStyle::Comma | QueryStyle::Brackets if is_list() => self.query_style,
             _ => QueryStyle::Repeat,
         }
-    }
-
-    /// The refusal of a body over the action's cap.
-    pub fn too_large(&self) -> Refusal {
-        Refusal::too_large(self.limits.max_request_bytes).of_action(&self.name)
     }
 
     /// Whether the whole reply has to be in hand before its first byte goes on: something in it is looked for, or its

@@ -28,8 +28,8 @@ use crate::rate::{Key, Rate};
 use crate::refusal::{Code, Refusal};
 use crate::request::SessionId;
 
-/// Keys of one limit at a time. A key is an action, an agent or a session, and an agent has at most 10,000 sessions: ten
-/// agents with as many as they may have. One key takes some 200 bytes.
+/// Keys of one limit at a time. A key is an action, an agent or a session, and an agent has at most 10,000 sessions:
+/// ten agents with as many as they may have. One key takes some 200 bytes.
 const MOST_KEYS: usize = 100_000;
 
 /// Counts the calls under every limit. One lock is held for well below a microsecond for each call that has a limit.
@@ -95,7 +95,8 @@ impl Meter {
     }
 }
 
-/// The table of a rule. With a new one, those go that have nothing left to say: their rules may be gone from the policy.
+/// The table of a rule. With a new one, those go that have nothing left to say: their rules may be gone from the
+/// policy.
 fn table(tables: &mut HashMap<Ruled, Table>, ruled: Ruled, at: Instant) -> &mut Table {
     if !tables.contains_key(&ruled) {
         tables.retain(|_, table| !table.is_spent(at));

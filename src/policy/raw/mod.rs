@@ -32,7 +32,6 @@ pub(in crate::policy) mod rate;
 pub(in crate::policy) mod scalars;
 pub(in crate::policy) mod secret;
 pub(in crate::policy) mod trial;
-mod unread;
 pub(in crate::policy) mod variable;
 
 #[cfg(test)]

@@ -99,6 +99,7 @@ fn services(settings: &Settings, policy: Policy) -> anyhow::Result<Services> {
         metrics,
         authority,
         room: exchange::Room::default(),
+        shares: exchange::Shares::of(settings.agent_requests),
         settings: exchange::Settings {
             environment,
             plain_http: settings.plain_http,

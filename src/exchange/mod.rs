@@ -15,6 +15,7 @@ mod call;
 mod deadline;
 mod keys;
 mod respond;
+mod shares;
 mod steps;
 mod stop;
 
@@ -53,6 +54,7 @@ pub use answer::Answer;
 pub use body::Room;
 pub use call::{Call, Called, Denied, Done};
 pub use deadline::Deadline;
+pub use shares::{AGENT_REQUESTS, Shares};
 pub use steps::{Seen, Step, Steps};
 pub use stop::Stop;
 
@@ -81,6 +83,8 @@ pub struct Services {
     pub authority: Authority,
     /// What all requests together may hold of bodies.
     pub room: Room,
+    /// What each agent may have under way.
+    pub shares: Shares,
     /// Settings of the process that change what an exchange does.
     pub settings: Settings,
 }
@@ -143,7 +147,7 @@ struct Meant {
     facts: Facts,
     steps: Steps,
     deadline: Deadline,
-    /// Until the head of the reply: so long a body, or what was made of it, is in memory.
+    /// The agent's share, and until the head of the reply the body, or what was made of it.
     hold: Hold,
 }
 
@@ -230,10 +234,10 @@ impl Gate {
         ticket: &mut Ticket,
     ) -> Result<Carried, Stop> {
         note_arrival(&arrival, ticket);
+        let mut hold = self.hold(&arrival.caller)?;
         let (intent, body) = self.understand(policy, arrival)?;
         let selected = select(policy, &intent, ticket)?;
         let deadline = Deadline::after(selected.action().limits.timeout);
-        let mut hold = self.services.room.hold();
         let content = body::read(&selected, body, deadline, received, &mut hold).await?;
         let facts = self.facts(&selected).await?;
         let recognised = action::recognise(selected.action(), &intent, content, &facts)
@@ -268,8 +272,8 @@ impl Gate {
         meant.steps.tell(Step::Sent);
         let sent = self.send(permit, keys, deadline, ticket).await?;
         meant.steps.tell(Step::Answered(sent.reply.status));
-        drop(meant.hold);
-        let carried = self.read(sent, &action, &caller, door).await?;
+        let hold = meant.hold.emptied();
+        let carried = self.read(sent, &action, (&caller, door), hold).await?;
         ticket.concluded(&carried.concluded.outcome);
         Ok(carried)
     }
@@ -280,10 +284,9 @@ impl Gate {
         &self,
         mut sent: Sent,
         action: &Action,
-        caller: &Caller,
-        door: Door,
+        (caller, door): (&Caller, Door),
+        mut hold: Hold,
     ) -> Result<Carried, Stop> {
-        let mut hold = self.services.room.hold();
         let mut concluded = respond::conclude(&mut sent, action, door, &mut hold).await?;
         let outputs = std::mem::take(&mut concluded.outputs);
         let variables = call::exposed(action, &outputs);
@@ -298,6 +301,12 @@ impl Gate {
             variables,
             hold,
         })
+    }
+
+    /// Begins to hold what a request of this caller needs: of memory nothing yet.
+    fn hold(&self, caller: &Caller) -> Result<Hold, Refusal> {
+        let share = self.services.shares.take(caller.agent.as_ref())?;
+        Ok(self.services.room.hold().of(share))
     }
 
     /// From what was sent to what was meant, in canonical form.

@@ -330,6 +330,7 @@ fn an_editor_marks_the_settings_that_are_refused() {
         ("refuse", "maybe"),
         ("[corporate-ca.pem]", "{a: b}"),
         ("workers: 2", "workers: many"),
+        ("workers: 2", "agent_requests: few"),
         ("hosts:", "host:"),
         ("10.0.5.7", "{a: b}"),
     ] {

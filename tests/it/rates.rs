@@ -1,7 +1,7 @@
 //! How often: limits of actions, connections and agents, the same at every door.
 
-use std::sync::Barrier;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Barrier};
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
@@ -186,6 +186,44 @@ actions:
     });
     assert_eq!(good.into_inner(), 7);
     assert_eq!(origin.seen().len(), 7);
+}
+
+#[test]
+fn an_agent_has_so_many_requests_under_way_and_keeps_no_other_out() {
+    let world = Plan::of(POLICY)
+        .secret("key", "SECRET-AAAA")
+        .secret("a_token", "a-secret")
+        .secret("b_token", "b-secret")
+        .shares(2)
+        .start();
+    let (arrived, waited) = (Barrier::new(3), Barrier::new(3));
+    let stage = Arc::new((arrived, waited));
+    let held = stage.clone();
+    let origin = world.origin("api.good.test", move |seen| {
+        if seen.line().contains("/begin") {
+            held.0.wait();
+            held.1.wait();
+        }
+        json_reply("{}")
+    });
+    std::thread::scope(|scope| {
+        let begin = || get(&world, "a", "/begin").status;
+        let waiting = [scope.spawn(begin), scope.spawn(begin)];
+        stage.0.wait();
+        for answer in [
+            get(&world, "a", "/items"),
+            world.call("list_items", "a-secret", &json!({})),
+        ] {
+            assert_eq!((answer.status, answer.refusal()), (503, "overloaded"));
+            assert_eq!(answer.header("retry-after"), Some("1"));
+        }
+        assert_eq!(get(&world, "b", "/items").status, 200);
+        stage.1.wait();
+        let waiting = waiting.map(|it| it.join().unwrap());
+        assert_eq!(waiting, [200, 200]);
+    });
+    assert_eq!(get(&world, "a", "/items").status, 200);
+    assert_eq!(origin.seen().len(), 4);
 }
 
 #[test]

@@ -110,6 +110,7 @@ impl World {
             metrics,
             authority: Authority::open_or_create(&folder.path().join("ca")).unwrap(),
             room: crate::exchange::Room::default(),
+            shares: crate::exchange::Shares::default(),
             settings,
         };
         let dialer = Dialer::new(setup(&dials));

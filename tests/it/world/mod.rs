@@ -20,7 +20,7 @@ use exeat::app::{self, Parts, Running};
 use exeat::audit::{Audit, MemorySink};
 use exeat::authority::Authority;
 use exeat::dial::{Limits, Offer, Own, Setup, Tls};
-use exeat::exchange::{PlainHttp, Room, Services, Settings};
+use exeat::exchange::{PlainHttp, Room, Services, Settings, Shares};
 use exeat::live::Live;
 use exeat::meter::Meter;
 use exeat::metrics::Metrics;
@@ -103,6 +103,7 @@ pub struct Plan {
     sources: bool,
     plain_http: PlainHttp,
     room: Room,
+    shares: Shares,
 }
 
 impl Plan {
@@ -115,6 +116,7 @@ impl Plan {
             sources: false,
             plain_http: PlainHttp::Upgrade,
             room: Room::default(),
+            shares: Shares::default(),
         }
     }
 
@@ -139,6 +141,12 @@ impl Plan {
     /// With room for so many bytes of bodies at a time.
     pub fn room(mut self, bytes: usize) -> Self {
         self.room = Room::of(bytes);
+        self
+    }
+
+    /// With so many requests under way for each agent.
+    pub fn shares(mut self, requests: usize) -> Self {
+        self.shares = Shares::of(requests);
         self
     }
 
@@ -176,6 +184,7 @@ impl World {
             authority: authority.counting(&metrics),
             metrics,
             room: plan.room,
+            shares: plan.shares,
             settings: Settings {
                 environment,
                 plain_http: plan.plain_http,

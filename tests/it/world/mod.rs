@@ -9,6 +9,7 @@ mod names;
 mod origin;
 mod safe;
 mod switchboard;
+mod web;
 
 use std::io::Write as _;
 use std::net::{IpAddr, Shutdown, SocketAddr, TcpListener, TcpStream};
@@ -35,6 +36,7 @@ use tempfile::TempDir;
 pub use client::{Answer, Client, Stream, read_answer, read_head, rest};
 pub use mcp::Revision;
 pub use origin::{Origin, Reply, Seen, Then};
+pub use web::Web;
 
 use names::Names;
 use origin::OriginCa;

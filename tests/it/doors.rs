@@ -142,7 +142,6 @@ auth:
   header: {type: api_key, in: header, name: X-Key, value: {secret: two_key, prefix: "Key "}}
   cookie: {type: api_key, in: cookie, name: key, value: {secret: two_key}}
   body: {type: api_key, in: body, name: key, value: {secret: two_key}}
-  none: {type: none}
 "#;
 
 impl Case {
@@ -244,9 +243,8 @@ impl Case {
             );
         }
         let mut target = format!("/v1{}/end", path.collect::<String>());
-        if !query.is_empty() {
-            target += &format!("?{}", query.join("&"));
-        }
+        query.push("fixed=%61+b%26c".into());
+        target += &format!("?{}", query.join("&"));
         let given = self.at(Place::Header).filter(|it| it.value.is_some());
         let mut headers: Vec<String> = given
             .map(|it| format!("x-{}: {}", it.name, text(&value(it))))
@@ -373,8 +371,11 @@ fn parameter(
         })
         .prop_flat_map(move |(place, kind)| {
             let may_be_missing = matches!(place, Place::Query | Place::Header | Place::Rest);
-            let present = if may_be_missing { 0.7 } else { 1.0 };
-            let value = prop::option::weighted(present, value(place, kind));
+            let value = value(place, kind);
+            let value = match may_be_missing {
+                true => prop::option::of(value).boxed(),
+                false => value.prop_map(Some).boxed(),
+            };
             (Just(place), Just(kind), value)
         })
         .prop_map(move |(place, kind, value)| Parameter {
@@ -431,6 +432,10 @@ fn shared(record: &Value) -> Value {
     }
     for of_the_moment in ["time", "request_id", "seq", "duration_ms", "upstream_ms"] {
         shared.remove(of_the_moment);
+    }
+    // As it was asked, and a program has its own order.
+    if let Some(names) = shared.get_mut("query").and_then(Value::as_array_mut) {
+        names.sort_by_key(Value::to_string);
     }
     shared.into()
 }
@@ -636,12 +641,12 @@ actions:
       properties: {customer: {type: string}, pin: {type: string}}
       required: [customer, pin]
     success: {path: $.verified, equals: true}
-    outputs: {customer.name: {path: $.name, expose: true}}
+    outputs: {known.name: {path: $.name, expose: true}}
   lookup_orders:
     description: Lists the orders of a customer who has been verified.
     method: GET
     url: https://api.good.test/customers/{{customer}}/orders
-    headers: {X-Name: "{{.variables.customer.name}}"}
+    headers: {X-Name: "{{.variables.known.name}}"}
     parameters: {properties: {customer: {type: string}}, required: [customer]}
     requires: [{action: verify_customer, bind: {customer: customer}}]
 "#;

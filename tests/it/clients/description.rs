@@ -1,35 +1,40 @@
 //! The description of the tools listener, read by schemathesis: it makes up requests, good and bad, and sequences of
 //! them, and looks whether the answers are as they were described.
 
-use super::apis;
-use super::installed;
+use serde_json::json;
 
-/// The same requests in every run, about two hundred.
-const TRY: &str = "exec schemathesis --config-file \"$1\" run \"$EXEAT_TOOLS_URL/v1/openapi.json\" \
-                   --header \"Authorization: Bearer $EXEAT_TOKEN\" --max-examples 10 --generation-deterministic \
-                   --generation-database none --max-time 50 --no-color";
+use super::installed;
+use super::origin;
+use super::origin::Origin;
+use super::stage::Stage;
+
+/// An action that can be called without parameters. The description does not have their schemas, since each agent has
+/// actions of its own, so schemathesis cannot make up others.
+const POLICY: &str = "version: 1
+actions:
+  list_items:
+    description: Lists the items of the catalogue.
+    method: GET
+    url: https://api.example.com/items
+    parameters: {properties: {limit: {type: integer}}}
+";
+
+/// The same requests in every run: some hundreds.
+const TRY: &str = "exec \"$1\" run \"$EXEAT_TOOLS_URL/v1/openapi.json\" --no-color \
+                   --header \"Authorization: Bearer $EXEAT_TOKEN\" --max-examples 10 --generation-deterministic";
 
 #[test]
 fn schemathesis_finds_nothing() {
-    let (stage, _origin) = apis::weather();
-    let stage = stage.acting_as("weather-bot", "agent-token");
-    let programs = installed::python();
-    let programs = programs.parent().unwrap().to_str().unwrap();
-    let settings = installed::script("schemathesis.toml");
+    let origin = Origin::start("api.example.com", |_| origin::json(200, &json!([1, 2])));
+    let stage = Stage::with_policy(POLICY)
+        .reaching("api.example.com", &origin)
+        .acting_as("bot", "agent-token");
+    let schemathesis = installed::python().with_file_name("schemathesis");
     // The listener is exeat's own, so the proxy does not lead there.
-    let own = "NO_PROXY=127.0.0.1";
-    let path = format!("PATH={programs}:/usr/bin:/bin");
-    let settings = settings.to_str().unwrap();
-    let arguments = [own, &path, "sh", "-c", TRY, "sh", settings];
+    let arguments = ["NO_PROXY=127.0.0.1", "sh", "-c", TRY, "sh"].map(Into::into);
+    let arguments = [&arguments[..], &[schemathesis.into_os_string()]].concat();
     let ran = stage.exec(&installed::program("env"), &arguments);
     let said = ran.output();
     assert!(said.contains("7 selected / 7 total"), "{said}");
-    let records = ran.records();
-    for (method, action) in [("a call", true), ("a page", false)] {
-        let found = records
-            .iter()
-            .any(|it| it["decision"] == "allowed" && it["action"].is_string() == action);
-        assert!(found, "{method} that was good: {said}");
-    }
-    assert!(!ran.mentions(apis::OPENWEATHER_KEY));
+    assert!(!origin.asked().is_empty(), "no call was good: {said}");
 }

@@ -451,6 +451,7 @@ fn every_door_sends_the_same_bytes_for_the_same_parameters() {
     let mut runner = TestRunner::new(Config {
         cases: 128,
         failure_persistence: None,
+        max_shrink_iters: 200,
         ..Config::default()
     });
     let carried = Cell::new(0);

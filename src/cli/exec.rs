@@ -177,8 +177,8 @@ fn variables(
     Ok(variables)
 }
 
-/// Where the program can call the same actions as tools, and how it shows there who it is, in which session. Where there
-/// are no agents the token says nothing, but a program need not know that.
+/// Where the program can call the same actions as tools, and how it shows there who it is, in which session. Where
+/// there are no agents the token says nothing, but a program need not know that.
 fn tools(
     listener: SocketAddr,
     identity: Option<&Identity>,

@@ -1,5 +1,5 @@
-//! Models that are scripted, behind the endpoints of the real APIs: asked about the weather they ask for a tool, and given
-//! what it said they answer. Their replies are streams, event by event as those APIs send them.
+//! Models that are scripted, behind the endpoints of the real APIs: asked about the weather they ask for a tool, and
+//! given what it said they answer. Their replies are streams, event by event as those APIs send them.
 
 use serde_json::{Value, json};
 

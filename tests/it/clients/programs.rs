@@ -124,9 +124,10 @@ fn reaching(stage: Stage, model: &Origin) -> Stage {
 /// A client of MCP, by exeat.
 fn a_client_was_told(ran: &Ran, weather: &Origin) {
     let (tools, result) = ran.output().trim_end().split_once('\n').unwrap();
-    assert_eq!(tools, "tools: create_support_ticket, get_weather");
+    let tools = tools.strip_prefix("tools: ").unwrap();
+    assert!(tools.split(", ").any(|it| it == "get_weather"), "{tools}");
     let result: Value = serde_json::from_str(result).unwrap();
-    assert_eq!(result["body"]["weather"][0]["description"], "clear sky");
+    assert_eq!(result["body"], json!({"weather": "clear sky"}));
     assert_eq!(weather.asked().len(), 1);
     assert_eq!(ran.record()["door"], "mcp");
     nothing_is_told(ran);

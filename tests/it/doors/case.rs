@@ -346,4 +346,3 @@ pub(super) fn cases() -> impl Strategy<Value = Case> {
             })
     })
 }
-

@@ -1257,6 +1257,12 @@ const OF_BODIES: &[(&str, &[&str])] = &[
         &["8:25 an object is not closed"],
     ),
     (
+        "body: |\n      {\n        \"a\": \"{{nope}}\"\n      }",
+        &[
+            "10:21 `nope` is neither a declared parameter nor a built-in name or variable of the context",
+        ],
+    ),
+    (
         r#"body: '{"a": "{{range .parameters.a}}x{{end}}"}'"#,
         &["8:19 `range` is not part of the template language"],
     ),

@@ -61,9 +61,9 @@
 //! # Vocabulary
 //!
 //! *intent* what was asked · *permit*, *refusal* what was decided · *fault* what broke · *problem* what is wrong in a
-//! file · *vault* where secrets come from · *meter* rates ·
-//! *dial* the way out · *authority* our CA · *exchange* one request and its
-//! answer · *live* the policy in force. *action, connection, connector, agent, environment* are as in the policy.
+//! file · *vault* where secrets come from · *meter* rates · *dial* the way out · *authority* our CA · *exchange* one
+//! request and its answer · *live* the policy in force. *action, connection, connector, agent, environment* are as in
+//! the policy.
 //!
 //! # Three decisions, with their measurements
 //!

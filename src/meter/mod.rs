@@ -32,7 +32,7 @@ use crate::request::SessionId;
 /// ten agents with as many as they may have. One key takes some 200 bytes.
 const MOST_KEYS: usize = 100_000;
 
-/// Counts the calls under every limit. One lock is held for well below a microsecond for each call that has a limit.
+/// Counts the calls under every limit. A call that has none takes no lock.
 #[derive(Debug)]
 pub struct Meter {
     tables: Mutex<HashMap<Ruled, Table>>,

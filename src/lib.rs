@@ -11,7 +11,7 @@
 //!
 //! | Floor | Modules |
 //! |---|---|
-//! | ground: values and rules; no IO, no clock, no tokio | [`name`] [`secret`] [`refusal`] [`fault`] [`body`] [`request`] [`address`] [`problem`] [`yaml`] [`json`] [`jsonpath`] [`wire`] [`schema`] [`template`] [`credential`] [`action`] [`policy`] [`toolbox`] |
+//! | ground: values and rules; no IO, no clock, no tokio | [`name`] [`secret`] [`refusal`] [`fault`] [`body`] [`request`] [`address`] [`problem`] [`yaml`] [`json`] [`jsonpath`] [`wire`] [`schema`] [`template`] [`credential`] [`action`] [`policy`] [`toolbox`] [`scrub`] |
 //! | services: each owns one thing outside the process | [`metrics`] [`private`] [`vault`] [`agents`] [`sessions`] [`dial`] [`tokens`] [`authority`] [`audit`] [`live`] |
 //! | spine: one request's way through | [`rehearsal`] [`exchange`] [`proxy`] |
 //! | faces: what else listens | [`browser`] [`admin`] [`mcp`] [`tools`] |
@@ -105,6 +105,7 @@ pub mod credential;
 pub mod action;
 pub mod policy;
 pub mod toolbox;
+pub mod scrub;
 // -- services --
 pub mod metrics;
 pub mod private;

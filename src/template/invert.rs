@@ -18,6 +18,8 @@ pub struct Mismatch {
     pub kind: MismatchKind,
     /// What the policy wants there, to be read after "must be"; never a value of the session or the context.
     pub expected: String,
+    /// The parameter whose text it is that `expected` spells.
+    pub spells: Option<Vec<String>>,
 }
 
 /// What is wrong with a body.
@@ -56,6 +58,7 @@ impl Pattern {
                     pointer: pointer.clone(),
                     kind: MismatchKind::Different,
                     expected: format!("absent, since it goes with {}", names.join(".")),
+                    spells: None,
                 });
             }
         }
@@ -104,6 +107,7 @@ impl Reading<'_> {
                 pointer,
                 kind,
                 expected,
+                spells: None,
             });
         }
         for member in members {
@@ -194,9 +198,10 @@ impl Reading<'_> {
             return Err(self.different(&expected));
         };
         let read = match kind {
-            Kind::Scalar(kind) => {
-                coerce(inner, kind).map_err(|expected| self.different(&expected))?
-            }
+            Kind::Scalar(kind) => coerce(inner, kind).map_err(|expected| Mismatch {
+                spells: Some(names.clone()),
+                ..self.different(&expected)
+            })?,
             Kind::Untyped | Kind::Structured | Kind::Assumed => Value::from(inner),
         };
         self.set(names, read)
@@ -229,6 +234,7 @@ fn different(pointer: &str, expected: &str) -> Mismatch {
         pointer: pointer.to_owned(),
         kind: MismatchKind::Different,
         expected: expected.to_owned(),
+        spells: None,
     }
 }
 

@@ -11,7 +11,7 @@ use std::str::FromStr;
 
 use serde_json::{Map, Value, json};
 
-use crate::action::Action;
+use crate::action::{Action, Hints};
 use crate::request::Door;
 
 /// The most characters that OpenAI takes as the description of a function. The others name no limit.
@@ -34,29 +34,6 @@ pub struct Tool {
     pub hints: Hints,
 }
 
-/// What kind of call a tool is, for clients that ask people before some of them (MCP, `ToolAnnotations`).
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Hints {
-    /// It changes nothing.
-    pub read_only: bool,
-    /// It may change or remove what is there, not only add to it.
-    pub destructive: bool,
-    /// A second call with the same parameters changes nothing more.
-    pub idempotent: bool,
-}
-
-impl Hints {
-    /// From the method (RFC 9110 §9.2).
-    fn of(action: &Action) -> Self {
-        let read_only = action.method.is_safe();
-        Self {
-            read_only,
-            destructive: !read_only && action.method != http::Method::POST,
-            idempotent: action.idempotent(),
-        }
-    }
-}
-
 impl Tool {
     /// What is told of an action. Whether somebody may use it is for [`crate::policy::usable`] to say.
     pub fn of(action: &Action) -> Self {
@@ -66,7 +43,7 @@ impl Tool {
             description: action.description.clone(),
             before: action.requires.iter().map(|it| it.advice()).collect(),
             parameters: action.parameters.explicit(),
-            hints: Hints::of(action),
+            hints: action.hints,
         }
     }
 

@@ -12,7 +12,7 @@
 //! | Floor | Modules |
 //! |---|---|
 //! | ground: values and rules; no IO, no clock, no tokio | [`name`] [`secret`] [`refusal`] [`fault`] [`body`] [`request`] [`address`] [`problem`] [`yaml`] [`json`] [`jsonpath`] [`wire`] [`schema`] [`template`] [`credential`] [`action`] [`policy`] [`toolbox`] [`scrub`] |
-//! | services: each owns one thing outside the process | [`metrics`] [`private`] [`vault`] [`agents`] [`sessions`] [`dial`] [`tokens`] [`authority`] [`audit`] [`live`] |
+//! | services: each owns one thing outside the process | [`metrics`] [`private`] [`vault`] [`known`] [`agents`] [`sessions`] [`dial`] [`tokens`] [`authority`] [`audit`] [`live`] |
 //! | spine: one request's way through | [`rehearsal`] [`exchange`] [`proxy`] |
 //! | faces: what else listens | [`browser`] [`admin`] [`mcp`] [`tools`] |
 //! | whole | [`app`] [`cli`] |
@@ -37,7 +37,7 @@
 //! | 9 | [`policy::decide`] | schema, placeholders, preconditions, the rebuilt request: a [`policy::Permit`], or a refusal |
 //! | 10 | [`vault`], [`tokens`], [`policy::Permit::equip`] | the agent's credentials off, ours on: a [`policy::Outgoing`] |
 //! | 11 | [`dial::Dialer::send`] | one lookup, every answer judged, TLS verified |
-//! | 12 | `exchange`: respond | what is not for the client comes off; the ticket closes with the last byte |
+//! | 12 | `exchange`: respond | decoded, [`scrub`]bed of every secret that is [`known`], read; the ticket closes with the last byte |
 //!
 //! # Invariants
 //!
@@ -48,8 +48,8 @@
 //! 3. Canonical or refused: decoded once, written in one way, matched as it is sent. [`request`] has the only parser of
 //!    authorities, paths and queries.
 //! 4. CONNECT host = server name = inner authority = certificate = scope of the credential.
-//! 5. A secret in clear exists in the vault, among the tokens and in the outgoing request, and no type that holds one
-//!    prints it.
+//! 5. A secret in clear exists in the vault, among the tokens, in what is scrubbed for and in the outgoing request, and
+//!    no type that holds one prints it.
 //! 6. Fail closed: an unknown field, an unknown host, a missing secret never open anything.
 //! 7. Every request ends in exactly one terminal audit record, also when the client goes away or a task panics. (A
 //!    stream that HTTP/2's framing itself resets never becomes a request, and has none.)
@@ -110,6 +110,7 @@ pub mod scrub;
 pub mod metrics;
 pub mod private;
 pub mod vault;
+pub mod known;
 pub mod agents;
 pub mod sessions;
 pub mod dial;

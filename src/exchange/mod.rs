@@ -14,6 +14,7 @@ mod body;
 mod call;
 mod deadline;
 mod keys;
+mod outgoing;
 mod respond;
 mod steps;
 mod stop;
@@ -36,6 +37,7 @@ use crate::authority::Authority;
 use crate::body::Body;
 use crate::dial::{Dialer, Reply};
 use crate::fault::{Fault, FaultKind};
+use crate::known::Known;
 use crate::live::Live;
 use crate::metrics::Metrics;
 use crate::name::{ActionName, EnvironmentName};
@@ -52,6 +54,7 @@ pub use answer::Answer;
 pub use body::Room;
 pub use call::{Call, Called, Denied, Done};
 pub use deadline::Deadline;
+pub use respond::OnEcho;
 pub use steps::{Seen, Step, Steps};
 pub use stop::Stop;
 
@@ -59,13 +62,16 @@ pub use crate::policy::PlainHttp;
 
 use body::Hold;
 use keys::{Keys, Wanted};
+use respond::Scrub;
 
 /// What all exchanges of the process share.
 pub struct Services {
     /// The policy in force.
     pub live: Live,
-    /// Where secrets come from.
+    /// Where secrets come from: a vault that [`known`](Self::known) watches.
     pub vault: Arc<dyn Vault>,
+    /// What is scrubbed from replies, and may not be sent by agents.
+    pub known: Arc<Known>,
     /// The tokens of OAuth connectors.
     pub tokens: Tokens,
     /// Where sessions are kept.
@@ -89,6 +95,8 @@ pub struct Settings {
     pub environment: EnvironmentName,
     /// What becomes of `http://` requests to hosts whose actions are `https://`.
     pub plain_http: PlainHttp,
+    /// What becomes of replies that hold a known secret.
+    pub on_echo: OnEcho,
 }
 
 /// The services as one runtime thread uses them, with connections of its own.
@@ -152,6 +160,7 @@ struct Sent {
     dialled: Instant,
     /// Where other actions require this one: the session's number of the call.
     attempt: Option<AttemptNumber>,
+    scrub: Scrub,
 }
 
 /// A reply on its way back, and what it means.
@@ -232,6 +241,7 @@ impl Gate {
         let deadline = Deadline::after(selected.action().limits.timeout);
         let mut hold = self.services.room.hold();
         let content = body::read(&selected, body, deadline, received, &mut hold).await?;
+        let content = body::guarded(content, &self.services.known);
         let facts = self.facts(&selected).await?;
         let recognised = action::recognise(selected.action(), &intent, content, &facts)
             .map_err(|refusal| refusal.of_action(&selected.action().name))?;
@@ -260,6 +270,7 @@ impl Gate {
         }
         let wanted = Wanted::by(&permit, &caller.environment)?;
         let keys = self.keys(wanted, deadline).await?;
+        outgoing::refuse_secrets(&permit, &self.services.known.forms())?;
         let action = permit.action().clone();
         meant.steps.tell(Step::Sent);
         let sent = self.send(permit, keys, deadline, ticket).await?;
@@ -329,7 +340,8 @@ impl Gate {
         deadline: Deadline,
         ticket: &mut Ticket,
     ) -> Result<Sent, Stop> {
-        let limits = permit.action().limits;
+        let action = permit.action().clone();
+        let limits = action.limits;
         // Noted before it is sent: it counts as failed, however it ends, until its reply says otherwise.
         let attempt = match permit.remembered() {
             Some(call) => self.services.sessions.begin(permit.caller(), call).await?,
@@ -349,8 +361,10 @@ impl Gate {
             ticket.reached(upstream(&reply, dialled));
         }
         respond::check(&reply, &limits)?;
+        let scrub = self.scrub(&mut reply, &action)?;
         Ok(Sent {
             reply,
+            scrub,
             limits,
             deadline,
             dialled,
@@ -358,12 +372,20 @@ impl Gate {
         })
     }
 
+    /// Makes a reply readable, and its head fit for the agent. With the secrets that are known now: those of this
+    /// request are among them.
+    fn scrub(&self, reply: &mut Reply, action: &Action) -> Result<Scrub, Fault> {
+        let on_echo = self.services.settings.on_echo;
+        let scrub = Scrub::new(self.services.known.forms(), on_echo);
+        respond::open(reply, action, scrub)
+    }
+
     async fn dial(&self, keys: &Keys, permit: Permit, deadline: Deadline) -> Result<Reply, Stop> {
         let action = permit.action().clone();
         // Pinned here: handed over by value, it would have room twice in the future of every request.
         let sending = pin!(self.dialer.send(permit.equip(&keys.secrets)?));
         let sent = deadline.wait(FaultKind::Timeout, sending).await;
-        let reply = sent.map_err(|fault| body::refused_if_too_large(fault, &action))?;
+        let reply = sent.map_err(|fault| body::refused_if_decided(fault, &action))?;
         if reply.status != StatusCode::UNAUTHORIZED {
             keys.accepted();
         }

@@ -21,6 +21,11 @@ pub(super) type Form = Zeroizing<Vec<u8>>;
 /// A longer form is looked for in pieces, so that a reply never waits for more than the longest token has.
 const LONGEST_PIECE: usize = 1024;
 
+/// What most tokens are made of, and no writer of JSON or HTML escapes.
+fn is_plain(byte: u8) -> bool {
+    byte.is_ascii_alphanumeric() || b"-._~".contains(&byte)
+}
+
 /// Every form of a secret, each once, in pieces.
 pub(super) fn of(secret: &[u8]) -> Vec<Form> {
     let mut forms = vec![Form::new(secret.to_vec())];
@@ -42,6 +47,9 @@ fn pieces(form: &[u8]) -> impl Iterator<Item = Form> {
 }
 
 fn push_percent(secret: &[u8], forms: &mut Vec<Form>) {
+    if secret.iter().all(u8::is_ascii_alphanumeric) {
+        return;
+    }
     // What is left as it is, besides letters and digits. The last is application/x-www-form-urlencoded (URL Standard).
     const LEFT: [&[u8]; 5] = [
         b"-._~",
@@ -78,6 +86,9 @@ fn push_json(secret: &[u8], forms: &mut Vec<Form>) {
     let Ok(text) = std::str::from_utf8(secret) else {
         return;
     };
+    if secret.iter().all(|byte| is_plain(*byte)) {
+        return;
+    }
     for choice in 0..16 {
         let extra = Extra {
             slash: choice & 1 != 0,
@@ -126,6 +137,9 @@ fn push_json_character(character: char, extra: Extra, digits: &[u8; 16], out: &m
 }
 
 fn push_html(secret: &[u8], forms: &mut Vec<Form>) {
+    if secret.iter().all(|byte| is_plain(*byte)) {
+        return;
+    }
     const QUOTES: [&[u8]; 3] = [b"\"", b"&quot;", b"&#34;"];
     const APOSTROPHES: [&[u8]; 5] = [b"'", b"&#39;", b"&#039;", b"&#x27;", b"&apos;"];
     const OTHERS: [&[(u8, &[u8])]; 4] = [
@@ -153,7 +167,7 @@ fn push_html(secret: &[u8], forms: &mut Vec<Form>) {
     }
 }
 
-/// As it stands in the base64 of a longer text. A character at an end that holds bits of a neighbour is not in the form.
+/// As it stands in the base64 of a longer text. A character at an end that holds bits of a neighbour is not in it.
 fn push_base64(secret: &[u8], forms: &mut Vec<Form>) {
     for (before, first) in [(0, 0), (1, 2), (2, 3)] {
         let mut text = Form::new(vec![0; before]);

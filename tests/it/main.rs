@@ -39,6 +39,7 @@ mod preconditions;
 mod readme;
 mod records;
 mod references;
+mod scrubbing;
 mod secret_store;
 mod sessions;
 mod shapes;

@@ -40,7 +40,8 @@ const OF_THE_BYTES: [HeaderName; 10] = [
 /// Reads a reply as its action says. What of it may reach the agent is left to [`show`] and [`whole_value`].
 ///
 /// # Errors
-/// What broke the reply off, or [`FaultKind::ReplyTooLarge`], where all of it was needed.
+/// What broke the reply off, or [`FaultKind::ReplyTooLarge`], where all of it was needed; [`FaultKind::Echo`] where it
+/// may not hold a secret.
 pub(in crate::exchange) async fn conclude(
     sent: &mut Sent,
     action: &Action,
@@ -52,7 +53,10 @@ pub(in crate::exchange) async fn conclude(
         let address = sent.reply.upstream.address;
         let body = std::mem::take(&mut sent.reply.body);
         let whole = whole(body, action, sent.deadline, hold).await;
-        sent.reply.body = match whole.map_err(|fault| fault.at(address))? {
+        let mut whole = whole.map_err(|fault| fault.at(address))?;
+        let scrubbed = sent.scrub.content(&mut whole);
+        scrubbed.map_err(|fault| fault.at(address))?;
+        sent.reply.body = match whole {
             nothing if nothing.is_empty() => Body::Empty,
             whole => Body::Bytes(whole),
         };
@@ -67,7 +71,15 @@ pub(in crate::exchange) async fn conclude(
         // What breaks off before its end has been a fault above; a reply that is passed on is judged by its head.
         complete: true,
     };
-    Ok(action.reading.conclude(replied, door))
+    let mut concluded = action.reading.conclude(replied, door);
+    let outputs = concluded.outputs.iter_mut();
+    for value in outputs.filter_map(|(_, value)| value.as_mut()) {
+        sent.scrub.value(value)?;
+    }
+    if let Shown::Json(value) = &mut concluded.shown {
+        sent.scrub.value(value)?;
+    }
+    Ok(concluded)
 }
 
 /// A reply that was read whole, as a tool returns it: JSON, or text where it is none; null for no content.

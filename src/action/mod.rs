@@ -146,6 +146,9 @@ pub struct Proxied {
     pub content: ContentRule,
     /// What its parameters must be: those that stand in the body alone are not required.
     pub parameters: Arc<Schema>,
+    /// Those that stand in the body alone: such a request does not have them, nor their defaults. What is in its body
+    /// is something else.
+    pub absent: Vec<String>,
 }
 
 /// The doors that an action's declaration leaves open.
@@ -265,6 +268,14 @@ impl Action {
         match (&self.proxied, &arguments.wire) {
             (Some(proxied), Some(_)) => &proxied.parameters,
             _ => &self.parameters,
+        }
+    }
+
+    /// The parameters that a request cannot have, since its body is passed on.
+    pub fn absent_from(&self, arguments: &Arguments) -> &[String] {
+        match (&self.proxied, &arguments.wire) {
+            (Some(proxied), Some(_)) => &proxied.absent,
+            _ => &[],
         }
     }
 

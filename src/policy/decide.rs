@@ -86,6 +86,9 @@ pub(super) fn check_parameters(action: &Action, arguments: &mut Arguments) -> Re
     let mut parameters = std::mem::take(&mut arguments.parameters);
     let schema = action.schema_of(arguments);
     schema.fill_defaults(&mut parameters);
+    // A default of theirs would be bound, or remembered, as if the body had said it.
+    let absent = action.absent_from(arguments);
+    parameters.retain(|name, _| !absent.contains(name));
     let parameters = Value::Object(parameters);
     let checked = schema.check(&parameters);
     checked.map_err(|violation| match action.conceals(&violation.pointer) {

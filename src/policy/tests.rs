@@ -664,6 +664,36 @@ fn a_request_is_shown_with_the_names_of_its_secrets() {
 }
 
 #[test]
+fn a_default_of_the_template_is_none_of_a_body_that_is_passed_on() {
+    let policy = policy(
+        r#"version: 1
+actions:
+  verify:
+    description: Verifies a customer by a PIN.
+    url: https://h.example.com/verify
+    method: POST
+    body: '{"customer": "{{customer}}"}'
+    accept_body: any
+    parameters: {properties: {customer: {type: string, default: "1"}}}
+  look_up:
+    description: Looks up what a verified customer has.
+    url: https://h.example.com/of/{{customer}}
+    method: GET
+    parameters: {properties: {customer: {type: string}}, required: [customer]}
+    requires: [{action: verify, bind: {customer: customer}}]
+"#,
+    );
+    let intent = intent(&policy, "", "POST", "https://h.example.com/verify");
+    let selected = select(&policy, &intent).unwrap();
+    let content = Content::Unread(Body::Bytes(Bytes::from_static(b"another")));
+    let found = recognise(selected.action(), &intent, content, &facts(&policy)).unwrap();
+    let host = intent.destination.host.clone();
+    let permit = decide(selected, &host, found.arguments, &facts(&policy)).unwrap();
+    let remembered = permit.remembered().map(|(_, parameters)| parameters);
+    assert_eq!(remembered, Some(&Map::new()));
+}
+
+#[test]
 fn a_header_is_read_back_as_the_property_that_it_prints() {
     let policy = policy(POLICY);
     let mut intent = intent(&policy, "bot", "GET", "https://api.two.test/find?q=Ada");

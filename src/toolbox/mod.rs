@@ -30,7 +30,7 @@ pub struct Tool {
     pub before: Vec<String>,
     /// The JSON Schema of an object, closed where the action's is. 2020-12 unless its `$schema` says otherwise.
     pub parameters: Map<String, Value>,
-    /// What kind of call it is.
+    /// What a call does, for clients that ask people before some of them (MCP, `ToolAnnotations`).
     pub hints: Hints,
 }
 

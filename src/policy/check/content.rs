@@ -76,11 +76,30 @@ impl Known<'_, '_> {
             true => &[],
             false => &self.in_body,
         };
+        self.tell_bound(in_body, told);
         let parameters = self.parameters.without(in_body, told)?;
         Some(Proxied {
             content: content?,
             parameters,
+            absent: in_body.iter().map(|it| (*it).to_owned()).collect(),
         })
+    }
+
+    /// A precondition binds a parameter that a request with a body of its own does not have.
+    fn tell_bound(&self, in_body: &[&str], told: &mut Told<'_>) {
+        let required = self.raw.requires.iter().flat_map(|it| &it.items);
+        let bound = required.filter_map(|it| it.bind.as_ref());
+        for (name, _) in bound.flat_map(|it| &it.items) {
+            if in_body.contains(&name.value.as_str()) {
+                let message = format!(
+                    "`{}` is bound, and a request with a body of its own does not have it",
+                    name.value
+                );
+                let remedy =
+                    "take `accept_body` away, or give the parameter a place outside of the body";
+                told.error(&name.place, message, remedy);
+            }
+        }
     }
 
     /// A body that a template makes.

@@ -1257,6 +1257,12 @@ const OF_BODIES: &[(&str, &[&str])] = &[
         &["8:25 an object is not closed"],
     ),
     (
+        "body: |\n      {\n        \"a\": \"{{nope}}\"\n      }",
+        &[
+            "10:21 `nope` is neither a declared parameter nor a built-in name or variable of the context",
+        ],
+    ),
+    (
         r#"body: '{"a": "{{range .parameters.a}}x{{end}}"}'"#,
         &["8:19 `range` is not part of the template language"],
     ),
@@ -1366,6 +1372,10 @@ fn rules_across_parameters_do_not_stand_beside_a_body_of_its_own() {
     let ruled = format!("parameters: {{{properties}, dependentRequired: {{a: [b]}}}}");
     let expected = "19:88 `dependentRequired` may be about `b`, which a request with a body of its own does not have";
     assert_eq!(of_action(&action(&ruled)), [expected]);
+    let bound = format!("{sound}\nrequires: [{{action: a, bind: {{b: b}}}}]");
+    let bound = of_action(&action(&bound));
+    let expected = "20:35 `b` is bound, and a request with a body of its own does not have it";
+    assert!(bound.iter().any(|it| it == expected), "{bound:?}");
     let listed = "variables: [{name: a, type: string, required: true}, {name: b, type: date, required: true}]";
     assert_eq!(of_action(&action(listed)), [""; 0]);
 }

@@ -58,10 +58,14 @@ fn the_inspector_lists_and_calls_tools_over_stdio() {
         serde_json::from_str::<Value>(ran.output()).unwrap()
     };
     let listed = inspect("tools/list", &[]);
-    assert_eq!(listed["tools"][0]["name"], "create_support_ticket");
+    let tools = listed["tools"].as_array().unwrap();
+    assert!(
+        tools.iter().any(|it| it["name"] == "get_weather"),
+        "{listed}"
+    );
     let called = ["--tool-name", "get_weather", "--tool-arg", "city=New York"];
     let called = inspect("tools/call", &called);
-    assert_eq!(called["structuredContent"]["body"]["name"], "New York");
+    assert_eq!(called["structuredContent"]["body"]["weather"], "clear sky");
     assert_eq!(origin.asked().len(), 1);
 }
 
@@ -115,7 +119,7 @@ fn the_inspector_calls_tools_over_http() {
     let arguments = [&arguments[..], &called, &token].concat();
     let ran = stage.beside_run(&installed::program("node"), &arguments);
     let called: Value = serde_json::from_str(ran.output()).unwrap();
-    assert_eq!(called["structuredContent"]["body"]["name"], "New York");
+    assert_eq!(called["structuredContent"]["body"]["weather"], "clear sky");
     assert_eq!(origin.asked().len(), 1);
 }
 
@@ -125,13 +129,13 @@ const CALLS: &str =
 
 fn expect_the_weather(ran: &Ran) -> Seen {
     let seen: Seen = serde_json::from_str(ran.output()).unwrap();
-    assert_eq!(seen.tools, ["create_support_ticket", "get_weather"]);
+    assert!(seen.tools.iter().any(|it| it == "get_weather"), "{seen:#?}");
     let [good, refused, unknown] = &seen.results[..] else {
         panic!("{seen:#?}")
     };
     assert_eq!(good["is_error"], false, "{good}");
-    let weather = &good["structured"]["body"]["weather"];
-    assert_eq!(weather[0]["description"], "clear sky");
+    let body = &good["structured"]["body"];
+    assert_eq!(body, &json!({"weather": "clear sky"}));
     assert_eq!(refused["is_error"], true, "{refused}");
     let code = &refused["structured"]["error"]["code"];
     assert_eq!(code, "parameter_undeclared");

@@ -93,7 +93,7 @@ fn a_tool_tells_what_its_action_does_and_takes() {
         ("get_item", true, false, true),
         ("remove_item", false, true, true),
         ("rename_item", false, true, true),
-        ("write_to_customer", false, false, false),
+        ("write_to_customer", false, true, false),
     ] {
         let found = tools.iter().find(|it| it["name"] == tool).unwrap();
         let hints = &found["annotations"];

@@ -376,7 +376,7 @@ impl Gate {
     /// request are among them.
     fn scrub(&self, reply: &mut Reply, action: &Action) -> Result<Scrub, Fault> {
         let on_echo = self.services.settings.on_echo;
-        let scrub = Scrub::new(self.services.known.forms(), on_echo);
+        let scrub = Scrub::new(&self.services.known, on_echo);
         respond::open(reply, action, scrub)
     }
 

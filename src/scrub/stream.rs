@@ -36,15 +36,20 @@ impl Scrubber {
         }
     }
 
+    /// Looks for these from now on: a text may last longer than the secrets that were known when it began.
+    pub fn look_for(&mut self, forms: Arc<Forms>) {
+        self.forms = forms;
+    }
+
     /// Takes a chunk, and gives what may go on: any number of bytes, or none.
     pub fn push(&mut self, chunk: Bytes) -> Bytes {
-        if self.forms.is_empty() || chunk.is_empty() {
+        if chunk.is_empty() || (self.forms.is_empty() && self.held.is_empty()) {
             return chunk;
         }
         let line = memrchr(b'\n', &chunk).map(|at| self.held.len() + at + 1);
         let text = self.joined(chunk);
         let open = text.len() - line.unwrap_or(0);
-        let kept = open.min(self.forms.longest() - 1);
+        let kept = open.min(self.forms.longest().saturating_sub(1));
         self.release(text, kept)
     }
 

@@ -174,6 +174,24 @@ fn a_line_feed_lets_go_of_everything_before_it() {
     assert_eq!(scrubber.masked(), 1);
 }
 
+#[test]
+fn a_secret_that_becomes_known_in_the_middle_is_masked_from_there_on() {
+    let mut scrubber = Scrubber::new(Arc::default());
+    assert_eq!(
+        scrubber.push("SECRET-AAAA SECRET".into()),
+        "SECRET-AAAA SECRET"
+    );
+    scrubber.look_for(forms(&[b"SECRET-AAAA"]));
+    assert_eq!(scrubber.push("-AAAA SECRET-AAAA SEC".into()), "");
+    assert_eq!(scrubber.last("RET".into()), "-AAAA *********** SECRET");
+    scrubber.push("what is held".into());
+    scrubber.look_for(Arc::default());
+    assert_eq!(
+        scrubber.push(" comes first".into()),
+        "what is held comes first"
+    );
+}
+
 /// Pieces of text that make as much trouble as can be: forms, their halves, line feeds, and what is like them.
 fn piece() -> impl Strategy<Value = Vec<u8>> {
     let secrets: Vec<Secret> = SECRETS

@@ -30,7 +30,7 @@ const BUFFER: usize = 16 * 1024;
 const ZSTD_WINDOW_LOG: u32 = 23;
 
 /// Headers that say something of the encoded bytes (RFC 9110 §8, RFC 9530, and the older ones that they replaced).
-const OF_THE_BYTES: [HeaderName; 7] = [
+pub(super) const OF_THE_BYTES: [HeaderName; 7] = [
     CONTENT_LENGTH,
     CONTENT_ENCODING,
     ACCEPT_RANGES,

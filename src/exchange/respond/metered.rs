@@ -121,8 +121,13 @@ impl Metered {
         let is_last = self.inner.is_end_stream();
         let data = match &mut self.scrubber {
             None => data,
-            Some(scrubber) if is_last => scrubber.last(data),
-            Some(scrubber) => scrubber.push(data),
+            Some(scrubber) => {
+                scrubber.look_for(self.scrub.forms());
+                match is_last {
+                    true => scrubber.last(data),
+                    false => scrubber.push(data),
+                }
+            }
         };
         if self.sent + data.len() as u64 + self.held() > self.limits.max_response_bytes {
             return Some(self.break_off(Fault::new(

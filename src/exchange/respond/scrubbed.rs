@@ -13,6 +13,7 @@ use serde_json::Value;
 use crate::action::Action;
 use crate::credential::Place;
 use crate::fault::{Fault, FaultKind};
+use crate::known::Known;
 use crate::scrub::{Forms, Scrubber};
 
 /// What becomes of a reply that holds a known secret.
@@ -28,6 +29,8 @@ pub enum OnEcho {
 
 /// What is looked for in one reply, and how much was found.
 pub(in crate::exchange) struct Scrub {
+    known: Arc<Known>,
+    /// As they were when the head of the reply came.
     forms: Arc<Forms>,
     on_echo: OnEcho,
     masked: u64,
@@ -36,9 +39,10 @@ pub(in crate::exchange) struct Scrub {
 }
 
 impl Scrub {
-    pub(in crate::exchange) fn new(forms: Arc<Forms>, on_echo: OnEcho) -> Self {
+    pub(in crate::exchange) fn new(known: &Arc<Known>, on_echo: OnEcho) -> Self {
         Self {
-            forms,
+            known: known.clone(),
+            forms: known.forms(),
             on_echo,
             masked: 0,
             is_done: false,
@@ -84,6 +88,11 @@ impl Scrub {
     /// For a content that has yet to come; `None` where it is masked already.
     pub(super) fn scrubber(&self) -> Option<Scrubber> {
         (!self.is_done).then(|| Scrubber::new(self.forms.clone()))
+    }
+
+    /// What to look for by now: a stream may outlast a token.
+    pub(super) fn forms(&self) -> Arc<Forms> {
+        self.known.forms()
     }
 
     /// How many places were masked.

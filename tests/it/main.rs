@@ -27,6 +27,7 @@ mod connectors;
 mod credentials;
 mod decisions;
 mod docs;
+mod doors;
 mod editors;
 mod explained;
 mod floors;

@@ -37,6 +37,7 @@ use tempfile::TempDir;
 pub use client::{Answer, Client, Stream, read_answer, read_head, rest};
 pub use mcp::Revision;
 pub use origin::{Origin, Reply, Seen, Then};
+pub use web::Web;
 
 use names::Names;
 use origin::OriginCa;

@@ -1,8 +1,8 @@
 //! What scrubbing costs: JSON without hits, with ten secrets in all their forms.
 //!
 //! `cargo bench --bench scrub`. A reply of 1 KB in one chunk, and 64 KB and 1 MB in chunks of 16 KB as they come out of
-//! TLS. `tokens` are of 40 characters, as most are; `passwords` have one of eight among them: the shortest that is looked
-//! for, which makes the search look three times as often.
+//! TLS. `tokens` are of 40 characters, as most are; `passwords` have one of eight among them: the shortest that is
+//! looked for, which makes the search look three times as often.
 
 use std::fmt::Write;
 use std::hint::black_box;

@@ -35,7 +35,7 @@
 //! | 7 | `exchange`: body | the body, under the caps of what was selected |
 //! | 8 | [`action::recognise`] | the request taken apart into parameters |
 //! | 9 | [`policy::decide`] | schema, placeholders, preconditions, the rebuilt request: a [`policy::Permit`], or a refusal |
-//! | 10 | [`vault`], [`tokens`], [`policy::Permit::equip`] | the agent's credentials off, ours on: a [`policy::Outgoing`] |
+//! | 10 | [`vault`], [`tokens`], [`policy::Permit::equip`] | no [`known`] secret of the agent's own; the agent's credentials off, ours on: a [`policy::Outgoing`] |
 //! | 11 | [`dial::Dialer::send`] | one lookup, every answer judged, TLS verified |
 //! | 12 | `exchange`: respond | decoded, [`scrub`]bed of every secret that is [`known`], read; the ticket closes with the last byte |
 //!

@@ -95,6 +95,12 @@ const TOKENS: Metric = Metric {
     labels: &["outcome"],
     help: "Calls of token endpoints that have ended, `granted` or `failed`.",
 };
+const SCRUBBED: Metric = Metric {
+    name: "exeat_scrubbed_secrets_total",
+    kind: Kind::Counter,
+    labels: &["action"],
+    help: "Places in replies where a known secret was masked.",
+};
 const AUDIT_ERRORS: Metric = Metric {
     name: "exeat_audit_write_errors_total",
     kind: Kind::Counter,
@@ -125,6 +131,7 @@ pub const METRICS: &[Metric] = &[
     IN_FLIGHT,
     LEAVES,
     TOKENS,
+    SCRUBBED,
     AUDIT_ERRORS,
     BUILD,
     POLICY,
@@ -247,6 +254,12 @@ impl Metrics {
             true => self.tokens_granted.increment(1),
             false => self.tokens_failed.increment(1),
         }
+    }
+
+    /// Secrets were masked in so many places of a reply.
+    pub fn scrubbed(&self, action: Option<&ActionName>, places: u64) {
+        let action = action.map_or(NONE, ActionName::as_str);
+        counter(&self.recorder, &SCRUBBED, &[action]).increment(places);
     }
 
     /// The counter of failed writes of audit records, for whoever writes them.
@@ -497,6 +510,7 @@ mod tests {
         metrics.ended(&limited(), Duration::ZERO, None);
         metrics.policy_in_force("aaaa");
         metrics.leaves().increment(1);
+        metrics.scrubbed(None, 1);
         let text = metrics.render();
         for metric in METRICS {
             let help = format!("# HELP {} {}\n", metric.name, metric.help);

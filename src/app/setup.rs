@@ -16,6 +16,7 @@ use crate::dial;
 use crate::dial::{Dialer, Resolve, Static, System, Tcp, Tls};
 use crate::exchange;
 use crate::exchange::{Gate, Services};
+use crate::known::Known;
 use crate::live::Live;
 use crate::meter::Meter;
 use crate::metrics::Metrics;
@@ -88,11 +89,13 @@ fn services(settings: &Settings, policy: Policy) -> anyhow::Result<Services> {
     let metrics = Arc::new(Metrics::new());
     metrics.policy_in_force(policy.hash());
     let authority = open_authority(&settings.state_dir)?.counting(&metrics);
-    let vault = Arc::new(Sources::new(store(&settings.state_dir)));
+    let known = Arc::new(Known::default());
+    let vault = known.watching(Arc::new(Sources::new(store(&settings.state_dir))));
     Ok(Services {
         live: Live::new(Arc::new(policy)),
-        tokens: Tokens::new(vault.clone(), metrics.clone()),
+        tokens: Tokens::new(vault.clone(), known.clone(), metrics.clone()),
         vault,
+        known,
         sessions: Arc::new(InMemory::new(settings.sessions)),
         meter: Meter::default(),
         audit: open_audit(&settings.audit, &metrics)?,
@@ -103,6 +106,7 @@ fn services(settings: &Settings, policy: Policy) -> anyhow::Result<Services> {
         settings: exchange::Settings {
             environment,
             plain_http: settings.plain_http,
+            on_echo: settings.on_echo,
         },
     })
 }

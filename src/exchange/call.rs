@@ -110,7 +110,7 @@ impl Gate {
         let received = Received::default();
         received.add(call.bytes);
         match Box::pin(self.carry_call((&policy, steps), call, &mut ticket)).await {
-            Ok(carried) => Ok(respond::done(carried, &received, ticket)),
+            Ok(carried) => respond::done(carried, &received, ticket),
             Err(stop) => Err(respond::denied(stop, &received, ticket)),
         }
     }

@@ -14,6 +14,7 @@ mod body;
 mod call;
 mod deadline;
 mod keys;
+mod outgoing;
 mod respond;
 mod shares;
 mod steps;
@@ -37,6 +38,7 @@ use crate::authority::Authority;
 use crate::body::Body;
 use crate::dial::{Dialer, Reply};
 use crate::fault::{Fault, FaultKind};
+use crate::known::Known;
 use crate::live::Live;
 use crate::meter::Meter;
 use crate::metrics::Metrics;
@@ -54,6 +56,7 @@ pub use answer::Answer;
 pub use body::Room;
 pub use call::{Call, Called, Denied, Done};
 pub use deadline::Deadline;
+pub use respond::OnEcho;
 pub use shares::{AGENT_REQUESTS, Shares};
 pub use steps::{Seen, Step, Steps};
 pub use stop::Stop;
@@ -62,13 +65,16 @@ pub use crate::policy::PlainHttp;
 
 use body::Hold;
 use keys::{Keys, Wanted};
+use respond::Scrub;
 
 /// What all exchanges of the process share.
 pub struct Services {
     /// The policy in force.
     pub live: Live,
-    /// Where secrets come from.
+    /// Where secrets come from: a vault that [`known`](Self::known) watches.
     pub vault: Arc<dyn Vault>,
+    /// What is scrubbed from replies, and may not be sent by agents.
+    pub known: Arc<Known>,
     /// The tokens of OAuth connectors.
     pub tokens: Tokens,
     /// Where sessions are kept.
@@ -96,6 +102,8 @@ pub struct Settings {
     pub environment: EnvironmentName,
     /// What becomes of `http://` requests to hosts whose actions are `https://`.
     pub plain_http: PlainHttp,
+    /// What becomes of replies that hold a known secret.
+    pub on_echo: OnEcho,
 }
 
 /// The services as one runtime thread uses them, with connections of its own.
@@ -159,6 +167,7 @@ struct Sent {
     dialled: Instant,
     /// Where other actions require this one: the session's number of the call.
     attempt: Option<AttemptNumber>,
+    scrub: Scrub,
 }
 
 /// A reply on its way back, and what it means.
@@ -239,6 +248,7 @@ impl Gate {
         let selected = select(policy, &intent, ticket)?;
         let deadline = Deadline::after(selected.action().limits.timeout);
         let content = body::read(&selected, body, deadline, received, &mut hold).await?;
+        let content = body::guarded(content, &self.services.known);
         let facts = self.facts(&selected).await?;
         let recognised = action::recognise(selected.action(), &intent, content, &facts)
             .map_err(|refusal| refusal.of_action(&selected.action().name))?;
@@ -268,6 +278,7 @@ impl Gate {
         self.services.meter.take(&permit, &meant.facts)?;
         let wanted = Wanted::by(&permit, &caller.environment)?;
         let keys = self.keys(wanted, deadline).await?;
+        outgoing::refuse_secrets(&permit, &self.services.known.forms())?;
         let action = permit.action().clone();
         meant.steps.tell(Step::Sent);
         let sent = self.send(permit, keys, deadline, ticket).await?;
@@ -342,7 +353,8 @@ impl Gate {
         deadline: Deadline,
         ticket: &mut Ticket,
     ) -> Result<Sent, Stop> {
-        let limits = permit.action().limits;
+        let action = permit.action().clone();
+        let limits = action.limits;
         // Noted before it is sent: it counts as failed, however it ends, until its reply says otherwise.
         let attempt = match permit.remembered() {
             Some(call) => self.services.sessions.begin(permit.caller(), call).await?,
@@ -362,8 +374,10 @@ impl Gate {
             ticket.reached(upstream(&reply, dialled));
         }
         respond::check(&reply, &limits)?;
+        let scrub = self.scrub(&mut reply, &action)?;
         Ok(Sent {
             reply,
+            scrub,
             limits,
             deadline,
             dialled,
@@ -371,12 +385,20 @@ impl Gate {
         })
     }
 
+    /// Makes a reply readable, and its head fit for the agent. With the secrets that are known now: those of this
+    /// request are among them.
+    fn scrub(&self, reply: &mut Reply, action: &Action) -> Result<Scrub, Fault> {
+        let on_echo = self.services.settings.on_echo;
+        let scrub = Scrub::new(&self.services.known, on_echo);
+        respond::open(reply, action, scrub)
+    }
+
     async fn dial(&self, keys: &Keys, permit: Permit, deadline: Deadline) -> Result<Reply, Stop> {
         let action = permit.action().clone();
         // Pinned here: handed over by value, it would have room twice in the future of every request.
         let sending = pin!(self.dialer.send(permit.equip(&keys.secrets)?));
         let sent = deadline.wait(FaultKind::Timeout, sending).await;
-        let reply = sent.map_err(|fault| body::refused_if_too_large(fault, &action))?;
+        let reply = sent.map_err(|fault| body::refused_if_decided(fault, &action))?;
         if reply.status != StatusCode::UNAUTHORIZED {
             keys.accepted();
         }

@@ -41,6 +41,7 @@ mod rates;
 mod readme;
 mod records;
 mod references;
+mod scrubbing;
 mod secret_store;
 mod sessions;
 mod shapes;

@@ -34,8 +34,9 @@ use crate::authority::Authority;
 use crate::body::Body;
 use crate::dial;
 use crate::dial::{Connect, Connecting, Dialer, Offer, Own, Setup, Static, System, Tls, Vetted};
-use crate::exchange::{Gate, PlainHttp, Services, Settings};
+use crate::exchange::{Gate, OnEcho, PlainHttp, Services, Settings};
 use crate::fault::{Fault, FaultKind};
+use crate::known::Known;
 use crate::live::Live;
 use crate::meter::Meter;
 use crate::metrics::Metrics;
@@ -98,12 +99,15 @@ impl World {
         let settings = Settings {
             environment: EnvironmentName::parse("production").unwrap(),
             plain_http: PlainHttp::Upgrade,
+            on_echo: OnEcho::Redact,
         };
-        let vault = Arc::new(Sources::new(Store::at(folder.path())));
+        let known = Arc::new(Known::default());
+        let vault = known.watching(Arc::new(Sources::new(Store::at(folder.path()))));
         let services = Services {
             live: Live::new(Arc::new(policy(port, agents))),
-            tokens: Tokens::new(vault.clone(), metrics.clone()),
+            tokens: Tokens::new(vault.clone(), known.clone(), metrics.clone()),
             vault,
+            known,
             sessions: Arc::new(InMemory::new(Bounds::default())),
             meter: Meter::default(),
             audit,

@@ -20,7 +20,8 @@ use exeat::app::{self, Parts, Running};
 use exeat::audit::{Audit, MemorySink};
 use exeat::authority::Authority;
 use exeat::dial::{Limits, Offer, Own, Setup, Tls};
-use exeat::exchange::{PlainHttp, Room, Services, Settings, Shares};
+use exeat::exchange::{OnEcho, PlainHttp, Room, Services, Settings, Shares};
+use exeat::known::Known;
 use exeat::live::Live;
 use exeat::meter::Meter;
 use exeat::metrics::Metrics;
@@ -103,6 +104,7 @@ pub struct Plan {
     secrets: Vec<(String, String)>,
     sources: bool,
     plain_http: PlainHttp,
+    on_echo: OnEcho,
     room: Room,
     shares: Shares,
 }
@@ -116,6 +118,7 @@ impl Plan {
             secrets: secrets.into(),
             sources: false,
             plain_http: PlainHttp::Upgrade,
+            on_echo: OnEcho::Redact,
             room: Room::default(),
             shares: Shares::default(),
         }
@@ -136,6 +139,12 @@ impl Plan {
     /// With `plain_http: refuse`.
     pub fn refusing_plain_http(mut self) -> Self {
         self.plain_http = PlainHttp::Refuse;
+        self
+    }
+
+    /// With `on_echo: refuse`.
+    pub fn refusing_echoes(mut self) -> Self {
+        self.on_echo = OnEcho::Refuse;
         self
     }
 
@@ -175,10 +184,13 @@ impl World {
             true => Arc::new(Sources::new(Store::at(folder.path()))),
             false => safe.clone(),
         };
+        let known = Arc::new(Known::default());
+        let vault = known.watching(vault);
         let services = Services {
             live: Live::new(Arc::new(policy)),
-            tokens: Tokens::new(vault.clone(), metrics.clone()),
+            tokens: Tokens::new(vault.clone(), known.clone(), metrics.clone()),
             vault,
+            known,
             sessions: Arc::new(InMemory::new(Bounds::default())),
             meter: Meter::default(),
             audit,
@@ -189,6 +201,7 @@ impl World {
             settings: Settings {
                 environment,
                 plain_http: plan.plain_http,
+                on_echo: plan.on_echo,
             },
         };
         let (names, switchboard) = (Arc::new(Names::usual()), Arc::new(Switchboard::default()));

@@ -11,8 +11,8 @@
 //!
 //! | Floor | Modules |
 //! |---|---|
-//! | ground: values and rules; no IO, no clock, no tokio | [`name`] [`secret`] [`refusal`] [`fault`] [`body`] [`request`] [`address`] [`problem`] [`yaml`] [`json`] [`jsonpath`] [`wire`] [`schema`] [`template`] [`credential`] [`action`] [`policy`] [`toolbox`] [`scrub`] |
-//! | services: each owns one thing outside the process | [`metrics`] [`private`] [`vault`] [`known`] [`agents`] [`sessions`] [`dial`] [`tokens`] [`authority`] [`audit`] [`live`] |
+//! | ground: values and rules; no IO, no clock, no tokio | [`name`] [`secret`] [`refusal`] [`fault`] [`body`] [`request`] [`address`] [`problem`] [`yaml`] [`json`] [`jsonpath`] [`wire`] [`schema`] [`template`] [`credential`] [`rate`] [`action`] [`policy`] [`toolbox`] [`scrub`] |
+//! | services: each owns one thing outside the process | [`metrics`] [`meter`] [`private`] [`vault`] [`known`] [`agents`] [`sessions`] [`dial`] [`tokens`] [`authority`] [`audit`] [`live`] |
 //! | spine: one request's way through | [`rehearsal`] [`exchange`] [`proxy`] |
 //! | faces: what else listens | [`browser`] [`admin`] [`mcp`] [`tools`] |
 //! | whole | [`app`] [`cli`] |
@@ -35,9 +35,10 @@
 //! | 7 | `exchange`: body | the body, under the caps of what was selected |
 //! | 8 | [`action::recognise`] | the request taken apart into parameters |
 //! | 9 | [`policy::decide`] | schema, placeholders, preconditions, the rebuilt request: a [`policy::Permit`], or a refusal |
-//! | 10 | [`vault`], [`tokens`], [`policy::Permit::equip`] | no [`known`] secret of the agent's own; the agent's credentials off, ours on: a [`policy::Outgoing`] |
-//! | 11 | [`dial::Dialer::send`] | one lookup, every answer judged, TLS verified |
-//! | 12 | `exchange`: respond | decoded, [`scrub`]bed of every secret that is [`known`], read; the ticket closes with the last byte |
+//! | 10 | [`meter::Meter::take`] | rates: one call taken from every limit that holds for it, or a refusal |
+//! | 11 | [`vault`], [`tokens`], [`policy::Permit::equip`] | no [`known`] secret of the agent's own; the agent's credentials off, ours on: a [`policy::Outgoing`] |
+//! | 12 | [`dial::Dialer::send`] | one lookup, every answer judged, TLS verified |
+//! | 13 | `exchange`: respond | decoded, [`scrub`]bed of every secret that is [`known`], read; the ticket closes with the last byte |
 //!
 //! # Invariants
 //!
@@ -60,8 +61,9 @@
 //! # Vocabulary
 //!
 //! *intent* what was asked · *permit*, *refusal* what was decided · *fault* what broke · *problem* what is wrong in a
-//! file · *vault* where secrets come from · *dial* the way out · *authority* our CA · *exchange* one request and its
-//! answer · *live* the policy in force. *action, connection, connector, agent, environment* are as in the policy.
+//! file · *vault* where secrets come from · *meter* rates · *dial* the way out · *authority* our CA · *exchange* one
+//! request and its answer · *live* the policy in force. *action, connection, connector, agent, environment* are as in
+//! the policy.
 //!
 //! # Three decisions, with their measurements
 //!
@@ -102,12 +104,14 @@ pub mod wire;
 pub mod schema;
 pub mod template;
 pub mod credential;
+pub mod rate;
 pub mod action;
 pub mod policy;
 pub mod toolbox;
 pub mod scrub;
 // -- services --
 pub mod metrics;
+pub mod meter;
 pub mod private;
 pub mod vault;
 pub mod known;

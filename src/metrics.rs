@@ -53,6 +53,12 @@ const REFUSALS: Metric = Metric {
     labels: &["code", "door"],
     help: "Refusals and failures by code, with requests that found the audit queue full.",
 };
+const RATE_LIMITED: Metric = Metric {
+    name: "exeat_rate_limited_total",
+    kind: Kind::Counter,
+    labels: &["action", "agent"],
+    help: "Requests that a rate limit has refused.",
+};
 const DURATION: Metric = Metric {
     name: "exeat_request_duration_seconds",
     kind: Kind::Histogram,
@@ -118,6 +124,7 @@ const POLICY: Metric = Metric {
 pub const METRICS: &[Metric] = &[
     REQUESTS,
     REFUSALS,
+    RATE_LIMITED,
     DURATION,
     UPSTREAM,
     OVERHEAD,
@@ -173,6 +180,7 @@ pub struct Metrics {
 struct Series {
     requests: Counter,
     refusals: Counter,
+    rate_limited: Counter,
     duration: Histogram,
     upstream: Histogram,
     overhead: Histogram,
@@ -220,6 +228,7 @@ impl Metrics {
         let series = self.series(labels);
         series.requests.increment(1);
         series.refusals.increment(1);
+        series.rate_limited.increment(1);
         series.duration.record(duration);
         if let Some(upstream) = upstream {
             series.upstream.record(upstream);
@@ -325,6 +334,10 @@ fn register(recorder: &PrometheusRecorder, labels: &Labels) -> Series {
             Some(_) => counter(recorder, &REFUSALS, &[code, door]),
             None => Counter::noop(),
         },
+        rate_limited: match labels.code {
+            Some(Code::RateLimited) => counter(recorder, &RATE_LIMITED, &[action, agent]),
+            _ => Counter::noop(),
+        },
         duration: histogram(recorder, &DURATION, &[action, door]),
         upstream: histogram(recorder, &UPSTREAM, &[action, door]),
         overhead: histogram(recorder, &OVERHEAD, &[action, door]),
@@ -389,6 +402,13 @@ mod tests {
         }
     }
 
+    fn limited() -> Labels {
+        Labels {
+            code: Some(Code::RateLimited),
+            ..allowed()
+        }
+    }
+
     /// The value of the series whose line has all the given pieces.
     fn value(text: &str, pieces: &[&str]) -> Option<f64> {
         let line = text
@@ -400,7 +420,7 @@ mod tests {
     #[test]
     fn a_request_is_counted_under_the_labels_of_its_end() {
         let metrics = Metrics::new();
-        for labels in [allowed(), allowed(), refused()] {
+        for labels in [allowed(), allowed(), refused(), limited()] {
             metrics.begun(labels.door);
             metrics.ended(&labels, Duration::from_millis(30), None);
         }
@@ -431,6 +451,10 @@ mod tests {
             ),
             (&["exeat_refusals_total{", "host_undeclared"], Some(1.0)),
             (&["exeat_refusals_total{", "overloaded", "mcp"], Some(1.0)),
+            (
+                &["exeat_rate_limited_total{action=\"get_weather\",agent=\"none\"}"],
+                Some(1.0),
+            ),
             (&["exeat_refusals_total{", "code=\"none\""], None),
             (&["exeat_requests_in_flight{", "proxy"], Some(0.0)),
         ] {
@@ -483,6 +507,7 @@ mod tests {
         let metrics = Metrics::new();
         metrics.begun(Door::Proxy);
         metrics.ended(&refused(), Duration::ZERO, Some(Duration::ZERO));
+        metrics.ended(&limited(), Duration::ZERO, None);
         metrics.policy_in_force("aaaa");
         metrics.leaves().increment(1);
         metrics.scrubbed(None, 1);

@@ -12,7 +12,7 @@ use serde_json::{Map, Value as Json, json};
 
 use crate::app::flags::{AuditTarget, HostEntry, OnEchoFlag, PlainHttpFlag};
 use crate::dial::Answer;
-use crate::exchange::{OnEcho, PlainHttp};
+use crate::exchange::{AGENT_REQUESTS, OnEcho, PlainHttp};
 use crate::name::EnvironmentName;
 use crate::problem::{Problem, Problems, Sources};
 use crate::request::Host;
@@ -72,6 +72,9 @@ pub struct Given {
     /// Worker threads [default: one for each core]
     #[arg(long, env = "EXEAT_WORKERS", value_name = "N")]
     pub workers: Option<usize>,
+    /// Requests that one agent may have under way [default: 1024]
+    #[arg(long, env = "EXEAT_AGENT_REQUESTS", value_name = "N")]
+    pub agent_requests: Option<usize>,
 }
 
 /// All settings, whole.
@@ -103,6 +106,8 @@ pub struct Settings {
     pub state_dir: PathBuf,
     /// At least one.
     pub workers: usize,
+    /// At least one: requests that one agent may have under way.
+    pub agent_requests: usize,
     /// How much sessions keep, and for how long. Not to be set from outside yet.
     pub sessions: Bounds,
 }
@@ -152,6 +157,10 @@ impl Settings {
                 Some(workers) => workers,
                 None => std::thread::available_parallelism().map_or(1, usize::from),
             },
+            agent_requests: match given.agent_requests {
+                Some(0) => return Err("agent_requests: at least 1".into()),
+                given => given.unwrap_or(AGENT_REQUESTS),
+            },
             sessions: Bounds::default(),
         })
     }
@@ -194,6 +203,7 @@ impl Given {
             audit: self.audit.or(other.audit),
             state_dir: self.state_dir.or(other.state_dir),
             workers: self.workers.or(other.workers),
+            agent_requests: self.agent_requests.or(other.agent_requests),
         }
     }
 
@@ -261,7 +271,7 @@ impl Setting {
 }
 
 /// The settings of the file.
-const SETTINGS: [Setting; 13] = [
+const SETTINGS: [Setting; 14] = [
     Setting::new("policies", text, |it, node| {
         it.given.policies = it.path(node)
     }),
@@ -297,8 +307,11 @@ const SETTINGS: [Setting; 13] = [
     Setting::new("state_dir", text, |it, node| {
         it.given.state_dir = it.path(node)
     }),
-    Setting::new("workers", workers, |it, node| {
-        it.given.workers = it.workers(node)
+    Setting::new("workers", at_least_one, |it, node| {
+        it.given.workers = it.number(node, "threads")
+    }),
+    Setting::new("agent_requests", at_least_one, |it, node| {
+        it.given.agent_requests = it.number(node, "requests")
     }),
 ];
 
@@ -315,7 +328,7 @@ fn network() -> Json {
     json!({"type": ["object", "null"], "properties": {"hosts": hosts}, "additionalProperties": false})
 }
 
-fn workers() -> Json {
+fn at_least_one() -> Json {
     json!({"type": "integer", "minimum": 1})
 }
 
@@ -396,10 +409,10 @@ impl Reading {
         text.parse().map_err(|_| self.tell(node, expected)).ok()
     }
 
-    fn workers(&mut self, node: &Node) -> Option<usize> {
+    fn number(&mut self, node: &Node, of: &str) -> Option<usize> {
         let text: String = self.parsed(node)?;
-        let expected = "expected a number of threads, 1 or more";
-        text.parse().map_err(|_| self.tell(node, expected)).ok()
+        let expected = format!("expected a number of {of}, 1 or more");
+        text.parse().map_err(|_| self.tell(node, &expected)).ok()
     }
 
     fn plain_http(&mut self, node: &Node) -> Option<PlainHttpFlag> {

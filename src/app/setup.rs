@@ -18,6 +18,7 @@ use crate::exchange;
 use crate::exchange::{Gate, Services};
 use crate::known::Known;
 use crate::live::Live;
+use crate::meter::Meter;
 use crate::metrics::Metrics;
 use crate::name::EnvironmentName;
 use crate::policy::Policy;
@@ -96,10 +97,12 @@ fn services(settings: &Settings, policy: Policy) -> anyhow::Result<Services> {
         vault,
         known,
         sessions: Arc::new(InMemory::new(settings.sessions)),
+        meter: Meter::default(),
         audit: open_audit(&settings.audit, &metrics)?,
         metrics,
         authority,
         room: exchange::Room::default(),
+        shares: exchange::Shares::of(settings.agent_requests),
         settings: exchange::Settings {
             environment,
             plain_http: settings.plain_http,

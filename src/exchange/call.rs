@@ -123,6 +123,7 @@ impl Gate {
         ticket: &mut Ticket,
     ) -> Result<Carried, Stop> {
         ticket.known(&call.caller);
+        let mut hold = self.hold(&call.caller)?;
         let selected = policy::choose(policy, &call.caller, call.door, &call.action).inspect_err(
             |refusal| {
                 refusal
@@ -136,7 +137,6 @@ impl Gate {
         let host = exact_host(&action)?;
         note_chosen(&action, &host, call.version, ticket);
         let deadline = Deadline::after(action.limits.timeout);
-        let mut hold = self.services.room.hold();
         take_room(&action, call.bytes, &mut hold)?;
         let facts = self.facts_of_call(&selected, call.context).await?;
         let arguments = action::given(&action, call.parameters)

@@ -16,6 +16,7 @@ mod deadline;
 mod keys;
 mod outgoing;
 mod respond;
+mod shares;
 mod steps;
 mod stop;
 
@@ -39,6 +40,7 @@ use crate::dial::{Dialer, Reply};
 use crate::fault::{Fault, FaultKind};
 use crate::known::Known;
 use crate::live::Live;
+use crate::meter::Meter;
 use crate::metrics::Metrics;
 use crate::name::{ActionName, EnvironmentName};
 use crate::policy;
@@ -55,6 +57,7 @@ pub use body::Room;
 pub use call::{Call, Called, Denied, Done};
 pub use deadline::Deadline;
 pub use respond::OnEcho;
+pub use shares::{AGENT_REQUESTS, Shares};
 pub use steps::{Seen, Step, Steps};
 pub use stop::Stop;
 
@@ -76,6 +79,8 @@ pub struct Services {
     pub tokens: Tokens,
     /// Where sessions are kept.
     pub sessions: Arc<dyn Sessions>,
+    /// How much of every rate limit is left.
+    pub meter: Meter,
     /// The record.
     pub audit: Audit,
     /// The figures.
@@ -84,6 +89,8 @@ pub struct Services {
     pub authority: Authority,
     /// What all requests together may hold of bodies.
     pub room: Room,
+    /// What each agent may have under way.
+    pub shares: Shares,
     /// Settings of the process that change what an exchange does.
     pub settings: Settings,
 }
@@ -148,7 +155,7 @@ struct Meant {
     facts: Facts,
     steps: Steps,
     deadline: Deadline,
-    /// Until the head of the reply: so long a body, or what was made of it, is in memory.
+    /// The agent's share, and until the head of the reply the body, or what was made of it.
     hold: Hold,
 }
 
@@ -236,10 +243,10 @@ impl Gate {
         ticket: &mut Ticket,
     ) -> Result<Carried, Stop> {
         note_arrival(&arrival, ticket);
+        let mut hold = self.hold(&arrival.caller)?;
         let (intent, body) = self.understand(policy, arrival)?;
         let selected = select(policy, &intent, ticket)?;
         let deadline = Deadline::after(selected.action().limits.timeout);
-        let mut hold = self.services.room.hold();
         let content = body::read(&selected, body, deadline, received, &mut hold).await?;
         let content = body::guarded(content, &self.services.known);
         let facts = self.facts(&selected).await?;
@@ -268,6 +275,7 @@ impl Gate {
         if door != Door::Proxy {
             call::note_planned(&permit, ticket)?;
         }
+        self.services.meter.take(&permit, &meant.facts)?;
         let wanted = Wanted::by(&permit, &caller.environment)?;
         let keys = self.keys(wanted, deadline).await?;
         outgoing::refuse_secrets(&permit, &self.services.known.forms())?;
@@ -275,8 +283,8 @@ impl Gate {
         meant.steps.tell(Step::Sent);
         let sent = self.send(permit, keys, deadline, ticket).await?;
         meant.steps.tell(Step::Answered(sent.reply.status));
-        drop(meant.hold);
-        let carried = self.read(sent, &action, &caller, door).await?;
+        let hold = meant.hold.emptied();
+        let carried = self.read(sent, &action, (&caller, door), hold).await?;
         ticket.concluded(&carried.concluded.outcome);
         Ok(carried)
     }
@@ -287,10 +295,9 @@ impl Gate {
         &self,
         mut sent: Sent,
         action: &Action,
-        caller: &Caller,
-        door: Door,
+        (caller, door): (&Caller, Door),
+        mut hold: Hold,
     ) -> Result<Carried, Stop> {
-        let mut hold = self.services.room.hold();
         let mut concluded = respond::conclude(&mut sent, action, door, &mut hold).await?;
         let outputs = std::mem::take(&mut concluded.outputs);
         let variables = call::exposed(action, &outputs);
@@ -305,6 +312,12 @@ impl Gate {
             variables,
             hold,
         })
+    }
+
+    /// Begins to hold what a request of this caller needs: of memory nothing yet.
+    fn hold(&self, caller: &Caller) -> Result<Hold, Refusal> {
+        let share = self.services.shares.take(caller.agent.as_ref())?;
+        Ok(self.services.room.hold().of(share))
     }
 
     /// From what was sent to what was meant, in canonical form.

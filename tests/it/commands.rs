@@ -215,6 +215,7 @@ fn what_is_not_safe_to_start_is_not_started_and_says_what_to_do() {
             &["missing/audit.jsonl"],
         ),
         (&["--workers", "0"], &["at least 1"]),
+        (&["--agent-requests", "0"], &["agent_requests: at least 1"]),
         (&["--proxy-listen", "localhost"], &["--proxy-listen"]),
         (&["--host", "api.good.test"], &["NAME=ADDRESS"]),
     ] {

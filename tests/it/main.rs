@@ -37,6 +37,7 @@ mod mcp;
 mod outcomes;
 mod paths_and_queries;
 mod preconditions;
+mod rates;
 mod readme;
 mod records;
 mod references;

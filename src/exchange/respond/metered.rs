@@ -14,6 +14,7 @@ use crate::audit::{End, Ending, Ticket, Upstream};
 use crate::body::{Body, with_held};
 use crate::exchange::body::Hold;
 use crate::exchange::respond::scrubbed::Scrub;
+use crate::exchange::shares::Share;
 use crate::exchange::{Carried, Deadline, Received, Sent};
 use crate::fault::{Fault, FaultKind};
 use crate::scrub::Scrubber;
@@ -45,6 +46,8 @@ struct Record {
     received: Received,
     dialled: Instant,
     upstream: Upstream,
+    // Given back before the client can see the end.
+    _share: Option<Share>,
 }
 
 /// A timer, made only when the upstream lets us wait: most replies are there at once and need none.
@@ -56,7 +59,7 @@ struct Waiting {
 
 impl Metered {
     pub(super) fn body(carried: Carried, received: Received, ticket: Ticket) -> Body {
-        let Carried { sent, hold, .. } = carried;
+        let Carried { sent, mut hold, .. } = carried;
         let Sent {
             reply,
             limits,
@@ -75,6 +78,7 @@ impl Metered {
                 took: dialled.elapsed(),
                 retries: reply.upstream.retries,
             },
+            _share: hold.share(),
         };
         if reply.body.is_empty() {
             record.ticket.redacted(scrub.masked());

@@ -38,6 +38,7 @@ use crate::exchange::{Gate, OnEcho, PlainHttp, Services, Settings};
 use crate::fault::{Fault, FaultKind};
 use crate::known::Known;
 use crate::live::Live;
+use crate::meter::Meter;
 use crate::metrics::Metrics;
 use crate::name::{ActionName, AgentName, EnvironmentName, SecretName, TunnelName};
 use crate::policy::{Agent, Environment, Index, Policy, Tunnel};
@@ -108,10 +109,12 @@ impl World {
             vault,
             known,
             sessions: Arc::new(InMemory::new(Bounds::default())),
+            meter: Meter::default(),
             audit,
             metrics,
             authority: Authority::open_or_create(&folder.path().join("ca")).unwrap(),
             room: crate::exchange::Room::default(),
+            shares: crate::exchange::Shares::default(),
             settings,
         };
         let dialer = Dialer::new(setup(&dials));
@@ -311,6 +314,7 @@ fn policy(port: u16, agents: bool) -> Policy {
         token: SecretName::parse("bot_token").unwrap(),
         runtime_token: None,
         environment: Some(production),
+        rate: None,
         allow: HashSet::new(),
         patterns: Vec::new(),
     };
@@ -365,6 +369,7 @@ fn action(name: &str, method: Method, url: (Scheme, &str, u16), path: &str) -> A
         limits: ActionLimits::default(),
         reading: Arc::default(),
         requires: Vec::new(),
+        rates: Vec::new(),
         remembered: None,
     }
 }

@@ -20,9 +20,10 @@ use exeat::app::{self, Parts, Running};
 use exeat::audit::{Audit, MemorySink};
 use exeat::authority::Authority;
 use exeat::dial::{Limits, Offer, Own, Setup, Tls};
-use exeat::exchange::{OnEcho, PlainHttp, Room, Services, Settings};
+use exeat::exchange::{OnEcho, PlainHttp, Room, Services, Settings, Shares};
 use exeat::known::Known;
 use exeat::live::Live;
+use exeat::meter::Meter;
 use exeat::metrics::Metrics;
 use exeat::name::AgentName;
 use exeat::policy::{self, Policy};
@@ -105,6 +106,7 @@ pub struct Plan {
     plain_http: PlainHttp,
     on_echo: OnEcho,
     room: Room,
+    shares: Shares,
 }
 
 impl Plan {
@@ -118,6 +120,7 @@ impl Plan {
             plain_http: PlainHttp::Upgrade,
             on_echo: OnEcho::Redact,
             room: Room::default(),
+            shares: Shares::default(),
         }
     }
 
@@ -148,6 +151,12 @@ impl Plan {
     /// With room for so many bytes of bodies at a time.
     pub fn room(mut self, bytes: usize) -> Self {
         self.room = Room::of(bytes);
+        self
+    }
+
+    /// With so many requests under way for each agent.
+    pub fn shares(mut self, requests: usize) -> Self {
+        self.shares = Shares::of(requests);
         self
     }
 
@@ -183,10 +192,12 @@ impl World {
             vault,
             known,
             sessions: Arc::new(InMemory::new(Bounds::default())),
+            meter: Meter::default(),
             audit,
             authority: authority.counting(&metrics),
             metrics,
             room: plan.room,
+            shares: plan.shares,
             settings: Settings {
                 environment,
                 plain_http: plan.plain_http,

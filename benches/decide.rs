@@ -6,6 +6,7 @@
 use std::fmt::Write;
 use std::hint::black_box;
 use std::sync::Arc;
+use std::time::Instant;
 
 use bytes::Bytes;
 use criterion::BatchSize;
@@ -223,11 +224,10 @@ fn intent(host: &str, number: usize) -> Intent {
 }
 
 fn facts() -> Facts {
+    let environment = EnvironmentName::parse(ENVIRONMENT).expect("a name");
     Facts {
-        now: OffsetDateTime::UNIX_EPOCH,
         agent_id: "bench".to_owned(),
         agent_name: "bench".to_owned(),
-        environment: EnvironmentName::parse(ENVIRONMENT).expect("a name"),
-        session: Arc::default(),
+        ..Facts::bare(environment, OffsetDateTime::UNIX_EPOCH, Instant::now())
     }
 }

@@ -5,9 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use http::header::{
-    ALLOW, AUTHORIZATION, CACHE_CONTROL, CONTENT_TYPE, HOST, ORIGIN, WWW_AUTHENTICATE,
-};
+use http::header::{ALLOW, AUTHORIZATION, CACHE_CONTROL, CONTENT_TYPE, WWW_AUTHENTICATE};
 use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode};
 use http_body_util::Full;
 use hyper::body::Incoming;
@@ -16,6 +14,8 @@ use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::net::TcpStream;
 
+use crate::browser;
+use crate::browser::Browser;
 use crate::exchange::Services;
 use crate::secret::Secret;
 
@@ -70,7 +70,7 @@ impl Admin {
     }
 
     fn page(&self, method: &Method, path: &str, headers: &HeaderMap) -> Result<Page, No> {
-        self.refuse_browsers(headers)?;
+        browser::refuse(self.listener, headers).map_err(No::Browser)?;
         if ![Method::GET, Method::HEAD].contains(method) {
             return Err(No::Method);
         }
@@ -100,33 +100,6 @@ impl Admin {
         (JSON, format!("{ready}\n"))
     }
 
-    /// A page in a browser can reach loopback: by name after DNS rebinding, or from its own origin. Neither is an
-    /// operator.
-    fn refuse_browsers(&self, headers: &HeaderMap) -> Result<(), No> {
-        if headers.contains_key(ORIGIN) {
-            return Err(No::Origin);
-        }
-        if self.listener.ip().is_loopback() && !self.names_loopback(headers) {
-            return Err(No::Host);
-        }
-        Ok(())
-    }
-
-    fn names_loopback(&self, headers: &HeaderMap) -> bool {
-        let mut hosts = headers.get_all(HOST).iter();
-        let (Some(host), None) = (hosts.next(), hosts.next()) else {
-            return false;
-        };
-        let port = self.listener.port();
-        let good = [
-            self.listener.to_string(),
-            format!("localhost:{port}"),
-            format!("127.0.0.1:{port}"),
-            format!("[::1]:{port}"),
-        ];
-        good.iter().any(|it| it.as_bytes() == host.as_bytes())
-    }
-
     fn expect_token(&self, headers: &HeaderMap) -> Result<(), No> {
         let Some(token) = &self.token else {
             return Ok(());
@@ -142,8 +115,7 @@ impl Admin {
 
 /// Why there is no page.
 enum No {
-    Origin,
-    Host,
+    Browser(Browser),
     Method,
     Page,
     Token,
@@ -152,31 +124,24 @@ enum No {
 impl No {
     fn response(&self) -> Response<Full<Bytes>> {
         let (status, text) = match self {
-            Self::Origin => (
-                StatusCode::FORBIDDEN,
-                "no page of a browser is served here\n",
-            ),
-            Self::Host => (
-                StatusCode::FORBIDDEN,
-                "the Host header must name this listener by its address, or as localhost\n",
-            ),
-            Self::Method => (StatusCode::METHOD_NOT_ALLOWED, "use GET or HEAD\n"),
+            Self::Browser(browser) => (StatusCode::FORBIDDEN, browser.message()),
+            Self::Method => (StatusCode::METHOD_NOT_ALLOWED, "use GET or HEAD"),
             Self::Page => (
                 StatusCode::NOT_FOUND,
-                "here are /healthz, /readyz, /metrics and /ca.pem\n",
+                "here are /healthz, /readyz, /metrics and /ca.pem",
             ),
             Self::Token => (
                 StatusCode::UNAUTHORIZED,
-                "send the admin token: Authorization: Bearer TOKEN\n",
+                "send the admin token: Authorization: Bearer TOKEN",
             ),
         };
-        let mut response = response(status, TEXT, text.into());
+        let mut response = response(status, TEXT, format!("{text}\n"));
         let headers = response.headers_mut();
         // RFC 9110 §15.5.6 and §15.5.2 require them.
         match self {
             Self::Method => headers.insert(ALLOW, HeaderValue::from_static("GET, HEAD")),
             Self::Token => headers.insert(WWW_AUTHENTICATE, HeaderValue::from_static("Bearer")),
-            Self::Origin | Self::Host | Self::Page => None,
+            Self::Browser(_) | Self::Page => None,
         };
         response
     }

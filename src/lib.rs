@@ -11,17 +11,18 @@
 //!
 //! | Floor | Modules |
 //! |---|---|
-//! | ground: values and rules; no IO, no clock, no tokio | [`name`] [`secret`] [`refusal`] [`fault`] [`body`] [`request`] [`address`] [`problem`] [`yaml`] [`json`] [`jsonpath`] [`wire`] [`schema`] [`template`] [`credential`] [`action`] [`policy`] |
+//! | ground: values and rules; no IO, no clock, no tokio | [`name`] [`secret`] [`refusal`] [`fault`] [`body`] [`request`] [`address`] [`problem`] [`yaml`] [`json`] [`jsonpath`] [`wire`] [`schema`] [`template`] [`credential`] [`action`] [`policy`] [`toolbox`] |
 //! | services: each owns one thing outside the process | [`metrics`] [`private`] [`vault`] [`agents`] [`sessions`] [`dial`] [`tokens`] [`authority`] [`audit`] [`live`] |
-//! | spine: one request's way through | [`exchange`] [`proxy`] |
-//! | faces: what else listens | [`admin`] |
+//! | spine: one request's way through | [`rehearsal`] [`exchange`] [`proxy`] |
+//! | faces: what else listens | [`browser`] [`admin`] [`mcp`] [`tools`] |
 //! | whole | [`app`] [`cli`] |
 //!
 //! One exception on the ground: `policy::load` reads the policy's files, and nothing else of `policy` touches a file.
 //!
 //! # A request's way
 //!
-//! Intercepted in a CONNECT; absolute-form goes from 2 to 5.
+//! Intercepted in a CONNECT; absolute-form goes from 2 to 5. A tool call ([`tools`], [`exchange::Gate::call`]) starts
+//! at 5, names its action and its parameters, and goes on at 9.
 //!
 //! | # | Where | What |
 //! |---|---|---|
@@ -33,7 +34,7 @@
 //! | 6 | [`policy::select`] | head only: host, port, method, path, agent, door |
 //! | 7 | `exchange`: body | the body, under the caps of what was selected |
 //! | 8 | [`action::recognise`] | the request taken apart into parameters |
-//! | 9 | [`policy::decide`] | schema, placeholders, the rebuilt request: a [`policy::Permit`], or a refusal |
+//! | 9 | [`policy::decide`] | schema, placeholders, preconditions, the rebuilt request: a [`policy::Permit`], or a refusal |
 //! | 10 | [`vault`], [`tokens`], [`policy::Permit::equip`] | the agent's credentials off, ours on: a [`policy::Outgoing`] |
 //! | 11 | [`dial::Dialer::send`] | one lookup, every answer judged, TLS verified |
 //! | 12 | `exchange`: respond | what is not for the client comes off; the ticket closes with the last byte |
@@ -103,6 +104,7 @@ pub mod template;
 pub mod credential;
 pub mod action;
 pub mod policy;
+pub mod toolbox;
 // -- services --
 pub mod metrics;
 pub mod private;
@@ -115,10 +117,14 @@ pub mod authority;
 pub mod audit;
 pub mod live;
 // -- spine --
+pub mod rehearsal;
 pub mod exchange;
 pub mod proxy;
 // -- faces --
+pub mod browser;
 pub mod admin;
+pub mod mcp;
+pub mod tools;
 // -- whole --
 pub mod app;
 pub mod cli;

@@ -10,7 +10,7 @@ use std::time::Duration;
 use ::metrics::{Counter, Gauge, Histogram, Key, KeyName, Label, Level, Metadata, Recorder};
 use metrics_exporter_prometheus::{PrometheusBuilder, PrometheusHandle, PrometheusRecorder};
 
-use crate::name::{ActionName, AgentName};
+use crate::name::{ActionName, AgentName, OutcomeName};
 use crate::refusal::Code;
 use crate::request::Door;
 
@@ -44,7 +44,7 @@ pub struct Metric {
 const REQUESTS: Metric = Metric {
     name: "exeat_requests_total",
     kind: Kind::Counter,
-    labels: &["action", "agent", "code", "outcome", "door"],
+    labels: &["action", "agent", "code", "outcome", "end", "door"],
     help: "Requests that have ended, one for each terminal audit record.",
 };
 const REFUSALS: Metric = Metric {
@@ -142,15 +142,17 @@ pub struct Labels {
     pub agent: Option<AgentName>,
     /// Why not, where it was refused or failed.
     pub code: Option<Code>,
+    /// What the policy calls the reply, where there was one.
+    pub outcome: Option<OutcomeName>,
     /// How it ended, in the audit record's word.
-    pub outcome: &'static str,
+    pub end: &'static str,
 }
 
 /// The metrics of one gate.
 pub struct Metrics {
     recorder: PrometheusRecorder,
     handle: PrometheusHandle,
-    in_flight: [Gauge; 3],
+    in_flight: [Gauge; 4],
     leaves: Counter,
     tokens_granted: Counter,
     tokens_failed: Counter,
@@ -188,7 +190,7 @@ impl Metrics {
         gauge(&recorder, &BUILD, &[env!("CARGO_PKG_VERSION")]).set(1.0);
         Self {
             handle: recorder.handle(),
-            in_flight: [Door::Proxy, Door::Http, Door::Mcp]
+            in_flight: [Door::Proxy, Door::Http, Door::Mcp, Door::Call]
                 .map(|door| gauge(&recorder, &IN_FLIGHT, &[door.as_str()])),
             leaves: counter(&recorder, &LEAVES, &[]),
             tokens_granted: counter(&recorder, &TOKENS, &["granted"]),
@@ -269,6 +271,7 @@ impl Metrics {
             Door::Proxy => 0,
             Door::Http => 1,
             Door::Mcp => 2,
+            Door::Call => 3,
         }]
     }
 
@@ -296,13 +299,14 @@ fn push_policy(text: &mut String, hash: &str) {
 fn register(recorder: &PrometheusRecorder, labels: &Labels) -> Series {
     let action = labels.action.as_ref().map_or(NONE, ActionName::as_str);
     let agent = labels.agent.as_ref().map_or(NONE, AgentName::as_str);
+    let outcome = labels.outcome.as_ref().map_or(NONE, OutcomeName::as_str);
     let code = labels.code.map_or(NONE, Code::as_str);
     let door = labels.door.as_str();
     Series {
         requests: counter(
             recorder,
             &REQUESTS,
-            &[action, agent, code, labels.outcome, door],
+            &[action, agent, code, outcome, labels.end, door],
         ),
         refusals: match labels.code {
             Some(_) => counter(recorder, &REFUSALS, &[code, door]),
@@ -357,7 +361,8 @@ mod tests {
             action: Some(ActionName::parse("get_weather").unwrap()),
             agent: None,
             code: None,
-            outcome: "complete",
+            outcome: OutcomeName::parse("created").ok(),
+            end: "complete",
         }
     }
 
@@ -365,7 +370,8 @@ mod tests {
         Labels {
             action: None,
             code: Some(Code::HostUndeclared),
-            outcome: "refused",
+            outcome: None,
+            end: "refused",
             ..allowed()
         }
     }
@@ -394,7 +400,8 @@ mod tests {
                     "action=\"get_weather\"",
                     "agent=\"none\"",
                     "code=\"none\"",
-                    "outcome=\"complete\"",
+                    "outcome=\"created\"",
+                    "end=\"complete\"",
                     "door=\"proxy\"",
                 ][..],
                 Some(2.0),
@@ -404,7 +411,8 @@ mod tests {
                     "exeat_requests_total{",
                     "action=\"none\"",
                     "code=\"host_undeclared\"",
-                    "outcome=\"refused\"",
+                    "outcome=\"none\"",
+                    "end=\"refused\"",
                 ],
                 Some(1.0),
             ),

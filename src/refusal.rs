@@ -34,6 +34,16 @@ macro_rules! codes {
                 StatusCode::from_u16(status).expect("the table holds statuses from 400 to 508")
             }
 
+            /// The HTTP status that carries it at the tool doors, whose callers are no clients of a proxy, and where an
+            /// action is a page with a name.
+            pub fn tool_status(self) -> StatusCode {
+                match self {
+                    Self::AgentUnknown => StatusCode::UNAUTHORIZED,
+                    Self::ActionUndeclared => StatusCode::NOT_FOUND,
+                    other => other.status(),
+                }
+            }
+
             /// Whether the same request may succeed later without anybody changing anything.
             pub fn retryable(self) -> bool {
                 match self { $(Self::$variant => $retryable,)* }
@@ -55,11 +65,12 @@ codes! {
     PathNotCanonical "path_not_canonical" 400 false "The path or query can be read in more than one way.";
     HostMismatch "host_mismatch" 421 false "Two places of the request name different servers.";
     HttpsRequired "https_required" 403 false "The request asks for cleartext where the policy asks for TLS.";
+    BrowserRefused "browser_refused" 403 false "The request comes from a page of a browser, or could.";
     AgentUnknown "agent_unknown" 407 false "The agent did not say who it is, or its token is wrong.";
     HostUndeclared "host_undeclared" 403 false "No declared action or tunnel has this host.";
     PortUndeclared "port_undeclared" 403 false "The host is declared, but not on this port.";
     AddressRefused "address_refused" 403 false "The address is not on the public internet, or is one of exeat's own.";
-    ActionUndeclared "action_undeclared" 403 false "The host is declared, but no action fits this method and path.";
+    ActionUndeclared "action_undeclared" 403 false "The host is declared, but no action fits this method and path; or no action has this name.";
     ActionDisabled "action_disabled" 403 false "The action is switched off in the policy.";
     ActionNotAllowed "action_not_allowed" 403 false "The action is not among those this agent may use.";
     DoorClosed "door_closed" 403 false "The action cannot be used through this door.";
@@ -71,6 +82,9 @@ codes! {
     ContentTypeRefused "content_type_refused" 415 false "The body has a type or an encoding that the action does not take.";
     PlaceholderMisplaced "placeholder_misplaced" 403 false "A credential's placeholder stands where the credential does not belong.";
     PreconditionUnmet "precondition_unmet" 403 false "Another action has to succeed first in this session.";
+    RuntimeRequired "runtime_required" 403 false "Only who presents the agent's `runtime_token` may set a context.";
+    SessionUnknown "session_unknown" 404 false "The agent has no such session.";
+    PageUnknown "page_unknown" 404 false "The tools listener has no such page.";
     VariableMissing "variable_missing" 403 false "A variable that the request needs is not set in this session.";
     RateLimited "rate_limited" 429 true "The rate limit of the action, the connection or the agent is used up.";
     TooLarge "too_large" 413 false "The body is larger than the limit.";
@@ -120,6 +134,8 @@ pub struct Hints {
     pub pointer: Option<String>,
     /// What would have been accepted in that place.
     pub allowed: Vec<String>,
+    /// The action that has to succeed first.
+    pub call_first: Option<ActionName>,
     /// The closest actions this agent may use, when none matched.
     pub nearest: Vec<ActionName>,
     /// How long to wait, where waiting helps. Whole seconds reach the wire, rounded up.
@@ -134,6 +150,12 @@ impl Refusal {
             message: message.into(),
             hints: Box::default(),
         }
+    }
+
+    /// Of a body with more bytes than may be.
+    pub fn too_large(cap: u64) -> Self {
+        let message = format!("the body must have at most {cap} bytes");
+        Self::new(Code::TooLarge, message)
     }
 
     /// Names the action that the request was matched to.
@@ -154,6 +176,13 @@ impl Refusal {
     #[must_use]
     pub fn allowing(mut self, allowed: impl IntoIterator<Item = impl Into<String>>) -> Self {
         self.hints.allowed = allowed.into_iter().map(Into::into).collect();
+        self
+    }
+
+    /// Names the action that has to succeed first.
+    #[must_use]
+    pub fn after(mut self, action: &ActionName) -> Self {
+        self.hints.call_first = Some(action.clone());
         self
     }
 
@@ -186,6 +215,9 @@ impl Hints {
         }
         if !self.allowed.is_empty() {
             error.insert("allowed".into(), json!(self.allowed));
+        }
+        if let Some(action) = &self.call_first {
+            error.insert("call_first".into(), json!(action.as_str()));
         }
         if !self.nearest.is_empty() {
             let nearest: Vec<&str> = self.nearest.iter().map(ActionName::as_str).collect();

@@ -3,6 +3,7 @@
 //! [`plan`] makes the request from parameters, [`recognise`] takes a proxied request apart into the same parameters.
 //! Both read the same declaration, so that what was checked is what is sent. Nothing here decides who may use it.
 
+mod given;
 mod headers;
 mod media_type;
 pub mod outcome;
@@ -12,8 +13,9 @@ mod recognise;
 mod refuse;
 pub mod requires;
 
+use std::fmt;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use http::{HeaderName, Method};
 use serde_json::{Map, Value};
@@ -21,15 +23,19 @@ use time::OffsetDateTime;
 use time::macros::format_description;
 
 use crate::action::outcome::Reading;
+use crate::action::requires::{Attempts, Requirement};
 use crate::body::Body;
 use crate::credential::Credential;
 use crate::name::{ActionName, EnvironmentName};
-use crate::request::{Door, HostPattern, Scheme};
+use crate::refusal::Refusal;
+use crate::request::{Door, HostPattern, Scheme, SessionId};
 use crate::schema::{Schema, spelling};
 use crate::template::{BodyTemplate, Known, Template, Values};
 
+pub use given::given;
 pub use media_type::{MediaType, media_type};
 pub use path::{BadPath, PathPattern, PathProblem, Segment};
+pub(crate) use plan::pointer;
 pub use plan::{Planned, plan};
 pub use recognise::{Content, Recognised, recognise};
 
@@ -58,6 +64,8 @@ pub struct Action {
     pub path: PathPattern,
     /// What the parameters must be.
     pub parameters: Arc<Schema>,
+    /// Whether a tool's values are converted to the declared types, as the `variables` form promises.
+    pub converts: bool,
     /// Declared query entries, in the order in which they are sent.
     pub query: Vec<(String, Template)>,
     /// Declared headers; a value that the agent sent under such a name is read as its parameter or replaced.
@@ -72,6 +80,11 @@ pub struct Action {
     pub limits: Limits,
     /// What replies mean. The same in every environment.
     pub reading: Arc<Reading>,
+    /// What must have succeeded before.
+    pub requires: Vec<Requirement>,
+    /// Its parameters that a session remembers of each call, since others that require this action bind them; `None`
+    /// where no other does.
+    pub remembered: Option<Vec<String>>,
 }
 
 /// What a request of this action carries, and where parameters go that have no place of their own.
@@ -109,12 +122,13 @@ impl Doors {
         mcp: true,
     };
 
-    /// Whether a door is open.
+    /// Whether a door is open. The operator's own is not for a policy to close.
     pub fn open(self, door: Door) -> bool {
         match door {
             Door::Proxy => self.proxy,
             Door::Http => self.http,
             Door::Mcp => self.mcp,
+            Door::Call => true,
         }
     }
 }
@@ -161,6 +175,12 @@ impl Action {
         self.place_of(parameter).is_some()
     }
 
+    /// Whether parameters alone make a request: tools can choose no host, and have no body to pass on.
+    pub fn is_made_of_parameters(&self) -> bool {
+        let passes_body = matches!(self.content, ContentRule::Wire(_) | ContentRule::Unread(_));
+        matches!(self.host, HostPattern::Exact(_)) && !passes_body
+    }
+
     /// The place of a parameter that is not left over, in words.
     pub fn place_of(&self, parameter: &str) -> Option<String> {
         let printed = |template: &Template| template.parameters().any(|it| it == parameter);
@@ -181,6 +201,17 @@ impl Action {
         let mut in_body = template.parameters();
         let is_there = in_body.any(|it| it == parameter);
         is_there.then(|| "inside the body".into())
+    }
+
+    /// The refusal of a body over the action's cap.
+    pub fn too_large(&self) -> Refusal {
+        Refusal::too_large(self.limits.max_request_bytes).of_action(&self.name)
+    }
+
+    /// Whether the whole reply has to be in hand before its first byte goes on: something in it is looked for, or its
+    /// end is waited for, without which a call has not succeeded.
+    pub fn reads_reply(&self) -> bool {
+        self.reading.needs_content() || self.remembered.is_some()
     }
 
     /// Whether a request may be sent again after it failed half-way (RFC 9110 §9.2.2).
@@ -210,29 +241,58 @@ pub struct WireBody {
 }
 
 /// What is known of a request besides its parameters: everything that deciding needs from outside, as values.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct Facts {
     /// Fixed once for a request.
     pub now: OffsetDateTime,
+    /// The same moment on the clock that never jumps: the age of what a session remembers counts from it.
+    pub instant: Instant,
     /// The agent's key, or empty.
     pub agent_id: String,
     /// The agent's title, else its key.
     pub agent_name: String,
     /// Where the request was decided.
     pub environment: EnvironmentName,
-    /// The variables of the caller's session.
+    /// The caller's session; `None` where none was named, and where there is no such one of this agent's.
+    pub session_id: Option<SessionId>,
+    /// The variables of that session: a tree, in which the output `ticket.key` is `key` inside `ticket`.
     pub session: Arc<Map<String, Value>>,
+    /// What the runtime has said, by whole name: `contact.first_name`; what it calls the conversation stands under
+    /// `conversation_id`. Checked by `policy::ContextVariables`.
+    pub context: Arc<Map<String, Value>>,
+    /// What preconditions look at: the session's calls to actions that others require.
+    pub attempts: Arc<Attempts>,
 }
 
 impl Facts {
-    /// The text of a built-in name; `None` where nobody has named a session.
+    /// Of somebody of whom nothing is known, in no session.
+    pub fn bare(environment: EnvironmentName, now: OffsetDateTime, instant: Instant) -> Self {
+        Self {
+            now,
+            instant,
+            agent_id: String::new(),
+            agent_name: String::new(),
+            environment,
+            session_id: None,
+            session: Arc::default(),
+            context: Arc::default(),
+            attempts: Arc::default(),
+        }
+    }
+
+    /// The text of a built-in name; `None` where it needs a session and there is none.
     pub fn text(&self, known: Known) -> Option<String> {
         match known {
             Known::CurrentDatetime => Some(timestamp(self.now)),
             Known::AgentId => Some(self.agent_id.clone()),
             Known::AgentName => Some(self.agent_name.clone()),
             Known::Environment => Some(self.environment.as_str().to_owned()),
-            Known::SessionId | Known::ConversationId => None,
+            Known::SessionId => self.session_id.as_ref().map(SessionId::expose),
+            Known::ConversationId => {
+                let named = self.context.get(Known::ConversationId.name());
+                let named = named.and_then(Value::as_str).map(str::to_owned);
+                named.or_else(|| self.text(Known::SessionId))
+            }
         }
     }
 
@@ -245,9 +305,19 @@ impl Facts {
         look(&Values {
             parameters,
             session: &self.session,
-            context: &Map::new(),
+            context: &self.context,
             known: &|known| self.text(known),
         })
+    }
+}
+
+/// Variables and context may be sensitive.
+impl fmt::Debug for Facts {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self {
+            now, environment, ..
+        } = self;
+        write!(f, "Facts({now}, {environment}, {:?})", self.session_id)
     }
 }
 

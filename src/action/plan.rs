@@ -302,6 +302,6 @@ fn not_scalar(parameter: &str) -> Refusal {
 }
 
 /// RFC 6901 §3.
-pub(super) fn pointer(name: &str) -> String {
+pub(crate) fn pointer(name: &str) -> String {
     format!("/{}", name.replace('~', "~0").replace('/', "~1"))
 }

@@ -16,6 +16,7 @@ use serde_json::{Map, Value};
 use crate::action::outcome::OutputName;
 use crate::json;
 use crate::name::ActionName;
+use crate::refusal::{Code, Refusal};
 
 /// Attempts that a session remembers. A conversation has a few calls to actions that others require; each
 /// takes about 300 bytes.
@@ -54,6 +55,8 @@ impl Requirement {
         now: Instant,
     ) -> bool {
         let of_action = |it: &&Attempt| it.action == self.action;
+        let ours = self.bind.iter().map(|(name, _)| parameters.get(name));
+        let ours: Vec<Option<Digest>> = ours.map(|it| it.map(Digest::of)).collect();
         let mut latest_first = attempts.0.iter().rev().filter(of_action);
         let asks_output = self
             .bind
@@ -61,25 +64,73 @@ impl Requirement {
             .any(|(_, to)| matches!(to, Bound::Output(_)));
         let latest = match asks_output {
             true => latest_first.next(),
-            false => latest_first.find(|it| self.fits(it, parameters)),
+            false => latest_first.find(|it| self.fits(it, &ours)),
         };
         latest.is_some_and(|it| {
             let age = now.saturating_duration_since(it.began);
             let is_recent = self.within.is_none_or(|within| age <= within);
-            it.outputs.is_some() && is_recent && self.fits(it, parameters)
+            it.outputs.is_some() && is_recent && self.fits(it, &ours)
         })
     }
 
-    fn fits(&self, attempt: &Attempt, parameters: &Map<String, Value>) -> bool {
-        self.bind.iter().all(|(ours, to)| {
+    /// The refusal of a call for which it is not met. Whether the other one failed, was too long ago or was never
+    /// called is the same: it has to be called.
+    pub fn refusal(&self, has_session: bool) -> Refusal {
+        let action = &self.action;
+        let message = if has_session {
+            let what = self.in_words();
+            format!("{action} has to succeed first in this session{what}; call it, then call again")
+        } else {
+            format!(
+                "{action} has to succeed first in the same session, and this call names none that is open; whoever \
+                 runs the agent opens sessions"
+            )
+        };
+        Refusal::new(Code::PreconditionUnmet, message).after(action)
+    }
+
+    /// What has to be done first, as a sentence for whoever reads what the action is.
+    pub fn advice(&self) -> String {
+        let (action, what) = (&self.action, self.in_words());
+        format!("Call {action} first: it has to have succeeded in the same session{what}.")
+    }
+
+    fn in_words(&self) -> String {
+        let bound = self.bind.iter().map(|(ours, to)| match to {
+            Bound::Parameter(theirs) if theirs == ours => format!("with the same {ours}"),
+            Bound::Parameter(theirs) => format!("with the {ours} of this call as its {theirs}"),
+            Bound::Output(output) => {
+                format!("with the {ours} of this call as the {output} of its reply")
+            }
+        });
+        let within = self
+            .within
+            .map(|it| format!("at most {} ago", in_units(it)));
+        bound.chain(within).map(|it| format!(", {it}")).collect()
+    }
+
+    fn fits(&self, attempt: &Attempt, ours: &[Option<Digest>]) -> bool {
+        self.bind.iter().zip(ours).all(|((_, to), ours)| {
             let theirs = match to {
                 Bound::Parameter(name) => find(&attempt.parameters, name),
                 Bound::Output(name) => attempt.outputs.as_ref().and_then(|it| find(it, name)),
             };
-            let ours = parameters.get(ours).map(Digest::of);
             ours.is_some() && ours.as_ref() == theirs
         })
     }
+}
+
+/// As policies write durations: the largest unit that is whole.
+fn in_units(duration: Duration) -> String {
+    let milliseconds = duration.as_millis();
+    let units = [("h", 3_600_000), ("m", 60_000), ("s", 1000)];
+    let whole = units
+        .iter()
+        .find(|(_, unit)| milliseconds.is_multiple_of(*unit));
+    whole.map_or_else(
+        || format!("{milliseconds}ms"),
+        |(name, unit)| format!("{}{name}", milliseconds / unit),
+    )
 }
 
 /// What a session remembers of calls to actions that others require, the oldest first.

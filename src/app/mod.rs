@@ -1,8 +1,8 @@
 //! The whole: services built in the order of the floors, listeners bound, runtimes started.
 //!
-//! One thread accepts and serves the operator's pages; it hands the proxy's sockets to workers, each a thread with a
-//! current-thread runtime, a pool of connections and nothing to wait for on another. What workers share is
-//! `exchange::Services`.
+//! One thread accepts and serves the operator's pages; it hands the proxy's and the tools' sockets to workers, each a
+//! thread with a current-thread runtime, a pool of connections and nothing to wait for on another. What workers share
+//! is `exchange::Services`.
 
 mod settings;
 mod setup;
@@ -22,8 +22,8 @@ use crate::dial;
 use crate::exchange::Services;
 use crate::secret::Secret;
 
-pub use settings::{AuditTarget, Given, Settings};
-pub use setup::{ca_file, ca_folder, environment, open_authority, prepare, store, to_pem};
+pub use settings::{AuditTarget, Given, Settings, json_schema};
+pub use setup::{ca_file, ca_folder, environment, gate, open_authority, prepare, store, to_pem};
 use worker::Workers;
 
 /// Everything that [`start`] puts together.
@@ -35,6 +35,8 @@ pub struct Parts {
     pub dial: Arc<dyn Fn() -> dial::Setup + Send + Sync>,
     /// Where agents connect.
     pub proxy: std::net::TcpListener,
+    /// Where tools are called.
+    pub tools: std::net::TcpListener,
     /// Where operators look.
     pub admin: std::net::TcpListener,
     /// What operators have to present for all but health.
@@ -49,6 +51,8 @@ pub struct Parts {
 pub struct Running {
     /// Where the proxy listens.
     pub proxy: SocketAddr,
+    /// Where tools are called.
+    pub tools: SocketAddr,
     /// Where the operator's pages are.
     pub admin: SocketAddr,
     services: Arc<Services>,
@@ -59,22 +63,23 @@ pub struct Running {
 /// How often observations are moved into their histograms where nobody scrapes.
 const UPKEEP: Duration = Duration::from_secs(5);
 
-/// Starts all threads and returns once both listeners accept.
+/// Starts all threads and returns once all listeners accept.
 ///
 /// # Errors
 /// A listener or a thread that can't be had.
 pub fn start(parts: Parts) -> anyhow::Result<Running> {
     let proxy = parts.proxy.local_addr()?;
-    let admin = parts.admin.local_addr()?;
-    let own = dial::Own::new(vec![proxy, admin]);
+    let (tools, admin) = (parts.tools.local_addr()?, parts.admin.local_addr()?);
+    let own = dial::Own::new(vec![proxy, tools, admin]);
     let workers = Workers::start(&parts, &own)?;
+    let tool_workers = Workers::for_tools(&parts, &own)?;
     let services = parts.services.clone();
     let (stop, stopped) = oneshot::channel();
     let front = Front {
         admin: Arc::new(Admin::new(parts.services, admin, parts.admin_token)),
         admin_listener: parts.admin,
-        proxy_listener: parts.proxy,
-        workers,
+        proxy: (parts.proxy, workers),
+        tools: (parts.tools, tool_workers),
         drain: parts.drain,
     };
     let runtime = tokio::runtime::Builder::new_current_thread()
@@ -86,6 +91,7 @@ pub fn start(parts: Parts) -> anyhow::Result<Running> {
         .context("the front thread could not be started")?;
     Ok(Running {
         proxy,
+        tools,
         admin,
         services,
         stop: Some(stop),
@@ -111,22 +117,27 @@ impl Running {
     }
 }
 
+/// A listener, and who serves its sockets.
+type Entrance = (std::net::TcpListener, Workers);
+
 /// The thread that accepts.
 struct Front {
     admin: Arc<Admin>,
     admin_listener: std::net::TcpListener,
-    proxy_listener: std::net::TcpListener,
-    workers: Workers,
+    proxy: Entrance,
+    tools: Entrance,
     drain: Duration,
 }
 
 impl Front {
     async fn run(self, stopped: oneshot::Receiver<()>) {
-        let (services, workers) = (self.admin.services().clone(), self.workers);
+        let services = self.admin.services().clone();
+        let ((proxy, workers), (tools, tool_workers)) = (self.proxy, self.tools);
         let admin = tokio::spawn(serve_admin(self.admin, self.admin_listener));
         let upkeep = tokio::spawn(keep_up(services.clone()));
         tokio::select! {
-            () = accept(self.proxy_listener, &workers) => {}
+            () = accept(proxy, &workers) => {}
+            () = accept(tools, &tool_workers) => {}
             // An error means that `Running` was dropped, which stops as well.
             _ = stopped => {}
         }
@@ -134,6 +145,7 @@ impl Front {
         admin.abort();
         upkeep.abort();
         workers.stop();
+        tool_workers.stop();
         if timeout(FLUSH, services.audit.flush()).await.is_err() {
             tracing::error!("the last audit records could not be written");
         }

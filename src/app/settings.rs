@@ -7,13 +7,15 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
-use clap::{Args, ValueEnum};
+use clap::{Arg, Args, Command, ValueEnum};
+use serde_json::{Map, Value as Json, json};
 
 use crate::dial::Answer;
 use crate::exchange::PlainHttp;
 use crate::name::EnvironmentName;
 use crate::problem::{Problem, Problems, Sources};
 use crate::request::Host;
+use crate::sessions::Bounds;
 use crate::yaml;
 use crate::yaml::{Entry, Node, Value};
 
@@ -29,6 +31,9 @@ pub struct Given {
     /// Address of the proxy [default: 127.0.0.1:8080]
     #[arg(long, env = "EXEAT_PROXY_LISTEN", value_name = "ADDR")]
     pub proxy_listen: Option<SocketAddr>,
+    /// Address of the tools: actions called by name [default: 127.0.0.1:8081]
+    #[arg(long, env = "EXEAT_TOOLS_LISTEN", value_name = "ADDR")]
+    pub tools_listen: Option<SocketAddr>,
     /// Address of health, metrics and the CA's certificate [default: 127.0.0.1:9090]
     #[arg(long, env = "EXEAT_ADMIN_LISTEN", value_name = "ADDR")]
     pub admin_listen: Option<SocketAddr>,
@@ -128,6 +133,8 @@ pub struct Settings {
     pub environment: Option<EnvironmentName>,
     /// Where agents connect.
     pub proxy_listen: SocketAddr,
+    /// Where tools are called.
+    pub tools_listen: SocketAddr,
     /// Where operators look.
     pub admin_listen: SocketAddr,
     /// Read at start.
@@ -144,6 +151,8 @@ pub struct Settings {
     pub state_dir: PathBuf,
     /// At least one.
     pub workers: usize,
+    /// How much sessions keep, and for how long. Not to be set from outside yet.
+    pub sessions: Bounds,
 }
 
 impl Settings {
@@ -153,6 +162,7 @@ impl Settings {
     /// A value that cannot be, in words for the operator.
     pub fn complete(given: Given, file: Given) -> Result<Self, String> {
         let given = given.or(file);
+        let policies = given.policies();
         let environment = given
             .environment
             .map(|name| EnvironmentName::parse(&name).map_err(|bad| format!("environment: {bad}")));
@@ -161,11 +171,14 @@ impl Settings {
             hosts.entry(entry.host).or_default().push(entry.address);
         }
         Ok(Self {
-            policies: given.policies.unwrap_or_else(|| "policies".into()),
+            policies,
             environment: environment.transpose()?,
             proxy_listen: given
                 .proxy_listen
                 .unwrap_or_else(|| SocketAddr::from(([127, 0, 0, 1], 8080))),
+            tools_listen: given
+                .tools_listen
+                .unwrap_or_else(|| SocketAddr::from(([127, 0, 0, 1], 8081))),
             admin_listen: given
                 .admin_listen
                 .unwrap_or_else(|| SocketAddr::from(([127, 0, 0, 1], 9090))),
@@ -183,6 +196,7 @@ impl Settings {
                 Some(workers) => workers,
                 None => std::thread::available_parallelism().map_or(1, usize::from),
             },
+            sessions: Bounds::default(),
         })
     }
 }
@@ -198,12 +212,19 @@ fn default_state_dir() -> Result<PathBuf, String> {
 }
 
 impl Given {
+    /// The folder or file of policies: `policies` unless it is said.
+    pub fn policies(&self) -> PathBuf {
+        let said = self.policies.clone();
+        said.unwrap_or_else(|| "policies".into())
+    }
+
     fn or(self, other: Self) -> Self {
         let first = |a: Vec<PathBuf>, b| if a.is_empty() { b } else { a };
         Self {
             policies: self.policies.or(other.policies),
             environment: self.environment.or(other.environment),
             proxy_listen: self.proxy_listen.or(other.proxy_listen),
+            tools_listen: self.tools_listen.or(other.tools_listen),
             admin_listen: self.admin_listen.or(other.admin_listen),
             admin_token_file: self.admin_token_file.or(other.admin_token_file),
             plain_http: self.plain_http.or(other.plain_http),
@@ -243,20 +264,110 @@ impl Given {
     }
 }
 
-/// The names of a settings file.
-const NAMES: [&str; 11] = [
-    "policies",
-    "environment",
-    "proxy_listen",
-    "admin_listen",
-    "admin_token_file",
-    "plain_http",
-    "extra_ca",
-    "network",
-    "audit",
-    "state_dir",
-    "workers",
+/// The schema of a settings file (JSON Schema 2020-12), for editors.
+pub fn json_schema() -> Json {
+    let command = Given::augment_args(Command::new("exeat"));
+    let about = |setting: &Setting| {
+        let flag = setting.name.replace('_', "-").replace("network", "host");
+        let found = command
+            .get_arguments()
+            .find(|it| it.get_long() == Some(&flag));
+        found.and_then(Arg::get_help).map(ToString::to_string)
+    };
+    let properties = SETTINGS.iter().map(|setting| {
+        let mut schema = (setting.shape)();
+        schema["description"] = json!(about(setting));
+        (setting.name.to_owned(), schema)
+    });
+    let properties: Map<String, Json> = properties.collect();
+    json!({
+        "$schema": "https://json-schema.org/draft/2020-12/schema",
+        "title": "the settings of exeat",
+        "type": ["object", "null"],
+        "properties": properties,
+        "additionalProperties": false,
+    })
+}
+
+/// A setting of the file. What it means stands at its flag.
+struct Setting {
+    name: &'static str,
+    /// What an editor is told.
+    shape: fn() -> Json,
+    read: fn(&mut Reading, &Node),
+}
+
+impl Setting {
+    const fn new(name: &'static str, shape: fn() -> Json, read: fn(&mut Reading, &Node)) -> Self {
+        Self { name, shape, read }
+    }
+}
+
+/// The settings of the file.
+const SETTINGS: [Setting; 12] = [
+    Setting::new("policies", text, |it, node| {
+        it.given.policies = it.path(node)
+    }),
+    Setting::new("environment", text, |it, node| {
+        it.given.environment = it.parsed(node)
+    }),
+    Setting::new("proxy_listen", address, |it, node| {
+        it.given.proxy_listen = it.address(node)
+    }),
+    Setting::new("tools_listen", address, |it, node| {
+        it.given.tools_listen = it.address(node)
+    }),
+    Setting::new("admin_listen", address, |it, node| {
+        it.given.admin_listen = it.address(node)
+    }),
+    Setting::new("admin_token_file", text, |it, node| {
+        it.given.admin_token_file = it.path(node)
+    }),
+    Setting::new("plain_http", plain_http, |it, node| {
+        it.given.plain_http = it.plain_http(node)
+    }),
+    Setting::new("extra_ca", texts, |it, node| {
+        let files = items(node);
+        it.given.extra_ca = files.iter().filter_map(|file| it.path(file)).collect();
+    }),
+    Setting::new("network", network, |it, node| {
+        it.section(node, Reading::network)
+    }),
+    Setting::new("audit", text, |it, node| it.given.audit = it.audit(node)),
+    Setting::new("state_dir", text, |it, node| {
+        it.given.state_dir = it.path(node)
+    }),
+    Setting::new("workers", workers, |it, node| {
+        it.given.workers = it.workers(node)
+    }),
 ];
+
+fn plain_http() -> Json {
+    json!({"enum": ["upgrade", "refuse"]})
+}
+
+fn network() -> Json {
+    let hosts = json!({"type": ["object", "null"], "additionalProperties": texts()});
+    json!({"type": ["object", "null"], "properties": {"hosts": hosts}, "additionalProperties": false})
+}
+
+fn workers() -> Json {
+    json!({"type": "integer", "minimum": 1})
+}
+
+/// Any scalar, taken as it is written.
+fn text() -> Json {
+    json!({"type": ["string", "number", "boolean"]})
+}
+
+fn address() -> Json {
+    json!({"type": "string", "pattern": ":[0-9]{1,5}$"})
+}
+
+/// One, or a list of them.
+fn texts() -> Json {
+    json!({"anyOf": [text(), {"type": "array", "items": text()}]})
+}
 
 /// A settings file on its way to what it gives.
 struct Reading {
@@ -275,30 +386,16 @@ impl Reading {
     }
 
     fn setting(&mut self, entry: &Entry) {
-        let node = &entry.value;
-        match entry.key.value.text.as_str() {
-            "policies" => self.given.policies = self.path(node),
-            "environment" => self.given.environment = self.parsed(node),
-            "proxy_listen" => self.given.proxy_listen = self.address(node),
-            "admin_listen" => self.given.admin_listen = self.address(node),
-            "admin_token_file" => self.given.admin_token_file = self.path(node),
-            "plain_http" => self.given.plain_http = self.plain_http(node),
-            "extra_ca" => {
-                let files = items(node);
-                self.given.extra_ca = files.iter().filter_map(|it| self.path(it)).collect();
-            }
-            "network" => self.section(node, Self::network),
-            "audit" => self.given.audit = self.audit(node),
-            "state_dir" => self.given.state_dir = self.path(node),
-            "workers" => self.given.workers = self.workers(node),
-            unknown => self.unknown(entry, unknown, &NAMES),
+        match SETTINGS.iter().find(|it| it.name == entry.name()) {
+            Some(setting) => (setting.read)(self, &entry.value),
+            None => self.unknown(entry, &SETTINGS.map(|it| it.name)),
         }
     }
 
     fn network(&mut self, entry: &Entry) {
         match entry.key.value.text.as_str() {
             "hosts" => self.section(&entry.value, Self::host),
-            unknown => self.unknown(entry, unknown, &["hosts"]),
+            _ => self.unknown(entry, &["hosts"]),
         }
     }
 
@@ -318,7 +415,8 @@ impl Reading {
         }
     }
 
-    fn unknown(&mut self, entry: &Entry, name: &str, known: &[&'static str]) {
+    fn unknown(&mut self, entry: &Entry, known: &[&'static str]) {
+        let name = entry.name();
         let message = format!(
             "there is no setting `{name}`; there are {}",
             known.join(", ")

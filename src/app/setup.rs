@@ -13,15 +13,15 @@ use crate::app::{AuditTarget, Parts, Settings};
 use crate::audit::Audit;
 use crate::authority::{Authority, CERTIFICATE};
 use crate::dial;
-use crate::dial::{Resolve, Static, System, Tcp, Tls};
+use crate::dial::{Dialer, Resolve, Static, System, Tcp, Tls};
 use crate::exchange;
-use crate::exchange::Services;
+use crate::exchange::{Gate, Services};
 use crate::live::Live;
 use crate::metrics::Metrics;
 use crate::name::EnvironmentName;
 use crate::policy::Policy;
 use crate::secret::Secret;
-use crate::sessions::{Bounds, InMemory};
+use crate::sessions::InMemory;
 use crate::tokens::Tokens;
 use crate::vault::{Sources, Store};
 
@@ -43,23 +43,56 @@ pub fn store(state_dir: &Path) -> Store {
     Store::at(&state_dir.join("secrets"))
 }
 
-/// Reads what has to be read, and binds both listeners.
+/// Reads what has to be read, and binds all listeners.
 ///
 /// # Errors
 /// Anything without which it would not be safe to start, in words for the operator.
 pub fn prepare(settings: &Settings, policy: Policy) -> anyhow::Result<Parts> {
     let admin_token = read_admin_token(settings)?;
     refuse_open_listeners(settings, &policy, admin_token.is_some())?;
+    Ok(Parts {
+        services: Arc::new(services(settings, policy)?),
+        dial: dialling(settings)?,
+        proxy: bind(settings.proxy_listen, "proxy_listen")?,
+        tools: bind(settings.tools_listen, "tools_listen")?,
+        admin: bind(settings.admin_listen, "admin_listen")?,
+        admin_token,
+        workers: settings.workers,
+        drain: DRAIN,
+    })
+}
+
+/// A gate without listeners, on the runtime that this is called in: for a command that carries out a request itself.
+///
+/// # Errors
+/// As [`prepare`].
+pub fn gate(settings: &Settings, policy: Policy) -> anyhow::Result<Gate> {
+    let listeners = vec![
+        settings.proxy_listen,
+        settings.tools_listen,
+        settings.admin_listen,
+    ];
+    let setup = dial::Setup {
+        own: dial::Own::new(listeners),
+        ..dialling(settings)?()
+    };
+    Ok(Gate {
+        services: Arc::new(services(settings, policy)?),
+        dialer: Dialer::new(setup),
+    })
+}
+
+fn services(settings: &Settings, policy: Policy) -> anyhow::Result<Services> {
     let environment = environment(settings, &policy)?;
     let metrics = Arc::new(Metrics::new());
     metrics.policy_in_force(policy.hash());
     let authority = open_authority(&settings.state_dir)?.counting(&metrics);
     let vault = Arc::new(Sources::new(store(&settings.state_dir)));
-    let services = Services {
+    Ok(Services {
         live: Live::new(Arc::new(policy)),
         tokens: Tokens::new(vault.clone(), metrics.clone()),
         vault,
-        sessions: Arc::new(InMemory::new(Bounds::default())),
+        sessions: Arc::new(InMemory::new(settings.sessions)),
         audit: open_audit(&settings.audit, &metrics)?,
         metrics,
         authority,
@@ -68,15 +101,6 @@ pub fn prepare(settings: &Settings, policy: Policy) -> anyhow::Result<Parts> {
             environment,
             plain_http: settings.plain_http,
         },
-    };
-    Ok(Parts {
-        services: Arc::new(services),
-        dial: dialling(settings)?,
-        proxy: bind(settings.proxy_listen, "proxy_listen")?,
-        admin: bind(settings.admin_listen, "admin_listen")?,
-        admin_token,
-        workers: settings.workers,
-        drain: DRAIN,
     })
 }
 
@@ -108,12 +132,16 @@ fn refuse_open_listeners(
     policy: &Policy,
     has_admin_token: bool,
 ) -> anyhow::Result<()> {
-    if !settings.proxy_listen.ip().is_loopback() && policy.agents().is_none() {
-        bail!(
-            "the proxy listens on {}, where others can reach it, and the policy has no `agents:`; \
-             declare agents with tokens, or listen on 127.0.0.1",
-            settings.proxy_listen
-        );
+    for (what, address) in [
+        ("the proxy", settings.proxy_listen),
+        ("the tools listener", settings.tools_listen),
+    ] {
+        if !address.ip().is_loopback() && policy.agents().is_none() {
+            bail!(
+                "{what} is on {address}, where others can reach it, and the policy has no `agents:`; \
+                 declare agents with tokens, or listen on 127.0.0.1"
+            );
+        }
     }
     if !settings.admin_listen.ip().is_loopback() && !has_admin_token {
         bail!(

@@ -1,6 +1,6 @@
 //! Worker threads: each has a runtime, a gate with a pool of its own, and the sockets that it was handed.
 
-use std::net::TcpStream as StdTcpStream;
+use std::net::{SocketAddr, TcpStream as StdTcpStream};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
@@ -16,6 +16,7 @@ use crate::dial::Dialer;
 use crate::exchange::Gate;
 use crate::proxy;
 use crate::proxy::ClientLimits;
+use crate::tools::Tools;
 
 /// Sockets that wait for a worker which is busy. Past it the socket is closed, which is all that can be said to a
 /// client whose request nobody has the time to read.
@@ -28,7 +29,15 @@ const CONNECTIONS: usize = 4096;
 /// How often it is told at most that connections are closed unread: who opens many must not fill the log as well.
 const TELL_EVERY: Duration = Duration::from_secs(1);
 
-/// All workers.
+/// What is spoken on the sockets of a worker.
+#[derive(Clone, Copy)]
+enum Face {
+    Proxy,
+    /// On the listener of this address.
+    Tools(SocketAddr),
+}
+
+/// The workers of one listener.
 pub(super) struct Workers {
     all: Vec<Worker>,
     overload: Mutex<Overload>,
@@ -48,12 +57,25 @@ struct Worker {
 }
 
 impl Workers {
+    /// Those of the proxy.
     pub(super) fn start(parts: &Parts, own: &dial::Own) -> anyhow::Result<Self> {
-        let workers = (0..parts.workers.max(1)).map(|number| Worker::start(number, parts, own));
-        Ok(Self {
-            all: workers.collect::<anyhow::Result<_>>()?,
+        let start = |number| Worker::start(&format!("exeat-{number}"), Face::Proxy, parts, own);
+        let workers = (0..parts.workers.max(1)).map(start);
+        Ok(Self::of(workers.collect::<anyhow::Result<_>>()?))
+    }
+
+    /// The one of the tools listener, so that what models call does not wait for what programs send.
+    pub(super) fn for_tools(parts: &Parts, own: &dial::Own) -> anyhow::Result<Self> {
+        let face = Face::Tools(parts.tools.local_addr()?);
+        let worker = Worker::start("exeat-tools", face, parts, own)?;
+        Ok(Self::of(vec![worker]))
+    }
+
+    fn of(all: Vec<Worker>) -> Self {
+        Self {
+            all,
             overload: Mutex::default(),
-        })
+        }
     }
 
     /// To the worker with the fewest connections: agents keep theirs for long, so taking turns would not even out.
@@ -105,7 +127,7 @@ impl Overload {
 }
 
 impl Worker {
-    fn start(number: usize, parts: &Parts, own: &dial::Own) -> anyhow::Result<Self> {
+    fn start(name: &str, face: Face, parts: &Parts, own: &dial::Own) -> anyhow::Result<Self> {
         let (sockets, waiting) = mpsc::channel(WAITING);
         let open = Arc::new(AtomicUsize::new(0));
         let (services, counted) = (parts.services.clone(), open.clone());
@@ -118,11 +140,14 @@ impl Worker {
                 let setup = dial::Setup { own, ..dial() };
                 let dialer = Dialer::new(setup);
                 let gate = Arc::new(Gate { services, dialer });
-                serve(gate, waiting, counted).await;
+                match face {
+                    Face::Proxy => serve_proxy(gate, waiting, counted).await,
+                    Face::Tools(listener) => serve_tools(gate, listener, waiting, counted).await,
+                }
             });
         };
         let thread = std::thread::Builder::new()
-            .name(format!("exeat-{number}"))
+            .name(name.into())
             .spawn(run)
             .context("a worker could not be started")?;
         Ok(Self {
@@ -133,16 +158,39 @@ impl Worker {
     }
 }
 
-async fn serve(gate: Arc<Gate>, mut waiting: mpsc::Receiver<StdTcpStream>, open: Arc<AtomicUsize>) {
+async fn serve_proxy(
+    gate: Arc<Gate>,
+    waiting: mpsc::Receiver<StdTcpStream>,
+    open: Arc<AtomicUsize>,
+) {
     let limits = Arc::new(ClientLimits::default());
+    let serve = |stream| proxy::serve(gate.clone(), stream, limits.clone());
+    serve_each(waiting, open, serve).await;
+}
+
+async fn serve_tools(
+    gate: Arc<Gate>,
+    listener: SocketAddr,
+    waiting: mpsc::Receiver<StdTcpStream>,
+    open: Arc<AtomicUsize>,
+) {
+    let tools = Arc::new(Tools::new(gate, listener));
+    serve_each(waiting, open, |stream| tools.clone().serve(stream)).await;
+}
+
+async fn serve_each<F: Future<Output = ()> + Send + 'static>(
+    mut waiting: mpsc::Receiver<StdTcpStream>,
+    open: Arc<AtomicUsize>,
+    serve: impl Fn(TcpStream) -> F,
+) {
     while let Some(stream) = waiting.recv().await {
-        let (gate, open) = (gate.clone(), Counted(open.clone()));
-        let limits = limits.clone();
+        let open = Counted(open.clone());
         match TcpStream::from_std(stream) {
             Ok(stream) => {
+                let serving = serve(stream);
                 tokio::spawn(async move {
                     let _open = open;
-                    proxy::serve(gate, stream, limits).await;
+                    serving.await;
                 });
             }
             Err(error) => tracing::warn!(%error, "an accepted socket could not be used"),

@@ -10,8 +10,9 @@ use time::format_description::BorrowedFormatItem;
 use time::macros::format_description;
 
 use crate::audit::ticket::{Event, Record, Steps};
-use crate::name::{ActionName, AgentName};
+use crate::name::{ActionName, AgentName, OutcomeName};
 use crate::refusal::Code;
+use crate::request::SessionId;
 
 /// RFC 3339, in UTC, to the microsecond.
 const TIME: &[BorrowedFormatItem<'_>] =
@@ -57,6 +58,11 @@ fn write_decision<M: SerializeMap>(line: &mut M, record: &Record) -> Result<(), 
     line.serialize_entry("door", steps.opening.door.as_str())?;
     if let Some(caller) = &steps.caller {
         optional(line, "agent", caller.agent.as_ref().map(AgentName::as_str))?;
+        optional(
+            line,
+            "session",
+            caller.session.as_ref().map(SessionId::hash),
+        )?;
         line.serialize_entry("environment", caller.environment.as_str())?;
     }
     optional(
@@ -82,7 +88,9 @@ fn write_asked<M: SerializeMap>(line: &mut M, steps: &Steps) -> Result<(), M::Er
 }
 
 fn write_ending<M: SerializeMap>(line: &mut M, record: &Record) -> Result<(), M::Error> {
-    optional(line, "outcome", record.event.outcome())?;
+    let outcome = record.steps.outcome.as_ref();
+    optional(line, "outcome", outcome.map(OutcomeName::as_str))?;
+    optional(line, "end", record.event.end())?;
     if let Event::Closed(ending) = &record.event {
         optional(line, "status", ending.status.map(|status| status.as_u16()))?;
         line.serialize_entry("bytes_in", &ending.bytes_in)?;
@@ -104,7 +112,7 @@ fn write_upstream<M: SerializeMap>(line: &mut M, record: &Record) -> Result<(), 
 
 fn write_connection<M: SerializeMap>(line: &mut M, steps: &Steps) -> Result<(), M::Error> {
     optional(line, "tls", steps.opening.tls)?;
-    let version = steps.asked.as_ref().map(|asked| asked.version);
+    let version = steps.asked.as_ref().and_then(|asked| asked.version);
     optional(line, "http_version", version.map(|it| format!("{it:?}")))
 }
 

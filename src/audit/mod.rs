@@ -11,12 +11,13 @@
 //! | `request_id`, `seq` | the request's ULID, as in refusals; the line's number since the process started, from 1 |
 //! | `event` | `opened` on a line that is not terminal: a tunnel, a WebSocket or an event stream has begun |
 //! | `policy_hash`, `door` | the policy that decided, and the way in |
-//! | `agent`, `environment` | who asked |
+//! | `agent`, `session`, `environment` | who asked, in which session: a hash of the id that was named |
 //! | `action`, `decision`, `code` | what for; `allowed`, `refused` or `failed`; and why not |
 //! | `method`, `host`, `port` | what was asked of whom |
 //! | `path`, `query` | where; names of parameters only. Both are left out for an undeclared host |
 //! | `status` | the status that the client got |
-//! | `outcome` | see [`Outcome`] |
+//! | `outcome` | what the policy calls the reply |
+//! | `end` | how it ended: see [`End`] |
 //! | `upstream_addr`, `upstream_ms`, `retries` | the address that was dialled, the server's part of the time, what was sent again |
 //! | `bytes_in`, `bytes_out` | of the bodies, from and to the client |
 //! | `duration_ms` | from the opening of the ticket to `time` |
@@ -46,7 +47,7 @@ use crate::metrics::Metrics;
 use crate::refusal::{Code, Refusal};
 
 pub use sink::{FileSink, MemorySink, Sink, StreamSink};
-pub use ticket::{Asked, Ending, Opening, Outcome, Prepared, Target, Ticket, Upstream};
+pub use ticket::{Asked, End, Ending, Opening, Prepared, Target, Ticket, Upstream};
 
 /// Places in the queue, and so the most requests in flight and records unwritten, together.
 ///

@@ -9,8 +9,8 @@ use tempfile::TempDir;
 
 use super::*;
 use crate::fault::{Fault, FaultKind};
-use crate::name::{ActionName, AgentName, EnvironmentName};
-use crate::request::{Caller, Destination, Door};
+use crate::name::{ActionName, AgentName, EnvironmentName, OutcomeName};
+use crate::request::{Caller, Destination, Door, SessionId};
 
 fn opening() -> Opening {
     Opening {
@@ -24,13 +24,13 @@ fn asked() -> Asked {
     Asked {
         method: Method::GET,
         destination: Destination::of_connect("api.good.test:443").unwrap(),
-        version: Version::HTTP_11,
+        version: Some(Version::HTTP_11),
     }
 }
 
-fn ending(outcome: Outcome, status: u16) -> Ending {
+fn ending(end: End, status: u16) -> Ending {
     Ending {
-        outcome,
+        end,
         status: StatusCode::from_u16(status).ok(),
         bytes_in: 3,
         bytes_out: 5,
@@ -41,7 +41,7 @@ fn caller() -> Caller {
     Caller {
         agent: AgentName::parse("support-bot").ok(),
         environment: EnvironmentName::parse("production").unwrap(),
-        session: None,
+        session: Some(SessionId::of_random([7; 16])),
     }
 }
 
@@ -105,14 +105,16 @@ async fn a_line_says_what_the_steps_knew() {
         took: Duration::from_micros(12_345),
         retries: 1,
     });
-    ticket.close(ending(Outcome::Complete, 200));
+    ticket.concluded(&OutcomeName::parse("cached").unwrap());
+    ticket.close(ending(End::Complete, 200));
     let lines = world.lines().await;
     assert_eq!(lines.len(), 1);
     assert_eq!(
         settle(lines[0].clone()),
         json!({"seq": 1, "policy_hash": "abcd", "door": "proxy", "agent": "support-bot",
-            "environment": "production", "action": "get_weather", "decision": "allowed", "method": "GET",
-            "host": "api.good.test", "port": 443, "path": "/data", "query": ["q"], "outcome": "complete",
+            "session": "d761d406af2a4a5a", "environment": "production", "action": "get_weather",
+            "decision": "allowed", "method": "GET", "outcome": "cached",
+            "host": "api.good.test", "port": 443, "path": "/data", "query": ["q"], "end": "complete",
             "status": 200, "bytes_in": 3, "bytes_out": 5, "upstream_addr": "203.0.113.7:443",
             "upstream_ms": 12.345, "retries": 1, "tls": "1.3", "http_version": "HTTP/1.1",
             "replaced": ["authorization"], "dropped": ["x-debug"], "body": "unread"})
@@ -132,7 +134,7 @@ async fn what_is_unknown_is_left_out() {
         settle(world.lines().await.remove(0)),
         json!({"seq": 1, "policy_hash": "abcd", "door": "proxy", "decision": "refused",
             "code": "host_undeclared", "method": "GET", "host": "api.good.test", "port": 443,
-            "outcome": "refused", "status": 403, "bytes_in": 3, "bytes_out": 0, "tls": "1.3",
+            "end": "refused", "status": 403, "bytes_in": 3, "bytes_out": 0, "tls": "1.3",
             "http_version": "HTTP/1.1"})
     );
 }
@@ -142,29 +144,29 @@ async fn an_end_has_its_words() {
     let world = World::new();
     let fault = |kind| Fault::new(kind, "the operator's words").at(([203, 0, 113, 7], 443).into());
     let cases = [
-        (Outcome::Complete, ["allowed", "complete", ""]),
-        (Outcome::Aborted, ["allowed", "aborted", ""]),
+        (End::Complete, ["allowed", "complete", ""]),
+        (End::Aborted, ["allowed", "aborted", ""]),
         (
-            Outcome::Truncated(fault(FaultKind::Malformed)),
+            End::Truncated(fault(FaultKind::Malformed)),
             ["allowed", "truncated", "upstream_malformed"],
         ),
         (
-            Outcome::Refused(Code::TooLarge),
+            End::Refused(Code::TooLarge),
             ["refused", "refused", "too_large"],
         ),
         (
-            Outcome::Failed(fault(FaultKind::Timeout)),
+            End::Failed(fault(FaultKind::Timeout)),
             ["failed", "failed", "upstream_timeout"],
         ),
     ];
-    for (outcome, _) in &cases {
+    for (end, _) in &cases {
         let ticket = world.audit.open(opening()).unwrap();
-        ticket.close(ending(outcome.clone(), 200));
+        ticket.close(ending(end.clone(), 200));
     }
-    for (line, (outcome, words)) in world.lines().await.iter().zip(&cases) {
-        let got = ["decision", "outcome", "code"].map(|name| line[name].as_str().unwrap_or(""));
+    for (line, (end, words)) in world.lines().await.iter().zip(&cases) {
+        let got = ["decision", "end", "code"].map(|name| line[name].as_str().unwrap_or(""));
         assert_eq!(&got, words);
-        let broke = matches!(outcome, Outcome::Truncated(_) | Outcome::Failed(_));
+        let broke = matches!(end, End::Truncated(_) | End::Failed(_));
         assert_eq!(line["detail"] == "the operator's words", broke);
         assert_eq!(line["upstream_addr"] == "203.0.113.7:443", broke);
     }
@@ -186,7 +188,7 @@ async fn a_ticket_that_nobody_closes_is_abandoned() {
     let lines = world.lines().await;
     let words = lines
         .iter()
-        .map(|line| ["decision", "outcome", "code"].map(|name| line[name].as_str().unwrap_or("")));
+        .map(|line| ["decision", "end", "code"].map(|name| line[name].as_str().unwrap_or("")));
     assert_eq!(
         words.collect::<Vec<_>>(),
         [
@@ -210,15 +212,15 @@ async fn a_stream_has_a_line_at_its_beginning_and_one_at_its_end() {
     let id = ticket.request_id();
     ticket.prepared(Prepared::default());
     ticket.opened().unwrap();
-    ticket.close(ending(Outcome::Aborted, 101));
+    ticket.close(ending(End::Aborted, 101));
     let lines = world.lines().await;
     assert_eq!(lines.len(), 2);
-    for (line, (event, outcome)) in lines.iter().zip([("opened", ""), ("", "aborted")]) {
+    for (line, (event, end)) in lines.iter().zip([("opened", ""), ("", "aborted")]) {
         assert_eq!(line["request_id"], id.as_str());
         assert_eq!(line["event"].as_str().unwrap_or(""), event);
-        assert_eq!(line["outcome"].as_str().unwrap_or(""), outcome);
+        assert_eq!(line["end"].as_str().unwrap_or(""), end);
     }
-    assert!(world.metrics.render().contains("outcome=\"aborted\""));
+    assert!(world.metrics.render().contains("end=\"aborted\""));
 }
 
 #[tokio::test]
@@ -230,7 +232,7 @@ async fn no_value_can_forge_a_line() {
         path: evil.into(),
         query: vec![evil.into()],
     });
-    ticket.close(ending(Outcome::Complete, 200));
+    ticket.close(ending(End::Complete, 200));
     let parsed = world.lines().await;
     let lines = world.memory.lines();
     assert_eq!(lines.len(), 1);

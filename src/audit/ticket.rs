@@ -14,7 +14,7 @@ use crate::audit::writer::Message;
 use crate::audit::{Audit, RequestId, no_place};
 use crate::fault::Fault;
 use crate::metrics::{Labels, Metrics, NONE};
-use crate::name::ActionName;
+use crate::name::{ActionName, OutcomeName};
 use crate::refusal::{Code, Refusal};
 use crate::request::{Caller, Destination, Door};
 
@@ -36,8 +36,8 @@ pub struct Asked {
     pub method: Method,
     /// Of whom.
     pub destination: Destination,
-    /// On the client's connection.
-    pub version: Version,
+    /// On the client's connection, if HTTP brought it.
+    pub version: Option<Version>,
 }
 
 /// Where on a *declared* host. For an undeclared one neither is recorded: what an agent sends to a host that nobody
@@ -77,7 +77,7 @@ pub struct Upstream {
 /// There is one more that nobody tells: `abandoned`, of a ticket that was dropped unclosed. The client left before
 /// there was a reply, or a task panicked.
 #[derive(Clone, Debug)]
-pub enum Outcome {
+pub enum End {
     /// `complete`: the whole reply went to the client.
     Complete,
     /// `aborted`: the client went away while the reply was on its way.
@@ -94,7 +94,7 @@ pub enum Outcome {
 #[derive(Clone, Debug)]
 pub struct Ending {
     /// How it ended.
-    pub outcome: Outcome,
+    pub end: End,
     /// The status that the client got, if it came so far.
     pub status: Option<StatusCode>,
     /// Bytes of body from the client.
@@ -107,7 +107,7 @@ impl Ending {
     /// Of a request that got a refusal for its reply. Whoever read or wrote some of a body adds the bytes.
     pub fn refused(code: Code) -> Self {
         Self {
-            outcome: Outcome::Refused(code),
+            end: End::Refused(code),
             status: Some(code.status()),
             bytes_in: 0,
             bytes_out: 0,
@@ -118,7 +118,7 @@ impl Ending {
     pub fn failed(fault: Fault) -> Self {
         Self {
             status: Some(fault.kind.code().status()),
-            outcome: Outcome::Failed(fault),
+            end: End::Failed(fault),
             bytes_in: 0,
             bytes_out: 0,
         }
@@ -134,6 +134,7 @@ pub(super) struct Steps {
     pub(super) asked: Option<Asked>,
     pub(super) target: Option<Target>,
     pub(super) action: Option<ActionName>,
+    pub(super) outcome: Option<OutcomeName>,
     pub(super) prepared: Option<Prepared>,
     pub(super) upstream: Option<Upstream>,
 }
@@ -168,6 +169,7 @@ impl Record {
             opening,
             caller,
             action,
+            outcome,
             ..
         } = &self.steps;
         Labels {
@@ -175,17 +177,18 @@ impl Record {
             action: action.clone(),
             agent: caller.as_ref().and_then(|caller| caller.agent.clone()),
             code: self.event.code(),
-            outcome: self.event.outcome().unwrap_or(NONE),
+            outcome: outcome.clone(),
+            end: self.event.end().unwrap_or(NONE),
         }
     }
 
     /// The word for the decision: what was decided, not how it went on.
     pub(super) fn decision(&self) -> &'static str {
         match &self.event {
-            Event::Closed(ending) => match ending.outcome {
-                Outcome::Complete | Outcome::Aborted | Outcome::Truncated(_) => "allowed",
-                Outcome::Refused(_) => "refused",
-                Outcome::Failed(_) => "failed",
+            Event::Closed(ending) => match ending.end {
+                End::Complete | End::Aborted | End::Truncated(_) => "allowed",
+                End::Refused(_) => "refused",
+                End::Failed(_) => "failed",
             },
             Event::Opened => "allowed",
             Event::Abandoned { .. } if self.steps.prepared.is_some() => "allowed",
@@ -196,16 +199,16 @@ impl Record {
 
 impl Event {
     /// The word for the end, on a terminal line.
-    pub(super) fn outcome(&self) -> Option<&'static str> {
+    pub(super) fn end(&self) -> Option<&'static str> {
         match self {
             Self::Opened => None,
             Self::Abandoned { .. } => Some("abandoned"),
-            Self::Closed(ending) => Some(match ending.outcome {
-                Outcome::Complete => "complete",
-                Outcome::Aborted => "aborted",
-                Outcome::Truncated(_) => "truncated",
-                Outcome::Refused(_) => "refused",
-                Outcome::Failed(_) => "failed",
+            Self::Closed(ending) => Some(match ending.end {
+                End::Complete => "complete",
+                End::Aborted => "aborted",
+                End::Truncated(_) => "truncated",
+                End::Refused(_) => "refused",
+                End::Failed(_) => "failed",
             }),
         }
     }
@@ -213,7 +216,7 @@ impl Event {
     pub(super) fn code(&self) -> Option<Code> {
         match self {
             Self::Closed(Ending {
-                outcome: Outcome::Refused(code),
+                end: End::Refused(code),
                 ..
             }) => Some(*code),
             Self::Abandoned { panicked: true } => Some(Code::Internal),
@@ -224,7 +227,7 @@ impl Event {
     pub(super) fn fault(&self) -> Option<&Fault> {
         match self {
             Self::Closed(Ending {
-                outcome: Outcome::Failed(fault) | Outcome::Truncated(fault),
+                end: End::Failed(fault) | End::Truncated(fault),
                 ..
             }) => Some(fault),
             _ => None,
@@ -234,7 +237,7 @@ impl Event {
 
 /// The record of one request while the request lasts.
 ///
-/// It ends in exactly one terminal line: that of [`Ticket::close`], or one with the outcome `abandoned` where it is
+/// It ends in exactly one terminal line: that of [`Ticket::close`], or one with the end `abandoned` where it is
 /// dropped unclosed.
 #[must_use = "a ticket that is dropped is recorded as abandoned"]
 pub struct Ticket(Option<Box<Open>>);
@@ -257,6 +260,7 @@ impl Ticket {
             asked: None,
             target: None,
             action: None,
+            outcome: None,
             prepared: None,
             upstream: None,
         };
@@ -311,6 +315,11 @@ impl Ticket {
     /// The server was reached. Told again when more is known, the last word counts.
     pub fn reached(&mut self, upstream: Upstream) {
         self.steps().upstream = Some(upstream);
+    }
+
+    /// There is a reply, and this is what the policy calls it.
+    pub fn concluded(&mut self, outcome: &OutcomeName) {
+        self.steps().outcome = Some(outcome.clone());
     }
 
     /// A stream or tunnel that may last for long has begun: writes a line with `event: opened`, so that the record

@@ -9,6 +9,7 @@ use std::net::SocketAddr;
 use std::os::unix::process::ExitStatusExt as _;
 use std::path::{Path, PathBuf};
 use std::process::ExitStatus;
+use std::time::Duration;
 
 use anyhow::{Context as _, bail};
 use clap::Args;
@@ -24,6 +25,7 @@ use crate::name::{AgentName, EnvironmentName};
 use crate::policy::Policy;
 use crate::request::{SessionId, encode};
 use crate::secret::Secret;
+use crate::sessions::Bounds;
 use crate::vault::{Sources, Vault as _};
 
 /// Start a program behind the proxy, with every proxy and CA variable set
@@ -36,6 +38,9 @@ pub(super) struct Exec {
     /// The agent that the program is; needed where the policy has `agents:`
     #[arg(long, value_name = "NAME")]
     agent: Option<String>,
+    /// One variable of the context, for all that the program does; may be repeated
+    #[arg(long, value_name = "NAME=VALUE")]
+    context: Vec<String>,
     /// The program and its arguments
     #[arg(last = true, required = true, value_name = "CMD")]
     command: Vec<OsString>,
@@ -46,12 +51,14 @@ impl Exec {
         let anywhere = SocketAddr::from(([127, 0, 0, 1], 0));
         let given = &mut self.with.given;
         given.proxy_listen = Some(anywhere);
+        given.tools_listen = Some(anywhere);
         given.admin_listen = Some(anywhere);
         given.workers.get_or_insert(1);
         let mut settings = load::settings(self.with)?;
         if settings.audit == AuditTarget::Stdout {
             settings.audit = AuditTarget::Stderr;
         }
+        settings.sessions = AS_LONG_AS_THE_PROGRAM;
         let Some(policy) = load::policy(&settings.policies) else {
             return Ok(Verdict::Findings);
         };
@@ -66,11 +73,12 @@ impl Exec {
             &environment,
             (&vault, &runtime),
         )?;
+        let context = load::context(&self.context, &policy)?;
         let withheld: Vec<String> = policy.secret_variables().map(str::to_owned).collect();
         let running = app::start(app::prepare(&settings, policy)?)?;
         let sessions = &running.services().sessions;
         let agent = identity.as_ref().map(|(name, _)| name);
-        let session = runtime.block_on(sessions.open(agent))?;
+        let session = runtime.block_on(sessions.open(agent, context))?;
         let session = session.context("no session could be opened for the program")?;
         let login = login(identity.as_ref(), &session)?;
         let variables = variables(running.proxy, &login, &settings.state_dir)?;
@@ -79,6 +87,13 @@ impl Exec {
         Ok(Verdict::Status(code(status?)))
     }
 }
+
+/// A program could not go on in another session once its own has ended, so that one has to last.
+const AS_LONG_AS_THE_PROGRAM: Bounds = Bounds {
+    idle: Duration::MAX,
+    lifetime: Duration::MAX,
+    ..Bounds::DEFAULT
+};
 
 /// An agent's name and token.
 type Identity = (AgentName, Secret);
@@ -89,23 +104,8 @@ fn identity(
     environment: &EnvironmentName,
     (vault, runtime): (&Sources, &Runtime),
 ) -> anyhow::Result<Option<Identity>> {
-    let agents = match (policy.agents(), named) {
-        (None, None) => return Ok(None),
-        (None, Some(_)) => bail!("--agent: the policy declares no agents"),
-        (Some(agents), _) => agents,
-    };
-    let names = || {
-        agents
-            .keys()
-            .map(AgentName::as_str)
-            .collect::<Vec<_>>()
-            .join(", ")
-    };
-    let Some(named) = named else {
-        bail!("--agent: say which agent the program is: {}", names());
-    };
-    let Some((name, agent)) = agents.get_key_value(named) else {
-        bail!("--agent: there is no agent {named}; there are {}", names());
+    let Some((name, agent)) = load::agent(policy, named)? else {
+        return Ok(None);
     };
     let environment = agent.environment.as_ref().unwrap_or(environment);
     let source = policy.secret_source(&agent.token, environment);

@@ -2,12 +2,18 @@
 //! usage.
 
 mod ca;
+mod call;
 mod check;
 mod demo;
 mod exec;
+mod explain;
 mod load;
+mod mcp;
 mod run;
+mod schema;
 mod secret;
+mod test;
+mod tools;
 
 use std::fmt::Display;
 use std::io::{ErrorKind, IsTerminal as _, Write as _};
@@ -16,6 +22,7 @@ use std::process::ExitCode;
 
 use anyhow::Context as _;
 use clap::{Args, Parser, Subcommand};
+use serde_json::Value;
 use tracing_subscriber::filter::{LevelFilter, Targets};
 use tracing_subscriber::fmt;
 use tracing_subscriber::layer::{Layer as _, SubscriberExt as _};
@@ -23,6 +30,7 @@ use tracing_subscriber::registry;
 use tracing_subscriber::util::SubscriberInitExt as _;
 
 use crate::app::Given;
+use crate::refusal::Refusal;
 
 /// exeat: the gate between AI agents and the internet.
 #[derive(Parser)]
@@ -38,10 +46,22 @@ enum Command {
     Run(run::Run),
     /// Read policy files and tell every mistake in them
     Check(check::Check),
+    /// Try the policy's tests, without network and without secrets
+    Test(test::Test),
+    /// Tell why a request or call is permitted or refused, rule by rule
+    Explain(explain::Explain),
+    /// Call one action, or show the request that it would send
+    Call(call::Call),
     /// Start a program behind the proxy, with every proxy and CA variable set
     Exec(exec::Exec),
+    /// Offer an agent's actions as MCP tools, on standard input and output
+    Mcp(mcp::Mcp),
     /// Show or make the CA that agents have to trust
     Ca(ca::Ca),
+    /// Print the JSON Schema of policy files, for editors
+    Schema(schema::Schema),
+    /// Print the actions as tools, for the request to a language model
+    Tools(tools::Tools),
     /// Keep secrets in an encrypted file
     Secret(secret::Command),
     /// Watch three requests go through, or not, beside a stand-in API on this machine
@@ -75,8 +95,14 @@ pub fn main() -> ExitCode {
     let verdict = match arguments.command {
         Command::Run(run) => run.run(),
         Command::Check(check) => check.run(),
+        Command::Test(test) => test.run(),
+        Command::Explain(explain) => explain.run(),
+        Command::Call(call) => call.run(),
         Command::Exec(exec) => exec.run(),
+        Command::Mcp(mcp) => mcp.run(),
         Command::Ca(ca) => ca.run(),
+        Command::Schema(schema) => schema.run(),
+        Command::Tools(tools) => tools.run(),
         Command::Secret(secret) => secret.run(),
         Command::Demo(demo) => demo.run(),
     };
@@ -100,6 +126,24 @@ fn keep_memory_private() {
     if let Err(error) = set_dumpable_behavior(DumpableBehavior::NotDumpable) {
         tracing::warn!(%error, "other processes of this user may read exeat's memory");
     }
+}
+
+/// A refusal as the agent would see it, without the id of a record: there is none.
+fn without_record(refusal: &Refusal) -> Value {
+    let mut told = refusal.to_json("");
+    if let Some(Value::Object(error)) = told.get_mut("error") {
+        error.shift_remove("request_id");
+    }
+    told
+}
+
+/// The values of a flag that may be repeated.
+fn pairs<'a>(given: &'a [String], flag: &str) -> anyhow::Result<Vec<(&'a str, &'a str)>> {
+    let pair = |it: &'a String| {
+        let pair = it.split_once('=');
+        pair.with_context(|| format!("{flag} {it}: write NAME=VALUE"))
+    };
+    given.iter().map(pair).collect()
 }
 
 /// Writes to standard output. Whoever reads it may have seen enough: `exeat check | head` is no failure.

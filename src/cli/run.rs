@@ -35,16 +35,17 @@ impl Run {
 }
 
 fn announce(running: &Running, settings: &Settings, as_json: bool) {
-    let (proxy, admin) = (running.proxy, running.admin);
+    let (proxy, tools, admin) = (running.proxy, running.tools, running.admin);
     let ca = app::ca_file(&settings.state_dir);
     if as_json {
         let ready = json!({
-            "ready": true, "proxy": proxy.to_string(), "admin": admin.to_string(), "ca": ca,
+            "ready": true, "proxy": proxy.to_string(), "tools": tools.to_string(),
+            "admin": admin.to_string(), "ca": ca,
         });
         eprintln!("{ready}");
     } else {
         eprintln!(
-            "exeat is ready: proxy http://{proxy}, health and metrics http://{admin}, CA {}",
+            "exeat is ready: proxy http://{proxy}, tools http://{tools}, health and metrics http://{admin}, CA {}",
             ca.display()
         );
     }

@@ -100,6 +100,8 @@ pub enum Form {
     },
     /// `Basic`, and the base64 of `username:password` (RFC 7617 §2).
     Basic {
+        /// Whose it is, for people who may not see the rest.
+        connector: ConnectorName,
         /// Without a colon, which would move the border between the two.
         username: Source,
         /// Anything that a secret may be.
@@ -187,7 +189,9 @@ impl Credential {
     pub fn secrets(&self) -> impl Iterator<Item = &SecretName> {
         let (first, second) = match &self.form {
             Form::Prefixed { value, .. } => (value, None),
-            Form::Basic { username, password } => (username, Some(password)),
+            Form::Basic {
+                username, password, ..
+            } => (username, Some(password)),
         };
         [Some(first), second]
             .into_iter()
@@ -296,7 +300,9 @@ impl Form {
                 let value = secrets.get(value)?;
                 Ok(Zeroizing::new([prefix.as_bytes(), value].concat()))
             }
-            Self::Basic { username, password } => {
+            Self::Basic {
+                username, password, ..
+            } => {
                 let (username, password) = (secrets.get(username)?, secrets.get(password)?);
                 if username.contains(&b':') {
                     return Err(Fault::new(
@@ -388,6 +394,7 @@ mod tests {
         assert_eq!(headers[COOKIE], "sid=a=b");
 
         let form = Form::Basic {
+            connector: ConnectorName::parse("c").unwrap(),
             username: Source::Literal("Aladdin".into()),
             password: secret(),
         };
@@ -424,6 +431,7 @@ mod tests {
         }
         assert!(written(Place::Query("k".into()), prefixed(""), b"\xff").is_err());
         let colon = Form::Basic {
+            connector: ConnectorName::parse("c").unwrap(),
             username: secret(),
             password: secret(),
         };

@@ -1,18 +1,21 @@
 //! One request and its answer: the steps in their order, the same for every door.
 //!
-//! [`Gate::serve`] and the `carry` behind it are the table of contents. Each step takes what the one before returned;
-//! a step that says no ends the exchange, and the audit ticket is closed exactly once, by whoever ends it.
+//! [`Gate::serve`], the `carry` behind it and its `finish` are the table of contents; [`Gate::call`] joins them at
+//! `finish`, from where a request is the same whichever door it came through. Each step takes what the one before
+//! returned; a step that says no ends the exchange, and the audit ticket is closed exactly once, by whoever ends it.
 //!
 //! Which actions buffer: a request's body is read whole ([`Body::Bytes`]) for every action but those with
 //! `accept_body: any`, since its parameters have to be checked before anything is sent; those pass a [`Body::Stream`].
-//! Replies are streams, except where the action's [`Reading`](action::outcome::Reading) looks into them: those are read
-//! whole before their first byte goes on.
+//! Replies are streams, except for tools, and where [`Action::reads_reply`](action::Action::reads_reply) says so: those
+//! are read whole before their first byte goes on.
 
 mod answer;
 mod body;
+mod call;
 mod deadline;
 mod keys;
 mod respond;
+mod steps;
 mod stop;
 
 use std::pin::pin;
@@ -20,32 +23,39 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use http::{HeaderMap, Method, StatusCode, Version};
+use serde_json::{Map, Value};
 use time::OffsetDateTime;
 use tokio::time::Instant;
 
 use crate::action;
-use crate::action::{Action, Facts, Limits, Recognised};
-use crate::audit::{Asked, Audit, Opening, Prepared, Target, Ticket, Upstream};
+use crate::action::outcome::Concluded;
+use crate::action::requires::AttemptNumber;
+use crate::action::{Action, Arguments, Facts, Limits, Recognised};
+use crate::audit::{Asked, Audit, End, Ending, Opening, Prepared, Target, Ticket, Upstream};
 use crate::authority::Authority;
 use crate::body::Body;
 use crate::dial::{Dialer, Reply};
 use crate::fault::{Fault, FaultKind};
 use crate::live::Live;
 use crate::metrics::Metrics;
-use crate::name::{ActionName, EnvironmentName, OutcomeName};
+use crate::name::{ActionName, EnvironmentName};
 use crate::policy;
-use crate::policy::{Permit, Policy, Selected};
+use crate::policy::{Head, Permit, Policy, Selected};
 use crate::refusal::{Code, Refusal};
-use crate::request;
-use crate::request::{Caller, Destination, Door, Intent, Path, Query, Scheme};
-use crate::sessions::Sessions;
+use crate::request::{Caller, Destination, Door, Host, Intent};
+use crate::sessions;
+use crate::sessions::{Moment, Sessions};
 use crate::tokens::Tokens;
 use crate::vault::Vault;
 
 pub use answer::Answer;
 pub use body::Room;
+pub use call::{Call, Called, Denied, Done};
 pub use deadline::Deadline;
+pub use steps::{Seen, Step, Steps};
 pub use stop::Stop;
+
+pub use crate::policy::PlainHttp;
 
 use body::Hold;
 use keys::{Keys, Wanted};
@@ -81,16 +91,6 @@ pub struct Settings {
     pub plain_http: PlainHttp,
 }
 
-/// What becomes of a cleartext request to a host that is declared with `https://`.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum PlainHttp {
-    /// It goes upstream over TLS with every check; port 80 becomes 443, any other stays.
-    #[default]
-    Upgrade,
-    /// [`Code::HttpsRequired`].
-    Refuse,
-}
-
 /// The services as one runtime thread uses them, with connections of its own.
 pub struct Gate {
     /// Shared by all threads.
@@ -105,6 +105,8 @@ pub struct Begun {
     pub policy: Arc<Policy>,
     /// Its record, unclosed.
     pub ticket: Ticket,
+    /// Where a call tells how far it has come.
+    pub steps: Steps,
 }
 
 /// A request as a door hands it over: read strictly, not yet understood.
@@ -127,18 +129,37 @@ pub struct Arrival {
     pub body: Body,
 }
 
+/// A request that has been understood, at whichever door, and not yet decided.
+struct Meant {
+    selected: Selected,
+    door: Door,
+    /// The one that was asked for, which matters only to an action of several hosts.
+    host: Host,
+    arguments: Arguments,
+    prepared: Prepared,
+    facts: Facts,
+    steps: Steps,
+    deadline: Deadline,
+    /// Until the head of the reply: so long a body, or what was made of it, is in memory.
+    hold: Hold,
+}
+
 /// A reply whose head has come.
 struct Sent {
     reply: Reply,
     limits: Limits,
     deadline: Deadline,
     dialled: Instant,
+    /// Where other actions require this one: the session's number of the call.
+    attempt: Option<AttemptNumber>,
 }
 
-/// A reply on its way back.
+/// A reply on its way back, and what it means.
 struct Carried {
     sent: Sent,
-    outcome: OutcomeName,
+    concluded: Concluded,
+    /// Outputs that the agent is shown, by their names.
+    variables: Map<String, Value>,
     hold: Hold,
 }
 
@@ -162,21 +183,34 @@ impl Gate {
     /// # Errors
     /// The answer where no record can be opened: what can't be recorded is not done.
     pub fn begin(&self, door: Door, tls: Option<&'static str>) -> Result<Begun, Box<Answer>> {
+        let opened = self.open(door, tls);
+        opened.map_err(|refusal| Box::new(Answer::refused(&refusal, "")))
+    }
+
+    /// As [`Gate::begin`], for doors that answer in another form.
+    ///
+    /// # Errors
+    /// [`Code::Overloaded`].
+    pub fn open(&self, door: Door, tls: Option<&'static str>) -> Result<Begun, Refusal> {
         let policy = self.services.live.snapshot();
         let opening = Opening {
             door,
             policy_hash: policy.hash().clone(),
             tls,
         };
-        match self.services.audit.open(opening) {
-            Ok(ticket) => Ok(Begun { policy, ticket }),
-            Err(refusal) => Err(Box::new(Answer::refused(&refusal, ""))),
-        }
+        let ticket = self.services.audit.open(opening)?;
+        Ok(Begun {
+            policy,
+            ticket,
+            steps: Steps::default(),
+        })
     }
 
     /// Carries one request from its arrival to its answer.
     pub async fn serve(&self, begun: Begun, arrival: Arrival) -> Answer {
-        let Begun { policy, mut ticket } = begun;
+        let Begun {
+            policy, mut ticket, ..
+        } = begun;
         let received = Received::default();
         match self.carry(&policy, arrival, &received, &mut ticket).await {
             Ok(carried) => respond::reply(carried, received, ticket),
@@ -184,7 +218,7 @@ impl Gate {
         }
     }
 
-    /// The life of a request, from its head to the head of the reply.
+    /// The life of a proxied request, from its head to what it means.
     async fn carry(
         &self,
         policy: &Arc<Policy>,
@@ -196,99 +230,95 @@ impl Gate {
         let (intent, body) = self.understand(policy, arrival)?;
         let selected = select(policy, &intent, ticket)?;
         let deadline = Deadline::after(selected.action().limits.timeout);
-        // Until the head of the reply: so long a body, or what was made of it, is in memory.
         let mut hold = self.services.room.hold();
         let content = body::read(&selected, body, deadline, received, &mut hold).await?;
         let facts = self.facts(&selected).await?;
         let recognised = action::recognise(selected.action(), &intent, content, &facts)
             .map_err(|refusal| refusal.of_action(&selected.action().name))?;
-        let prepared = prepared(&selected, &recognised);
-        let host = &intent.destination.host;
-        let permit = policy::decide(selected, host, recognised.arguments, &facts)?;
-        ticket.prepared(prepared);
-        let wanted = Wanted::by(&permit, &intent.caller.environment)?;
+        let meant = Meant {
+            door: intent.door,
+            host: intent.destination.host,
+            prepared: prepared(&selected, &recognised),
+            arguments: recognised.arguments,
+            selected,
+            facts,
+            steps: Steps::default(),
+            deadline,
+            hold,
+        };
+        self.finish(meant, ticket).await
+    }
+
+    /// The life of every request, from what it means to the head of the reply.
+    async fn finish(&self, meant: Meant, ticket: &mut Ticket) -> Result<Carried, Stop> {
+        let Meant { door, deadline, .. } = meant;
+        let caller = meant.selected.caller().clone();
+        let permit = policy::decide(meant.selected, &meant.host, meant.arguments, &meant.facts)?;
+        ticket.prepared(meant.prepared);
+        if door != Door::Proxy {
+            call::note_planned(&permit, ticket)?;
+        }
+        let wanted = Wanted::by(&permit, &caller.environment)?;
         let keys = self.keys(wanted, deadline).await?;
         let action = permit.action().clone();
+        meant.steps.tell(Step::Sent);
         let sent = self.send(permit, keys, deadline, ticket).await?;
-        drop(hold);
-        self.read(sent, &action, &intent).await
+        meant.steps.tell(Step::Answered(sent.reply.status));
+        drop(meant.hold);
+        let carried = self.read(sent, &action, &caller, door).await?;
+        ticket.concluded(&carried.concluded.outcome);
+        Ok(carried)
     }
 
     /// What the reply means: its name, what of it may go on, and what the session keeps of it. The session has it
     /// before the agent has the first byte, so that the next request can use it.
-    async fn read(&self, mut sent: Sent, action: &Action, asked: &Intent) -> Result<Carried, Stop> {
+    async fn read(
+        &self,
+        mut sent: Sent,
+        action: &Action,
+        caller: &Caller,
+        door: Door,
+    ) -> Result<Carried, Stop> {
         let mut hold = self.services.room.hold();
-        let concluded = respond::conclude(&mut sent, action, asked.door, &mut hold).await?;
-        if !concluded.outputs.is_empty() {
+        let mut concluded = respond::conclude(&mut sent, action, door, &mut hold).await?;
+        let outputs = std::mem::take(&mut concluded.outputs);
+        let variables = call::exposed(action, &outputs);
+        let succeeded = sent.attempt.filter(|_| concluded.success);
+        if succeeded.is_some() || !outputs.is_empty() {
             let sessions = &self.services.sessions;
-            sessions.learn(&asked.caller, concluded.outputs).await?;
+            sessions.learn(caller, succeeded, outputs).await?;
         }
         Ok(Carried {
             sent,
-            outcome: concluded.outcome,
+            concluded,
+            variables,
             hold,
         })
     }
 
     /// From what was sent to what was meant, in canonical form.
     fn understand(&self, policy: &Policy, arrival: Arrival) -> Result<(Intent, Body), Refusal> {
-        let method = request::method(arrival.method.as_str())?;
-        let (path, query) = match arrival.path_and_query.split_once('?') {
-            Some((path, query)) => (path, query),
-            None => (arrival.path_and_query.as_str(), ""),
-        };
-        // An absolute-form target may go straight from host to query; its path is then `/` (RFC 9110 §4.2.3).
-        let path = Path::parse(if path.is_empty() { "/" } else { path })?;
-        let query = Query::parse(query)?;
-        let destination = self.settle(policy, &arrival.caller, arrival.destination)?;
-        let intent = Intent {
+        let head = Head {
             door: arrival.door,
             caller: arrival.caller,
-            method,
-            destination,
-            path,
-            query,
+            method: arrival.method.as_str(),
+            destination: arrival.destination,
+            path_and_query: &arrival.path_and_query,
             headers: arrival.headers,
         };
+        let plain_http = self.services.settings.plain_http;
+        let intent = policy::understand(policy, head, plain_http)?;
         Ok((intent, arrival.body))
-    }
-
-    /// What a cleartext destination means: TLS, unless its host is declared with `http://`.
-    fn settle(
-        &self,
-        policy: &Policy,
-        caller: &Caller,
-        asked: Destination,
-    ) -> Result<Destination, Refusal> {
-        let environment = policy.environment(&caller.environment);
-        let declared = environment.and_then(|it| it.index.scheme(&asked.host));
-        match (asked.scheme, declared, self.services.settings.plain_http) {
-            (Scheme::Http, Some(Scheme::Https), PlainHttp::Refuse) => Err(Refusal::new(
-                Code::HttpsRequired,
-                format!("use https:// for {}", asked.host),
-            )),
-            (Scheme::Http, Some(Scheme::Https), PlainHttp::Upgrade) => Ok(Destination {
-                scheme: Scheme::Https,
-                port: if asked.port == 80 { 443 } else { asked.port },
-                host: asked.host,
-            }),
-            _ => Ok(asked),
-        }
     }
 
     async fn facts(&self, selected: &Selected) -> Result<Facts, Fault> {
         let caller = selected.caller();
-        let agent = caller.agent.as_ref();
-        let declared = selected.policy().agents().zip(agent);
-        let title = declared.and_then(|(agents, name)| agents.get(name)?.title.clone());
-        let agent_id = agent.map(ToString::to_string).unwrap_or_default();
-        Ok(Facts {
+        let found = self.services.sessions.look(caller).await?;
+        let at = Moment {
             now: OffsetDateTime::now_utc(),
-            agent_name: title.unwrap_or_else(|| agent_id.clone()),
-            agent_id,
-            environment: caller.environment.clone(),
-            session: self.services.sessions.look(caller).await?.variables,
-        })
+            instant: std::time::Instant::now(),
+        };
+        Ok(sessions::facts(selected.policy(), caller, at, found))
     }
 
     /// Sends the request, and sends it once more if its token was refused and that does no harm.
@@ -300,6 +330,11 @@ impl Gate {
         ticket: &mut Ticket,
     ) -> Result<Sent, Stop> {
         let limits = permit.action().limits;
+        // Noted before it is sent: it counts as failed, however it ends, until its reply says otherwise.
+        let attempt = match permit.remembered() {
+            Some(call) => self.services.sessions.begin(permit.caller(), call).await?,
+            None => None,
+        };
         let again = keys.token.is_some().then(|| permit.again()).flatten();
         let dialled = Instant::now();
         let mut reply = self.dial(&keys, permit, deadline).await?;
@@ -319,6 +354,7 @@ impl Gate {
             limits,
             deadline,
             dialled,
+            attempt,
         })
     }
 
@@ -344,9 +380,30 @@ fn upstream(reply: &Reply, dialled: Instant) -> Upstream {
 }
 
 impl Begun {
+    /// Ends a request to exeat itself, which has been answered with a page of so many bytes.
+    pub fn shown(self, status: StatusCode, bytes: u64) {
+        self.ticket.close(Ending {
+            end: End::Complete,
+            status: Some(status),
+            bytes_in: 0,
+            bytes_out: bytes,
+        });
+    }
+
+    /// As [`Begun::refuse`] and [`Begun::fail`], for tools.
+    pub fn stop(self, stop: Stop) -> Denied {
+        respond::denied(stop, &Received::default(), self.ticket)
+    }
+
     /// Ends the exchange with a refusal, before there was a request that could be carried.
     pub fn refuse(self, refusal: Refusal) -> Answer {
         respond::stopped(Stop::Refused(refusal), &Received::default(), self.ticket)
+    }
+
+    /// As [`Begun::refuse`], for doors that answer in another form.
+    pub fn deny(mut self, caller: &Caller, refusal: Refusal) -> Denied {
+        self.ticket.known(caller);
+        respond::denied(Stop::Refused(refusal), &Received::default(), self.ticket)
     }
 
     /// Ends the exchange with a fault, before there was a request that could be carried.
@@ -360,7 +417,7 @@ fn note_arrival(arrival: &Arrival, ticket: &mut Ticket) {
     ticket.asked(Asked {
         method: arrival.method.clone(),
         destination: arrival.destination.clone(),
-        version: arrival.version,
+        version: Some(arrival.version),
     });
 }
 

@@ -1,6 +1,8 @@
 //! Why an exchange ended before its reply: a decision, or something that broke.
 
+use crate::audit::End;
 use crate::fault::Fault;
+use crate::name::ActionName;
 use crate::refusal::{Code, Refusal};
 
 /// The error of every step of an exchange.
@@ -26,6 +28,22 @@ impl Stop {
         match self {
             Self::Refused(refusal) => refusal.clone(),
             Self::Broke(fault) => fault.to_refusal(),
+        }
+    }
+
+    /// Names the action that was refused.
+    pub(super) fn of_action(self, action: &ActionName) -> Self {
+        match self {
+            Self::Refused(refusal) => Self::Refused(refusal.of_action(action)),
+            broke @ Self::Broke(_) => broke,
+        }
+    }
+
+    /// How the record says it.
+    pub(super) fn into_end(self) -> End {
+        match self {
+            Self::Refused(refusal) => End::Refused(refusal.code),
+            Self::Broke(fault) => End::Failed(fault),
         }
     }
 }

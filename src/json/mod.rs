@@ -5,11 +5,14 @@
 //! reader refuses whatever could be read in two ways. It is not a schema check, and it has no size
 //! cap: callers bound the bytes first.
 
+mod equal;
 mod reader;
 
 use std::fmt;
 
 use serde_json::Value;
+
+pub use equal::are_equal;
 
 /// Containers may nest this deep; RFC 8259 section 9 allows a limit, and real payloads stay below 20.
 pub const MAX_DEPTH: usize = 64;

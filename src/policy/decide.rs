@@ -1,8 +1,9 @@
 //! The second decision: from parameters to a permit.
 
 use http::Method;
-use serde_json::Value;
+use serde_json::{Map, Value};
 
+use crate::action::requires::Requirement;
 use crate::action::{self, Action, Arguments, Facts, WireBody};
 use crate::body::Body;
 use crate::policy::index::Found;
@@ -16,7 +17,8 @@ use crate::request::{Destination, Host, HostPattern, Path};
 /// `host` is the host that was asked for, which matters only to an action of several hosts.
 ///
 /// # Errors
-/// What the schema, a placeholder in the wrong place, or the shape of the rendered request speaks against.
+/// What the schema, a placeholder in the wrong place, a precondition, or the shape of the rendered request speaks
+/// against.
 pub fn decide(
     selected: Selected,
     host: &Host,
@@ -32,15 +34,39 @@ pub fn decide(
             .environment(&selected.caller().environment);
         let environment = environment.ok_or_else(|| internal("the environment is gone"))?;
         refuse_placeholders(environment, &arguments)?;
+        refuse_unmet(&action, &arguments.parameters, facts)?;
+        let remembered = remembered(&action, &arguments.parameters);
         let planned = action::plan(&action, arguments, facts)?;
         refuse_other_action(environment, &action, &destination, &planned.path)?;
-        Ok(planned)
+        Ok((planned, remembered))
     })();
-    let planned = decided.map_err(|refusal: Refusal| refusal.of_action(&action.name))?;
-    Ok(Permit::new(selected, destination, planned))
+    let decided = decided.map_err(|refusal: Refusal| refusal.of_action(&action.name))?;
+    Ok(Permit::new(selected, destination, decided))
 }
 
-fn destination(action: &Action, host: &Host) -> Result<Destination, Refusal> {
+/// Of several requirements the first that is not met is told: that is the one to begin with.
+pub(super) fn refuse_unmet(
+    action: &Action,
+    parameters: &Map<String, Value>,
+    facts: &Facts,
+) -> Result<(), Refusal> {
+    let is_unmet = |it: &&Requirement| !it.is_met(&facts.attempts, parameters, facts.instant);
+    match action.requires.iter().find(is_unmet) {
+        None => Ok(()),
+        Some(unmet) => Err(unmet.refusal(facts.session_id.is_some())),
+    }
+}
+
+/// The parameters by which the call can be found again, if other actions require this one.
+fn remembered(action: &Action, parameters: &Map<String, Value>) -> Option<Map<String, Value>> {
+    let names = action.remembered.as_ref()?;
+    let found = names
+        .iter()
+        .filter_map(|name| Some((name.clone(), parameters.get(name)?.clone())));
+    Some(found.collect())
+}
+
+pub(super) fn destination(action: &Action, host: &Host) -> Result<Destination, Refusal> {
     if !action.host.covers(host) {
         return Err(internal("the action was selected for another host"));
     }
@@ -56,7 +82,7 @@ fn destination(action: &Action, host: &Host) -> Result<Destination, Refusal> {
 }
 
 /// Defaults first, so that what is checked is what is sent.
-fn check_parameters(action: &Action, arguments: &mut Arguments) -> Result<(), Refusal> {
+pub(super) fn check_parameters(action: &Action, arguments: &mut Arguments) -> Result<(), Refusal> {
     action.parameters.fill_defaults(&mut arguments.parameters);
     let parameters = Value::Object(std::mem::take(&mut arguments.parameters));
     action.parameters.check(&parameters)?;
@@ -68,7 +94,10 @@ fn check_parameters(action: &Action, arguments: &mut Arguments) -> Result<(), Re
 
 /// A placeholder in its own place was taken out with everything else there. What is left was put somewhere else, where
 /// it would tell the upstream that an agent was talked into misplacing a key.
-fn refuse_placeholders(environment: &Environment, arguments: &Arguments) -> Result<(), Refusal> {
+pub(super) fn refuse_placeholders(
+    environment: &Environment,
+    arguments: &Arguments,
+) -> Result<(), Refusal> {
     for placeholder in &environment.placeholders {
         let in_parameters = arguments
             .parameters
@@ -103,7 +132,7 @@ fn mentions(value: &Value, text: &str) -> bool {
 }
 
 /// Literal beats placeholder at every door: `/users/me` is never reached by calling `/users/{{id}}` with `me`.
-fn refuse_other_action(
+pub(super) fn refuse_other_action(
     environment: &Environment,
     action: &Action,
     destination: &Destination,

@@ -103,6 +103,13 @@ impl Index {
         }
     }
 
+    /// All actions at a host and port.
+    pub(super) fn at(&self, host: &Host, port: u16) -> impl Iterator<Item = &Arc<Action>> {
+        let port = self.site(host).and_then(|site| site.port(port));
+        let trees = port.into_iter().flat_map(|port| &port.methods);
+        trees.flat_map(|(_, tree)| &tree.actions)
+    }
+
     fn site(&self, host: &Host) -> Option<&Site> {
         let wild = || self.one_label.get(host.parent()?);
         self.exact.get(host).or_else(wild)

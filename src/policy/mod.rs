@@ -5,22 +5,28 @@
 //! made, and that is the only thing that is sent. But for [`load`], nothing here touches a file, and nothing waits or
 //! reads a clock.
 
+mod allow;
 mod check;
+mod context;
 mod decide;
 mod declared;
+mod editor;
+pub mod explain;
 mod index;
+mod masked;
 mod network;
 mod permit;
 #[expect(
     dead_code,
-    reason = "the tables mirror all of the language: places and shapes wait for later sections and for editors"
+    reason = "the tables mirror all of the language: places wait for later sections"
 )]
 mod raw;
-mod reference;
 mod select;
 mod source;
 #[cfg(test)]
 mod tests;
+pub mod trial;
+mod understand;
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::Arc;
@@ -29,15 +35,19 @@ use crate::action::Action;
 use crate::name::{ActionName, AgentName, ConnectorName, EnvironmentName, SecretName, TunnelName};
 use crate::request::{Host, HostPattern};
 
-pub use check::{Loaded, from_texts, load};
+pub use allow::AllowPattern;
+pub use check::{Loaded, from_texts, load, trials, trials_from_texts};
+pub use context::ContextVariables;
 pub use decide::decide;
 pub use declared::{Declared, TokenSource};
+pub use editor::{json_schema, json_schema_of_tests};
 pub use index::{Index, Overlap};
+pub use masked::Masked;
 pub use network::{AddressRefusal, Exemption, Network};
 pub use permit::{Outgoing, Permit};
-pub use reference::{Field, Need, fields};
-pub use select::{Selected, select};
+pub use select::{Selected, choose, select, usable};
 pub use source::SecretSource;
+pub use understand::{Head, PlainHttp, understand};
 
 /// A checked policy. Requests hold one by `Arc` from their first decision to their last.
 #[derive(Debug)]
@@ -49,6 +59,7 @@ pub struct Policy {
     tokens: HashMap<(ConnectorName, EnvironmentName), Arc<TokenSource>>,
     tunnels: Vec<Tunnel>,
     network: Arc<Network>,
+    context: ContextVariables,
 }
 
 /// What the policy says in one environment: values, hosts and secrets may differ from the others.
@@ -71,10 +82,14 @@ pub struct Agent {
     pub title: Option<String>,
     /// The secret that the agent proves to know.
     pub token: SecretName,
+    /// The secret of whoever runs it, who may say what the conversation is about.
+    pub runtime_token: Option<SecretName>,
     /// The environment it lives in; else that of the process.
     pub environment: Option<EnvironmentName>,
     /// The actions that its patterns fit.
     pub allow: HashSet<ActionName>,
+    /// The patterns, as they are written.
+    pub patterns: Vec<AllowPattern>,
 }
 
 /// Hosts whose TLS is passed through unopened.
@@ -180,6 +195,11 @@ impl Policy {
         })
     }
 
+    /// What the runtime may say of a conversation.
+    pub fn context(&self) -> &ContextVariables {
+        &self.context
+    }
+
     /// Which addresses beside the public ones a host may have.
     pub fn network(&self) -> &Arc<Network> {
         &self.network
@@ -229,6 +249,7 @@ impl Policy {
             tokens: HashMap::new(),
             tunnels,
             network: Arc::default(),
+            context: ContextVariables::default(),
         }
     }
 }

@@ -4,15 +4,16 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use http::{HeaderMap, Method, Request, Uri};
+use serde_json::{Map, Value};
 use zeroize::Zeroizing;
 
 use crate::action::{Action, ContentRule, MediaType, Planned};
 use crate::body::Body;
 use crate::credential::{Credential, Draft, Fields, Secrets};
 use crate::fault::{Fault, FaultKind};
-use crate::name::{ConnectorName, SecretName};
+use crate::name::{ActionName, ConnectorName, SecretName};
 use crate::policy::{Network, Policy, Selected};
-use crate::request::Destination;
+use crate::request::{Caller, Destination};
 
 /// A request that was decided upon and may be sent once its credentials are there.
 ///
@@ -21,7 +22,7 @@ use crate::request::Destination;
 /// ```compile_fail
 /// use exeat::policy::Permit;
 /// fn forge(parts: (exeat::policy::Selected, exeat::request::Destination, exeat::action::Planned)) -> Permit {
-///     Permit::new(parts.0, parts.1, parts.2)
+///     Permit::new(parts.0, parts.1, (parts.2, None))
 /// }
 /// ```
 #[derive(Debug)]
@@ -29,15 +30,32 @@ pub struct Permit {
     selected: Selected,
     destination: Destination,
     planned: Planned,
+    remembered: Option<Map<String, Value>>,
 }
 
 impl Permit {
-    pub(super) fn new(selected: Selected, destination: Destination, planned: Planned) -> Self {
+    pub(super) fn new(
+        selected: Selected,
+        destination: Destination,
+        (planned, remembered): (Planned, Option<Map<String, Value>>),
+    ) -> Self {
         Self {
             selected,
             destination,
             planned,
+            remembered,
         }
+    }
+
+    /// Who asked.
+    pub fn caller(&self) -> &Caller {
+        self.selected.caller()
+    }
+
+    /// What a session has to note before the request is sent, where other actions require this one: its name, and the
+    /// parameters that they bind.
+    pub fn remembered(&self) -> Option<(&ActionName, &Map<String, Value>)> {
+        Some((&self.action().name, self.remembered.as_ref()?))
     }
 
     /// The action.
@@ -48,6 +66,11 @@ impl Permit {
     /// The policy that permits it.
     pub fn policy(&self) -> &Arc<Policy> {
         self.selected.policy()
+    }
+
+    /// Where it goes.
+    pub fn destination(&self) -> &Destination {
+        &self.destination
     }
 
     /// The request as it will leave, but for the credentials.
@@ -69,26 +92,26 @@ impl Permit {
     /// The same permit, for sending the request once more where that does no harm: it is idempotent (RFC 9110 §9.2.2),
     /// and its body is in hand.
     pub fn again(&self) -> Option<Self> {
-        let Planned {
-            method,
-            path,
-            query,
-            headers,
-            body,
-        } = &self.planned;
-        let body = body.copy().filter(|_| self.action().idempotent())?;
+        let body = self.planned.body.copy();
+        let body = body.filter(|_| self.action().idempotent())?;
+        Some(self.with_body(body))
+    }
+
+    /// The same permit with the same content, which is handed over since it may not be there twice.
+    pub(super) fn with_body(&self, body: Body) -> Self {
+        let planned = &self.planned;
         let planned = Planned {
-            method: method.clone(),
-            path: path.clone(),
-            query: query.clone(),
-            headers: headers.clone(),
+            method: planned.method.clone(),
+            path: planned.path.clone(),
+            query: planned.query.clone(),
+            headers: planned.headers.clone(),
             body,
         };
-        Some(Self::new(
+        Self::new(
             self.selected.clone(),
             self.destination.clone(),
-            planned,
-        ))
+            (planned, self.remembered.clone()),
+        )
     }
 
     /// Puts the credentials in. What the agent had in their places is not in a planned request.

@@ -1,4 +1,5 @@
-//! The first decision: from the head of a request to one action. Host, port, method, path, then agent and door.
+//! The first decision: one action, from the head of a request or from the name that a tool call gives. Then agent,
+//! toggle and door, which are judged alike for both.
 
 use std::sync::Arc;
 
@@ -7,7 +8,7 @@ use crate::name::ActionName;
 use crate::policy::index::{Found, Near};
 use crate::policy::{Environment, Policy, Reach};
 use crate::refusal::{Code, Refusal};
-use crate::request::{Caller, Destination, Intent, Scheme};
+use crate::request::{Caller, Destination, Door, Intent, Scheme};
 
 /// An action chosen by the head of a request. No body byte has been read; its caps and deadlines are known.
 #[derive(Clone, Debug)]
@@ -49,31 +50,90 @@ pub fn select(policy: &Arc<Policy>, intent: &Intent) -> Result<Selected, Refusal
         .environment(&intent.caller.environment)
         .ok_or_else(|| host_undeclared(intent))?;
     let action = find(environment, policy, intent)?;
-    if !allowed(policy, &intent.caller, &action.name) {
-        return Err(not_allowed(&action.name));
-    }
-    if !action.enabled {
-        return Err(Refusal::new(
-            Code::ActionDisabled,
-            format!("the action {} is switched off", action.name),
-        )
-        .of_action(&action.name));
-    }
-    if !action.doors.open(intent.door) {
-        return Err(Refusal::new(
-            Code::DoorClosed,
-            format!(
-                "the action {} cannot be used through the proxy",
-                action.name
-            ),
-        )
-        .of_action(&action.name));
-    }
+    let usable = may_use(policy, &intent.caller, intent.door, action);
+    usable.map_err(|refusal| refusal.of_action(&action.name))?;
     Ok(Selected {
         policy: policy.clone(),
         action: action.clone(),
         caller: intent.caller.clone(),
     })
+}
+
+/// Chooses the action that a tool call names.
+///
+/// # Errors
+/// [`Code::ActionUndeclared`] or [`Code::ActionNotAllowed`] with the nearest that this agent may call;
+/// [`Code::ActionDisabled`] or [`Code::DoorClosed`].
+pub fn choose(
+    policy: &Arc<Policy>,
+    caller: &Caller,
+    door: Door,
+    name: &ActionName,
+) -> Result<Selected, Refusal> {
+    let near = || nearest_names(policy, caller, door, name.as_str());
+    let environment = policy.environment(&caller.environment);
+    let Some(action) = environment.and_then(|it| it.actions.get(name)) else {
+        let message = format!("no action is named {name}");
+        return Err(Refusal::new(Code::ActionUndeclared, message).near(near()));
+    };
+    may_use(policy, caller, door, action).map_err(|refusal| {
+        let refusal = refusal.of_action(name);
+        match refusal.code {
+            Code::ActionNotAllowed => refusal.near(near()),
+            _ => refusal,
+        }
+    })?;
+    Ok(Selected {
+        policy: policy.clone(),
+        action: action.clone(),
+        caller: caller.clone(),
+    })
+}
+
+/// The actions that a caller may use through a door, by name.
+pub fn usable<'p>(
+    policy: &'p Policy,
+    caller: &Caller,
+    door: Door,
+) -> impl Iterator<Item = &'p Arc<Action>> {
+    let environment = policy.environment(&caller.environment);
+    let actions = environment.into_iter().flat_map(|it| it.actions.values());
+    actions.filter(move |action| may_use(policy, caller, door, action).is_ok())
+}
+
+/// Agent, toggle and door. The operator's own hand may do what the policy keeps from agents, as whoever it likes.
+pub(super) fn may_use(
+    policy: &Policy,
+    caller: &Caller,
+    door: Door,
+    action: &Action,
+) -> Result<(), Refusal> {
+    let name = &action.name;
+    let is_operator = door == Door::Call;
+    let as_nobody = is_operator && caller.agent.is_none();
+    if !as_nobody && !allowed(policy, caller, name) {
+        let message = format!("this agent may not use the action {name}");
+        return Err(Refusal::new(Code::ActionNotAllowed, message));
+    }
+    if !is_operator && !action.enabled {
+        let message = format!("the action {name} is switched off");
+        return Err(Refusal::new(Code::ActionDisabled, message));
+    }
+    if door != Door::Proxy && !action.is_made_of_parameters() {
+        let message = format!(
+            "the action {name} is more than its parameters: send its request through the proxy"
+        );
+        return Err(Refusal::new(Code::DoorClosed, message));
+    }
+    if !action.doors.open(door) {
+        let through = match door {
+            Door::Proxy => "through the proxy",
+            Door::Http | Door::Mcp | Door::Call => "as a tool",
+        };
+        let message = format!("the action {name} cannot be used {through}");
+        return Err(Refusal::new(Code::DoorClosed, message));
+    }
+    Ok(())
 }
 
 /// Whether the caller's agent may use an action.
@@ -150,12 +210,11 @@ fn host_undeclared(intent: &Intent) -> Refusal {
     )
 }
 
-fn not_allowed(action: &ActionName) -> Refusal {
-    Refusal::new(
-        Code::ActionNotAllowed,
-        format!("this agent may not use the action {action}"),
-    )
-    .of_action(action)
+/// The three closest names that this agent may call.
+fn nearest_names(policy: &Policy, caller: &Caller, door: Door, wanted: &str) -> Vec<ActionName> {
+    let distance = |name: &ActionName| strsim::damerau_levenshtein(name.as_str(), wanted);
+    let usable = usable(policy, caller, door).map(|action| (distance(&action.name), &action.name));
+    closest(usable)
 }
 
 /// The three closest actions that this agent may use.
@@ -167,13 +226,11 @@ fn action_undeclared(policy: &Policy, intent: &Intent, near: &Near<'_>) -> Refus
         .map(|it| it.as_str())
         .collect();
     let wanted = intent.path.segments().collect::<Vec<_>>().join("/");
-    let mut candidates: Vec<(usize, &ActionName)> = near
+    let candidates = near
         .actions()
         .filter(|action| usable(action))
-        .map(|action| (distance(action, intent, &wanted), &action.name))
-        .collect();
-    candidates.sort();
-    let nearest = candidates.into_iter().take(3).map(|(_, name)| name.clone());
+        .map(|action| (distance(action, intent, &wanted), &action.name));
+    let nearest = closest(candidates);
     let host = &intent.destination.host;
     let message = if methods.is_empty() {
         format!("no declared action of {host} fits this path")
@@ -184,7 +241,14 @@ fn action_undeclared(policy: &Policy, intent: &Intent, near: &Near<'_>) -> Refus
             methods.join(", ")
         )
     };
-    Refusal::new(Code::ActionUndeclared, message).near(nearest.collect())
+    Refusal::new(Code::ActionUndeclared, message).near(nearest)
+}
+
+fn closest<'a>(candidates: impl Iterator<Item = (usize, &'a ActionName)>) -> Vec<ActionName> {
+    let mut candidates: Vec<_> = candidates.collect();
+    candidates.sort();
+    let nearest = candidates.into_iter().take(3);
+    nearest.map(|(_, name)| name.clone()).collect()
 }
 
 fn distance(action: &Action, intent: &Intent, wanted: &str) -> usize {

@@ -1,6 +1,7 @@
 //! The way from a request to what is sent, and from parameters to the same bytes.
 
 use std::sync::Arc;
+use std::time::Instant;
 
 use bytes::Bytes;
 use http::header::CONTENT_TYPE;
@@ -9,19 +10,21 @@ use proptest::prelude::*;
 use serde_json::{Map, Value, json};
 use time::macros::datetime;
 
-use crate::action::{Action, Arguments, Content, Facts, Planned, plan, recognise};
+use crate::action::{Action, Arguments, Content, Facts, Planned, given, plan, recognise};
 use crate::body::Body;
-use crate::name::AgentName;
-use crate::policy::{Policy, decide, from_texts, select};
+use crate::name::{ActionName, AgentName};
+use crate::policy::{Permit, Policy, choose, decide, from_texts, select, usable};
 use crate::problem::Style;
 use crate::refusal::{Code, Refusal};
-use crate::request::{Caller, Destination, Door, Intent, Path, Query, method};
+use crate::request::{Caller, Destination, Door, HostPattern, Intent, Path, Query, method};
 
 const POLICY: &str = r#"version: 1
 secrets: {a: {env: A}, b: {env: B}, bot: {env: C}}
 auth:
   good: {type: bearer, token: {secret: a}, placeholder: none-here}
   two: {type: api_key, in: query, name: key, value: {secret: b}}
+  us: {type: basic, username: bot, password: {secret: b}}
+  member: {type: api_key, in: body, name: key, value: {secret: b}}
 actions:
   get_item:
     description: Gets one item by its identifier.
@@ -100,6 +103,33 @@ actions:
     auth: two
     query: {v: "1"}
     parameters: {type: object, additionalProperties: true}
+  file:
+    description: Gets one file by its name.
+    url: https://api.two.test/files/{{name}}
+    method: GET
+    parameters: {type: object, properties: {name: {type: string}}, required: [name]}
+  short:
+    description: Takes variables in their short form.
+    url: https://api.two.test/short
+    method: POST
+    variables:
+      - {name: order, type: string, required: true}
+      - {name: qty, type: integer}
+      - {name: price, type: float}
+      - {name: gift, type: boolean}
+  ours:
+    description: Shows who we are in two ways.
+    url: https://api.two.test/ours
+    method: POST
+    auth: us
+    headers: {X-Key: {secret: a}}
+    parameters: {type: object, properties: {order: {type: string}}}
+  inside:
+    description: Takes its key in the body.
+    url: https://api.two.test/inside
+    method: POST
+    auth: member
+    parameters: {type: object, properties: {order: {type: string}}}
 agents:
   bot: {token: {secret: bot}, allow: ["*"]}
   reader: {token: {secret: bot}, allow: ["get_*"]}
@@ -113,12 +143,12 @@ fn policy(text: &str) -> Arc<Policy> {
 }
 
 fn facts(policy: &Policy) -> Facts {
+    let environment = policy.environments()[0].name.clone();
+    let now = datetime!(2026-01-02 03:04:05 UTC);
     Facts {
-        now: datetime!(2026-01-02 03:04:05 UTC),
         agent_id: "bot".into(),
         agent_name: "Bot".into(),
-        environment: policy.environments()[0].name.clone(),
-        session: Arc::default(),
+        ..Facts::bare(environment, now, Instant::now())
     }
 }
 
@@ -323,31 +353,30 @@ fn what_leaves_is_rebuilt_from_what_was_checked() {
     }
 }
 
+/// A tool's caller.
+fn caller(policy: &Policy, agent: &str) -> Caller {
+    Caller {
+        agent: AgentName::parse(agent).ok(),
+        environment: policy.environments()[0].name.clone(),
+        session: None,
+    }
+}
+
+/// What a tool call with these parameters may send.
+fn permitted(policy: &Arc<Policy>, name: &str, parameters: Value) -> Result<Permit, Refusal> {
+    let name = ActionName::parse(name).unwrap();
+    let selected = choose(policy, &caller(policy, "bot"), Door::Http, &name)?;
+    let action = selected.action().clone();
+    let (HostPattern::Exact(host), Value::Object(parameters)) = (&action.host, parameters) else {
+        panic!("one host, and parameters are an object")
+    };
+    let arguments = given(&action, parameters)?;
+    decide(selected, host, arguments, &facts(policy))
+}
+
 /// What leaves for a tool call with these parameters.
-fn called(
-    policy: &Arc<Policy>,
-    verb: &str,
-    url: &str,
-    parameters: Value,
-) -> Result<Planned, Refusal> {
-    let intent = Intent {
-        door: Door::Http,
-        ..intent(policy, "bot", verb, url)
-    };
-    let selected = select(policy, &intent)?;
-    let Value::Object(parameters) = parameters else {
-        panic!("parameters are an object")
-    };
-    let arguments = Arguments {
-        parameters,
-        ..Arguments::default()
-    };
-    let permit = decide(
-        selected,
-        &intent.destination.host,
-        arguments,
-        &facts(policy),
-    )?;
+fn called(policy: &Arc<Policy>, name: &str, parameters: Value) -> Result<Planned, Refusal> {
+    let permit = permitted(policy, name, parameters)?;
     let planned = permit.planned();
     Ok(Planned {
         method: planned.method.clone(),
@@ -358,24 +387,37 @@ fn called(
     })
 }
 
-/// Method and URL, parameters; then what leaves, or the code of the refusal.
+/// Action, parameters; then what leaves, or the code of the refusal.
 const CALLED: &str = r#"
-GET https://api.good.test/v1/items/x | {"id": "7"} => GET /v1/items/7
-GET https://api.good.test/v1/items/x | {"id": "me"} => parameter_invalid
-GET https://api.good.test/v1/items/x | {} => parameter_missing
-GET https://api.good.test/v1/items/x | {"id": "7", "x": 1} => parameter_undeclared
-POST https://api.good.test/v1/items | {"name": "none-here"} => placeholder_misplaced
-POST https://api.good.test/v1/items | {"name": "a\"}\r\n", "qty": null} => POST /v1/items {"name":"a\"}\r\n","qty":1}
-GET https://a.wild.test/pub/x | {"f": "a/b"} => door_closed
-GET https://api.two.test/stamped | {"note": "a "} => parameter_invalid
-GET https://api.two.test/stamped | {"note": "a\r\nx: y"} => parameter_invalid
-GET https://api.two.test/stamped | {"note": "é"} => parameter_invalid
-GET https://api.two.test/any | {"x y": "a&b=c"} => GET /any?v=1&x%20y=a%26b%3Dc
-GET https://api.two.test/any | {"key": "theirs"} => parameter_undeclared
-GET https://api.two.test/any | {"Key": "theirs"} => parameter_undeclared
-GET https://api.two.test/any | {"v": "2"} => parameter_undeclared
-GET https://api.two.test/any | {"": "2"} => parameter_undeclared
-GET https://api.two.test/any | {"x": {"y": 1}} => parameter_invalid
+get_item | {"id": "7"} => GET /v1/items/7
+get_item | {"id": "me"} => parameter_invalid
+get_item | {} => parameter_missing
+get_item | {"id": "7", "x": 1} => parameter_undeclared
+create_item | {"name": "none-here"} => placeholder_misplaced
+create_item | {"name": "a\"}\r\n", "qty": null} => POST /v1/items {"name":"a\"}\r\n","qty":1}
+wild | {"f": "a/b"} => door_closed
+stamped | {"note": "a "} => parameter_invalid
+stamped | {"note": "a\r\nx: y"} => parameter_invalid
+stamped | {"note": "é"} => parameter_invalid
+any_of | {"x y": "a&b=c"} => GET /any?v=1&x%20y=a%26b%3Dc
+any_of | {"key": "theirs"} => parameter_undeclared
+any_of | {"Key": "theirs"} => parameter_undeclared
+any_of | {"v": "2"} => parameter_undeclared
+any_of | {"": "2"} => parameter_undeclared
+any_of | {"x": {"y": 1}} => parameter_invalid
+upload | {} => door_closed
+search | {"z": "a"} => door_closed
+off | {} => action_disabled
+get_itm | {} => action_undeclared
+tool | {} => GET /tool
+get_item | {"id": "7", "fields": null} => GET /v1/items/7
+get_item | {"id": 7} => parameter_invalid
+short | {"qty": "10", "price": "0.5", "gift": "true", "order": 7} => POST /short {"order":"7","qty":10,"price":0.5,"gift":true}
+short | {"qty": 10, "order": true} => POST /short {"order":"true","qty":10}
+short | {"qty": "1e1", "order": "7"} => parameter_invalid
+short | {"qty": "010", "order": "7"} => parameter_invalid
+short | {"gift": "yes", "order": "7"} => parameter_invalid
+short | {"gift": null, "order": "7"} => POST /short {"order":"7"}
 "#;
 
 #[test]
@@ -383,11 +425,122 @@ fn parameters_of_a_call_cannot_change_the_shape_of_the_request() {
     let policy = policy(POLICY);
     for row in CALLED.lines().skip(1) {
         let (request, expected) = row.split_once(" => ").unwrap();
-        let (head, parameters) = request.split_once(" | ").unwrap();
-        let (verb, url) = head.split_once(' ').unwrap();
+        let (name, parameters) = request.split_once(" | ").unwrap();
         let parameters = serde_json::from_str(parameters).unwrap();
-        let sent = called(&policy, verb, url, parameters);
+        let sent = called(&policy, name, parameters);
         assert_eq!(shown(sent), expected, "{row}");
+    }
+}
+
+/// Segments that change a path where they are taken as they are: each stays one segment, or is refused.
+#[test]
+fn a_value_never_changes_the_shape_of_a_path() {
+    let policy = policy(POLICY);
+    for (value, expected) in [
+        ("../admin", "parameter_invalid"),
+        ("a/b", "parameter_invalid"),
+        ("a\\b", "parameter_invalid"),
+        ("..", "parameter_invalid"),
+        (".", "parameter_invalid"),
+        ("", "parameter_invalid"),
+        ("a?x=1", "GET /files/a%3Fx%3D1"),
+        ("a#b", "GET /files/a%23b"),
+        ("%2e%2e", "GET /files/%252e%252e"),
+        ("%2F", "GET /files/%252F"),
+        ("..;", "parameter_invalid"),
+        (";x=1", "GET /files/%3Bx%3D1"),
+        ("a b", "GET /files/a%20b"),
+        ("a\u{0}b", "parameter_invalid"),
+    ] {
+        let sent = called(&policy, "file", json!({"name": value}));
+        assert_eq!(shown(sent), expected, "{value:?}");
+    }
+}
+
+#[test]
+fn a_name_that_an_agent_may_not_call_is_refused_with_those_that_it_may() {
+    let policy = policy(POLICY);
+    for (agent, door, name, code, nearest) in [
+        (
+            "bot",
+            Door::Http,
+            "get_itm",
+            "action_undeclared",
+            "get_item",
+        ),
+        (
+            "reader",
+            Door::Http,
+            "get_items",
+            "action_undeclared",
+            "get_item",
+        ),
+        ("reader", Door::Mcp, "two", "action_not_allowed", "get_me"),
+        ("", Door::Http, "two", "action_not_allowed", ""),
+        ("reader", Door::Call, "two", "action_not_allowed", "get_me"),
+    ] {
+        let name = ActionName::parse(name).unwrap();
+        let refusal = choose(&policy, &caller(&policy, agent), door, &name).unwrap_err();
+        let first = refusal.hints.nearest.first().map_or("", |it| it.as_str());
+        assert_eq!((refusal.code.as_str(), first), (code, nearest), "{name}");
+        let caller = caller(&policy, agent);
+        let usable = usable(&policy, &caller, door);
+        assert!(usable.into_iter().all(|it| it.name != name), "{name}");
+    }
+}
+
+#[test]
+fn the_operators_own_hand_reaches_what_the_policy_keeps_from_agents() {
+    let policy = policy(POLICY);
+    for (name, reached) in [
+        ("off", true),
+        ("two", true),
+        ("upload", false),
+        ("wild", false),
+    ] {
+        let name = ActionName::parse(name).unwrap();
+        let chosen = choose(&policy, &caller(&policy, ""), Door::Call, &name);
+        assert_eq!(chosen.is_ok(), reached, "{name}");
+    }
+}
+
+#[test]
+fn a_request_is_shown_with_the_names_of_its_secrets() {
+    let policy = policy(POLICY);
+    for (name, parameters, expected) in [
+        (
+            "get_item",
+            json!({"id": "7"}),
+            "GET https://api.good.test/v1/items/7\naccept-encoding: identity\nauthorization: Bearer <a>",
+        ),
+        (
+            "two",
+            json!({}),
+            "GET https://api.two.test/me?key=<b>\naccept-encoding: identity",
+        ),
+        (
+            "ours",
+            json!({"order": "mark0x0x"}),
+            "POST https://api.two.test/ours\ncontent-type: application/json\n\
+             accept-encoding: identity\nx-key: <a>\nauthorization: Basic <us>\n\n{\"order\":\"mark0x0x\"}",
+        ),
+        (
+            "inside",
+            json!({"order": "7"}),
+            "POST https://api.two.test/inside\ncontent-type: application/json\n\
+             accept-encoding: identity\n\n{\"order\":\"7\",\"key\":\"<b>\"}",
+        ),
+    ] {
+        let masked = permitted(&policy, name, parameters)
+            .unwrap()
+            .masked()
+            .unwrap();
+        let mut expected: Vec<_> = expected.lines().collect();
+        let shown = masked.to_string();
+        let mut shown: Vec<_> = shown.lines().collect();
+        expected.sort_unstable();
+        shown.sort_unstable();
+        assert_eq!(shown, expected, "{name}");
     }
 }
 

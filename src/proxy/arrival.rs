@@ -93,7 +93,7 @@ pub(super) fn note(begun: &mut Begun, head: &Head, destination: &Destination) {
     begun.ticket.asked(Asked {
         method: head.method.clone(),
         destination: destination.clone(),
-        version: head.version,
+        version: Some(head.version),
     });
 }
 

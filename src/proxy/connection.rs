@@ -5,7 +5,7 @@ use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::task::Poll;
 
-use crate::audit::{Ending, Outcome};
+use crate::audit::{End, Ending};
 use crate::body::Body;
 use crate::exchange::{Answer, Arrival, Begun, Stop};
 use crate::fault::{Fault, FaultKind};
@@ -166,9 +166,9 @@ impl<S: ClientStream> Connection<S> {
             ),
             Received::Cut | Received::Head(_) | Received::Nothing => {
                 let cut = "the client closed before the end of a head";
-                let outcome = Outcome::Failed(Fault::new(FaultKind::ClientGone, cut));
+                let end = End::Failed(Fault::new(FaultKind::ClientGone, cut));
                 return begun.ticket.close(Ending {
-                    outcome,
+                    end,
                     status: None,
                     bytes_in: 0,
                     bytes_out: 0,

@@ -16,7 +16,7 @@ use tokio_rustls::LazyConfigAcceptor;
 use tokio_rustls::StartHandshake;
 use tokio_rustls::server::TlsStream;
 
-use crate::audit::Outcome;
+use crate::audit::End;
 use crate::fault::{Fault, FaultKind};
 use crate::proxy::connection::{Connection, Scope};
 use crate::proxy::hello::{Alert, HANDSHAKE};
@@ -40,7 +40,7 @@ pub(super) async fn serve<S: ClientStream>(
     let stream = match handshake(place, host, leaf, stream).await {
         Ok(stream) => stream,
         Err(failed) => {
-            tunnel.close(failed.outcome);
+            tunnel.close(failed.end);
             if let Some((mut stream, alert)) = failed.farewell {
                 turn_away(&mut stream, alert, &place.limits).await;
             }
@@ -70,14 +70,14 @@ pub(super) async fn serve<S: ClientStream>(
 
 /// How a handshake failed, and what is left to do after it is recorded.
 struct Failed<S> {
-    outcome: Outcome,
+    end: End,
     farewell: Option<(Rewound<S>, Option<Alert>)>,
 }
 
-impl<S> From<Outcome> for Failed<S> {
-    fn from(outcome: Outcome) -> Self {
+impl<S> From<End> for Failed<S> {
+    fn from(end: End) -> Self {
         Self {
-            outcome,
+            end,
             farewell: None,
         }
     }
@@ -95,7 +95,7 @@ async fn handshake<S: ClientStream>(
         Some(HANDSHAKE) => {}
         Some(_) => {
             return Err(Failed {
-                outcome: Outcome::Refused(Code::TlsExpected),
+                end: End::Refused(Code::TlsExpected),
                 farewell: Some((stream, None)),
             });
         }
@@ -107,7 +107,7 @@ async fn handshake<S: ClientStream>(
     let start = start.map_err(|error| broke(&error))?;
     if let Err(alert) = check_name(&start, host) {
         return Err(Failed {
-            outcome: Outcome::Refused(Code::ServerNameMismatch),
+            end: End::Refused(Code::ServerNameMismatch),
             farewell: Some((start.io, Some(alert))),
         });
     }
@@ -148,13 +148,13 @@ pub(super) async fn turn_away<S: ClientStream>(
     let _ = timeout(limits.linger, closing).await;
 }
 
-pub(super) fn slow() -> Outcome {
+pub(super) fn slow() -> End {
     let detail = "the TLS handshake in the tunnel took too long";
-    Outcome::Failed(Fault::new(FaultKind::ClientSlow, detail))
+    End::Failed(Fault::new(FaultKind::ClientSlow, detail))
 }
 
 /// Why a handshake ended: an alert of the client says what it thinks of us, above all of our CA.
-fn broke(error: &io::Error) -> Outcome {
+fn broke(error: &io::Error) -> End {
     let cause = error
         .get_ref()
         .and_then(|it| it.downcast_ref::<rustls::Error>());
@@ -162,7 +162,7 @@ fn broke(error: &io::Error) -> Outcome {
         Some(rustls::Error::AlertReceived(alert)) => {
             tunnel::client_failed(format!("client_alert={}", snake_case(*alert)))
         }
-        Some(rustls::Error::InvalidMessage(_)) => Outcome::Refused(Code::TlsExpected),
+        Some(rustls::Error::InvalidMessage(_)) => End::Refused(Code::TlsExpected),
         _ => tunnel::client_failed(format!("the TLS handshake in the tunnel failed: {error}")),
     }
 }

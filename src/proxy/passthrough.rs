@@ -15,7 +15,7 @@ use tokio::io::{
 use tokio::net::TcpStream;
 use tokio::time::{Instant, sleep, timeout};
 
-use crate::audit::{Ending, Outcome, Prepared, Upstream};
+use crate::audit::{End, Ending, Prepared, Upstream};
 use crate::exchange::Begun;
 use crate::fault::{Fault, FaultKind};
 use crate::policy::Passage;
@@ -32,7 +32,7 @@ use crate::request::Host;
 const PIECE: usize = 64 * 1024;
 
 /// Why nothing is passed on: what the record says, and what the client hears.
-type Refused = (Outcome, Option<Alert>);
+type Refused = (End, Option<Alert>);
 
 /// Serves a tunnel to its end.
 pub(super) async fn serve<S: ClientStream>(
@@ -45,8 +45,8 @@ pub(super) async fn serve<S: ClientStream>(
     let read = timeout(place.limits.handshake, reading).await;
     let hello = match read.unwrap_or_else(|_| Err((slow(), None))) {
         Ok(hello) => hello,
-        Err((outcome, alert)) => {
-            tunnel::close(begun, outcome);
+        Err((end, alert)) => {
+            tunnel::close(begun, end);
             return turn_away(&mut stream, alert, &place.limits).await;
         }
     };
@@ -56,7 +56,7 @@ pub(super) async fn serve<S: ClientStream>(
     let reaching = place.gate.dialer.tunnel(&passage, limit);
     let (server, address) = match reaching.await {
         Ok(reached) => reached,
-        Err(fault) => return tunnel::close(begun, Outcome::Failed(fault)),
+        Err(fault) => return tunnel::close(begun, End::Failed(fault)),
     };
     let mut begun = begun;
     begun.ticket.prepared(Prepared {
@@ -69,12 +69,12 @@ pub(super) async fn serve<S: ClientStream>(
         retries: 0,
     });
     if let Err(refusal) = begun.ticket.opened() {
-        return tunnel::close(begun, Outcome::Refused(refusal.code));
+        return tunnel::close(begun, End::Refused(refusal.code));
     }
     let traffic = Arc::new(Traffic::default());
-    let outcome = relay(&traffic, (stream, server), &hello, place.limits.tunnel_idle).await;
+    let end = relay(&traffic, (stream, server), &hello, place.limits.tunnel_idle).await;
     begun.ticket.close(Ending {
-        outcome,
+        end,
         status: Some(http::StatusCode::OK),
         bytes_in: traffic.read.load(Ordering::Relaxed) + hello.len() as u64,
         bytes_out: traffic.written.load(Ordering::Relaxed),
@@ -100,7 +100,7 @@ async fn hello<S: ClientStream>(stream: &mut Rewound<S>, host: &Host) -> Result<
     match Host::parse(&name) {
         Ok(name) if name == *host => Ok(bytes),
         _ => Err((
-            Outcome::Refused(Code::ServerNameMismatch),
+            End::Refused(Code::ServerNameMismatch),
             Some(Alert::UnrecognizedName),
         )),
     }
@@ -113,7 +113,7 @@ fn refused(bad: Bad) -> Refused {
         // What the server would read is not what stands in the clear, so it is not known to be the host.
         Bad::Encrypted => (Code::ServerNameMismatch, Alert::UnrecognizedName),
     };
-    (Outcome::Refused(code), Some(alert))
+    (End::Refused(code), Some(alert))
 }
 
 /// Bytes from and to the client.
@@ -136,7 +136,7 @@ async fn relay<S: ClientStream>(
     (client, mut server): (Rewound<S>, TcpStream),
     hello: &[u8],
     idle: Duration,
-) -> Outcome {
+) -> End {
     let mut client = Counted {
         stream: client,
         traffic: Arc::clone(traffic),
@@ -147,15 +147,15 @@ async fn relay<S: ClientStream>(
     };
     tokio::select! {
         copied = copying => match copied {
-            Ok(_) => Outcome::Complete,
+            Ok(_) => End::Complete,
             Err(error) => {
                 tracing::debug!(%error, "a tunnel broke");
-                Outcome::Aborted
+                End::Aborted
             }
         },
         () = standstill(traffic, idle) => {
             let detail = format!("no byte went through the tunnel for {idle:?}");
-            Outcome::Truncated(Fault::new(FaultKind::Timeout, detail))
+            End::Truncated(Fault::new(FaultKind::Timeout, detail))
         }
     }
 }

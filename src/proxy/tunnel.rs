@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use rustls::sign::CertifiedKey;
 
-use crate::audit::{Ending, Opening, Outcome};
+use crate::audit::{End, Ending, Opening};
 use crate::exchange::{Answer, Begun, Gate, Stop};
 use crate::fault::{Fault, FaultKind};
 use crate::policy::{Passage, Reach};
@@ -108,9 +108,9 @@ impl Tunnel {
     }
 
     /// Records a tunnel that ends before there was a request inside; does nothing if there was one.
-    pub(super) fn close(&self, outcome: Outcome) {
+    pub(super) fn close(&self, end: End) {
         if let Some(first) = self.take_first() {
-            close(first, outcome);
+            close(first, end);
         }
     }
 
@@ -159,18 +159,18 @@ async fn settle(
 }
 
 /// Records the end of a CONNECT that did not come to a request. None of what the client got was an answer of ours.
-pub(super) fn close(begun: Begun, outcome: Outcome) {
+pub(super) fn close(begun: Begun, end: End) {
     begun.ticket.close(Ending {
-        outcome,
+        end,
         status: None,
         bytes_in: 0,
         bytes_out: 0,
     });
 }
 
-/// The outcome where the client left, or made no sense, on its own account.
-pub(super) fn client_failed(detail: impl Into<String>) -> Outcome {
-    Outcome::Failed(Fault::new(FaultKind::ClientGone, detail))
+/// The end where the client left, or made no sense, on its own account.
+pub(super) fn client_failed(detail: impl Into<String>) -> End {
+    End::Failed(Fault::new(FaultKind::ClientGone, detail))
 }
 
 fn gone(begun: Begun, why: &str) {

@@ -31,6 +31,8 @@ pub enum Door {
     Http,
     /// An MCP tool call.
     Mcp,
+    /// `exeat call`: the operator's own hand, to which neither `enabled` nor `doors` applies.
+    Call,
 }
 
 impl Door {
@@ -40,6 +42,7 @@ impl Door {
             Self::Proxy => "proxy",
             Self::Http => "http",
             Self::Mcp => "mcp",
+            Self::Call => "call",
         }
     }
 }

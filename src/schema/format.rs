@@ -12,10 +12,14 @@ pub(super) const FORMATS: &[(&str, &str)] = &[
     ("ipv6", "an IPv6 address"),
     ("hostname", "a host name"),
     (
-        "phone",
+        PHONE,
         "a phone number of 5 to 20 digits, spaces, dots, hyphens and parentheses",
     ),
 ];
+
+/// The format that no dialect has, and what it means.
+pub(super) const PHONE: &str = "phone";
+pub(super) const PHONE_PATTERN: &str = r"^\+?[0-9 ().-]{5,20}$";
 
 /// The words for "must be …" of a format.
 pub(super) fn wording(format: &str) -> Option<&'static str> {
@@ -25,7 +29,7 @@ pub(super) fn wording(format: &str) -> Option<&'static str> {
         .map(|(_, words)| *words)
 }
 
-/// `^\+?[0-9 ().-]{5,20}$`, the format `phone` of the policy language.
+/// [`PHONE_PATTERN`].
 pub(super) fn is_phone(text: &str) -> bool {
     let rest = text.strip_prefix('+').unwrap_or(text);
     let allowed = |byte: u8| byte.is_ascii_digit() || b" ().-".contains(&byte);

@@ -7,6 +7,7 @@
 
 mod cost;
 mod dialect;
+mod explicit;
 mod fill;
 mod format;
 mod node;
@@ -54,6 +55,8 @@ pub struct Schema {
     open: bool,
     /// `(as compiled, as written)`
     patterns: Vec<(String, String)>,
+    /// As text: the tree would take ten times the room, and is asked for by people and models alone.
+    source: Box<str>,
 }
 
 /// One mistake in the source of a schema.
@@ -85,6 +88,14 @@ impl Schema {
             Some(schema) if problems.0.is_empty() => Ok(schema),
             _ => Err(problems.found(renamed)),
         }
+    }
+
+    /// The schema of the parameters for readers who do not know exeat's rules: an object, closed in so many words
+    /// wherever JSON Schema has the words. It refuses nothing that [`Self::check`] accepts.
+    #[must_use]
+    pub fn explicit(&self) -> Map<String, Value> {
+        let source = serde_json::from_str(&self.source);
+        explicit::explicit(&source.unwrap_or_default())
     }
 
     /// The properties of the root in declared order, those that only some branch declares last.
@@ -364,6 +375,7 @@ fn compile(source: &Value, problems: &mut Problems) -> Option<Schema> {
         nodes,
         open,
         patterns: prepared.patterns,
+        source: source.to_string().into(),
     })
 }
 

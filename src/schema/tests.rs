@@ -829,7 +829,61 @@ fn open_and_closed() -> impl Strategy<Value = (Value, Value)> {
     })
 }
 
+/// Schemas in which several parts may describe one object.
+fn sources() -> impl Strategy<Value = Value> {
+    let leaf = prop_oneof![
+        Just(json!(true)),
+        Just(json!({})),
+        Just(json!({"type": "integer"})),
+        Just(json!({"type": "object", "additionalProperties": true})),
+        Just(json!({"$ref": "#/$defs/shared"})),
+    ];
+    leaf.prop_recursive(4, 24, 3, |inner| {
+        let named = || prop::collection::btree_map("[abc]", inner.clone(), 0..3);
+        let keyword = prop::sample::select(vec!["allOf", "anyOf", "oneOf"]);
+        let rest = prop::sample::select(vec!["additionalProperties", "unevaluatedProperties"]);
+        prop_oneof![
+            named().prop_map(|it| json!({"type": "object", "properties": it})),
+            (named(), keyword, inner.clone(), inner.clone()).prop_map(
+                |(it, keyword, one, other)| { json!({"properties": it, keyword: [one, other]}) }
+            ),
+            (named(), inner.clone(), inner.clone()).prop_map(|(it, one, other)| {
+                json!({"properties": it, "if": {"required": ["a"]}, "then": one, "else": other})
+            }),
+            (named(), rest, inner.clone())
+                .prop_map(|(it, rest, one)| json!({"properties": it, rest: one})),
+            (named(), inner.clone())
+                .prop_map(|(it, one)| json!({"properties": it, "patternProperties": {"^a": one}})),
+            (inner.clone(), inner.clone())
+                .prop_map(|(one, other)| json!({"type": "array", "items": one, "contains": other})),
+            inner.prop_map(|it| json!({"type": "array", "items": it})),
+        ]
+    })
+}
+
 proptest! {
+    #[test]
+    fn the_explicit_form_refuses_nothing_that_the_check_accepts(source in sources(), value in instances()) {
+        let shared = json!({"type": "object", "properties": {"c": {"type": "object", "properties": {"b": {}}}}});
+        let source = json!({"$defs": {"shared": shared}, "type": "object", "properties": {"a": source.clone()}, "allOf": [source]});
+        if let Ok(schema) = Schema::compile(&source) {
+            let explicit = Value::Object(schema.explicit());
+            prop_assert!(jsonschema::draft202012::meta::is_valid(&explicit));
+            if schema.check(&value).is_ok() && value.is_object() {
+                prop_assert!(jsonschema::is_valid(&explicit, &value), "{explicit} refuses {value}");
+            }
+        }
+    }
+
+    #[test]
+    fn the_explicit_form_of_a_plain_schema_refuses_what_the_check_refuses((open, _) in open_and_closed(), value in instances()) {
+        let schema = compiled(&json!({"properties": {"a": open}}));
+        let explicit = Value::Object(schema.explicit());
+        if jsonschema::is_valid(&explicit, &value) {
+            prop_assert!(schema.check(&value).is_ok(), "{explicit} accepts {value}");
+        }
+    }
+
     #[test]
     fn closed_means_what_json_schema_means_by_it((open, closed) in open_and_closed(), value in instances()) {
         let expected = jsonschema::is_valid(&closed, &value);
@@ -926,4 +980,75 @@ fn properties_are_known_at_every_depth() {
     assert_eq!(found(&["o", "m"]), None);
     assert_eq!(found(&["m"]), None);
     assert_eq!(found(&["open", "m"]), Some((false, Shape::Other, false)));
+}
+
+#[test]
+#[expect(clippy::too_many_lines, reason = "a table of cases")]
+fn the_explicit_form_says_what_the_rules_of_exeat_leave_unsaid() {
+    let explicit = |source: Value| Value::Object(compiled(&source).explicit());
+    let phone = r"^\+?[0-9 ().-]{5,20}$";
+    let rows = [
+        (
+            json!({}),
+            json!({"type": "object", "properties": {}, "additionalProperties": false}),
+        ),
+        (
+            json!({"parameters": {"a": {"type": "string", "format": "phone"}}, "required": ["a"]}),
+            json!({
+                "type": "object",
+                "properties": {"a": {"type": "string", "pattern": phone}},
+                "required": ["a"],
+                "additionalProperties": false,
+            }),
+        ),
+        (
+            json!({"properties": {
+                "open": {"type": "object", "additionalProperties": {"type": "object"}},
+                "list": {"type": "array", "items": {"properties": {"b": {}}}},
+            }}),
+            json!({
+                "type": "object",
+                "properties": {
+                    "open": {"type": "object", "additionalProperties": {"type": "object", "additionalProperties": false}},
+                    "list": {"type": "array", "items": {"properties": {"b": {}}, "additionalProperties": false}},
+                },
+                "additionalProperties": false,
+            }),
+        ),
+        (
+            json!({
+                "properties": {"kind": {"enum": ["a", "b"]}, "o": {"type": "object"}, "p": {"type": "object"}},
+                "if": {"properties": {"kind": {"const": "a"}}},
+                "then": {"properties": {"o": {"properties": {"x": {}}}}},
+            }),
+            json!({
+                "type": "object",
+                "properties": {
+                    "kind": {"enum": ["a", "b"]},
+                    "o": {"type": "object"},
+                    "p": {"type": "object", "additionalProperties": false},
+                },
+                "if": {"properties": {"kind": {"const": "a"}}},
+                "then": {"properties": {"o": {"properties": {"x": {}}}}},
+                "additionalProperties": false,
+            }),
+        ),
+        (
+            json!({
+                "properties": {"kind": {"enum": ["a", "b"]}},
+                "if": {"properties": {"kind": {"const": "a"}}},
+                "then": {"properties": {"x": {}}},
+            }),
+            json!({
+                "type": "object",
+                "properties": {"kind": {"enum": ["a", "b"]}},
+                "if": {"properties": {"kind": {"const": "a"}}},
+                "then": {"properties": {"x": {}}},
+                "unevaluatedProperties": false,
+            }),
+        ),
+    ];
+    for (source, expected) in rows {
+        assert_eq!(explicit(source), expected);
+    }
 }

@@ -31,20 +31,25 @@ pub struct Bounds {
     pub all_bytes: usize,
 }
 
-impl Default for Bounds {
+impl Bounds {
     /// - `idle` 1 h: as long as somebody may leave a chat and come back to it.
     /// - `lifetime` 24 h: longer than any conversation, and an id that leaked ends.
     /// - 10,000 sessions of an agent: three new conversations a second, each forgotten after an hour.
     /// - 64 KiB a session: hundreds of values as people use them.
     /// - 256 MiB for all of them together, whatever each may have.
+    pub const DEFAULT: Self = Self {
+        idle: Duration::from_secs(60 * 60),
+        lifetime: Duration::from_secs(24 * 60 * 60),
+        per_agent: 10_000,
+        bytes: 64 * 1024,
+        all_bytes: 256 * 1024 * 1024,
+    };
+}
+
+/// [`Bounds::DEFAULT`].
+impl Default for Bounds {
     fn default() -> Self {
-        Self {
-            idle: Duration::from_secs(60 * 60),
-            lifetime: Duration::from_secs(24 * 60 * 60),
-            per_agent: 10_000,
-            bytes: 64 * 1024,
-            all_bytes: 256 * 1024 * 1024,
-        }
+        Self::DEFAULT
     }
 }
 
@@ -98,6 +103,9 @@ pub struct Key<'a> {
     /// Who presented it.
     pub agent: Option<&'a AgentName>,
 }
+
+/// A call that is about to be sent: the action, and those of its parameters that a requirement binds.
+pub type Call<'a> = (&'a ActionName, &'a Map<String, Value>);
 
 impl Memory {
     /// No session yet.
@@ -206,7 +214,7 @@ impl Memory {
     pub fn begin(
         &mut self,
         key: Key<'_>,
-        (action, parameters): (&ActionName, &Map<String, Value>),
+        (action, parameters): Call<'_>,
         now: Instant,
     ) -> Result<AttemptNumber, NoSession> {
         let session = self.find(key, now)?;
@@ -403,6 +411,24 @@ mod tests {
         };
         memory.close(key, start).unwrap();
         assert!(memory.look(key, start).is_err());
+    }
+
+    #[test]
+    fn a_session_lasts_for_ever_where_it_may() {
+        let (start, id) = (Instant::now(), id(1));
+        let mut memory = Memory::new(Bounds {
+            idle: Duration::MAX,
+            lifetime: Duration::MAX,
+            ..Bounds::default()
+        });
+        memory.open(id.clone(), None, start).unwrap();
+        let key = Key {
+            id: &id,
+            agent: None,
+        };
+        let late = start + MINUTE * 60 * 24 * 365;
+        memory.sweep(late);
+        assert!(memory.look(key, late).is_ok());
     }
 
     #[test]

@@ -333,12 +333,12 @@ impl Reader<'_> {
             let remedy = format!("write `.parameters.{name}`");
             return Err(TemplateProblem::new(at, message, &remedy));
         }
-        if let Some(found) = self.provided(&name) {
-            return Ok(found);
-        }
         // The step before named only the way to it.
         let before = keys[..keys.len() - 1].join(".");
         self.mentions.session.pop_if(|last| *last == before);
+        if let Some(found) = self.provided(&name) {
+            return Ok(found);
+        }
         self.mentions.session.push(name);
         Ok(Operand::Expression(Expression::Path(Path {
             source: Source::Session,

@@ -39,7 +39,7 @@ fn requests_and_refusals_are_counted_without_labels_from_traffic() {
     world.records(2);
     let metrics = get(&world, "/metrics");
     for line in [
-        "exeat_requests_total{action=\"get_item\",agent=\"none\",code=\"none\",outcome=\"complete\",door=\"proxy\"} 1",
+        "exeat_requests_total{action=\"get_item\",agent=\"none\",code=\"none\",outcome=\"succeeded\",end=\"complete\",door=\"proxy\"} 1",
         "exeat_refusals_total{code=\"host_undeclared\",door=\"proxy\"} 1",
         "exeat_upstream_duration_seconds_count{action=\"get_item\",door=\"proxy\"} 1",
         "exeat_overhead_seconds_count{action=\"get_item\",door=\"proxy\"} 1",

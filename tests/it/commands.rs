@@ -7,6 +7,8 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStderr, Command, Output, Stdio};
 use std::time::Duration;
 
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 use exeat::request::SessionId;
 use serde_json::Value;
 use tempfile::TempDir;
@@ -35,21 +37,24 @@ agents:
 ";
 
 /// A folder with a policy, in which commands run without anything of the caller's environment.
-struct Desk(TempDir);
+pub struct Desk(TempDir);
 
 impl Desk {
-    fn with(policy: &str) -> Self {
+    /// Under `policies/`.
+    pub fn with(policy: &str) -> Self {
         let folder = TempDir::new().unwrap();
         std::fs::create_dir(folder.path().join("policies")).unwrap();
         std::fs::write(folder.path().join("policies/p.yaml"), policy).unwrap();
         Self(folder)
     }
 
-    fn path(&self, name: &str) -> PathBuf {
+    /// A place in the folder.
+    pub fn path(&self, name: &str) -> PathBuf {
         self.0.path().join(name)
     }
 
-    fn command(&self, arguments: &[&str]) -> Command {
+    /// A command that was not started.
+    pub fn command(&self, arguments: &[&str]) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_exeat"));
         command
             .args(arguments)
@@ -60,7 +65,8 @@ impl Desk {
         command
     }
 
-    fn run(&self, arguments: &[&str]) -> Output {
+    /// What a command said and how it ended.
+    pub fn run(&self, arguments: &[&str]) -> Output {
         self.command(arguments).output().unwrap()
     }
 }
@@ -79,6 +85,8 @@ impl Started {
             "run",
             "--json",
             "--proxy-listen",
+            "127.0.0.1:0",
+            "--tools-listen",
             "127.0.0.1:0",
             "--admin-listen",
             "127.0.0.1:0",
@@ -427,10 +435,7 @@ fn a_program_ends_as_it_ended() {
     }
     let desk = Desk::with(WITH_AGENTS);
     for (arguments, says) in [
-        (
-            &["exec", "--", "true"][..],
-            "say which agent the program is: bot",
-        ),
+        (&["exec", "--", "true"][..], "say which agent it is: bot"),
         (
             &["exec", "--agent", "nobody", "--", "true"],
             "there is no agent nobody",
@@ -440,6 +445,73 @@ fn a_program_ends_as_it_ended() {
     ] {
         let said = refused(&desk.run(arguments));
         assert!(said.contains(says), "{arguments:?}: {said}");
+    }
+}
+
+const GREETING: &str = "\
+version: 1
+context:
+  contact.visits: {type: integer}
+actions:
+  greet:
+    description: Greets the customer who is there.
+    method: GET
+    url: https://api.good.test/hello
+    headers: {X-Visits: \"{{contact.visits}}\"}
+";
+
+/// The refusal of a request by the program: behind the context comes the address, which is not public.
+fn refused_inside(desk: &Desk, context: &[&str]) -> String {
+    let host = ["exec", "--host", "api.good.test=127.0.0.1:9"];
+    let program = ["--", "sh", "-c", "echo $http_proxy; cat"];
+    let arguments = [&host[..], context, &program].concat();
+    let mut child = desk
+        .command(&arguments)
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::null())
+        .spawn()
+        .unwrap();
+    let mut line = String::new();
+    let mut stdout = BufReader::new(child.stdout.take().unwrap());
+    stdout.read_line(&mut line).unwrap();
+    let (login, address) = line
+        .trim_start_matches("http://")
+        .trim()
+        .split_once('@')
+        .unwrap();
+    let mut stream = TcpStream::connect(address).unwrap();
+    let login = STANDARD.encode(login);
+    write!(
+        stream,
+        "GET http://api.good.test/hello HTTP/1.1\r\nHost: api.good.test\r\n\
+         Proxy-Authorization: Basic {login}\r\nConnection: close\r\n\r\n"
+    )
+    .unwrap();
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).unwrap();
+    // The program ends with its input.
+    drop(child.stdin.take());
+    assert!(child.wait().unwrap().success());
+    let refusal = answer
+        .lines()
+        .find_map(|it| it.strip_prefix("exeat-refusal: "));
+    refusal.unwrap_or_else(|| panic!("{answer}")).to_owned()
+}
+
+#[test]
+fn whoever_starts_a_program_says_the_context_of_its_session() {
+    let desk = Desk::with(GREETING);
+    assert_eq!(refused_inside(&desk, &[]), "variable_missing");
+    let visits = ["--context", "contact.visits=3"];
+    assert_eq!(refused_inside(&desk, &visits), "address_refused");
+    for (given, says) in [
+        ("contact.visits=three", "contact.visits must be an integer"),
+        ("contact.visit=3", "contact.visit is not declared"),
+        ("contact.visits", "write NAME=VALUE"),
+    ] {
+        let said = refused(&desk.run(&["exec", "--context", given, "--", "true"]));
+        assert!(said.contains(says), "{given}: {said}");
     }
 }
 

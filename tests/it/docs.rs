@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 use std::fmt::Debug;
 use std::path::Path;
+use std::sync::Arc;
 
 use clap::Args as _;
 use exeat::action;
@@ -10,9 +11,10 @@ use exeat::app::Given;
 use exeat::dial;
 use exeat::metrics::METRICS;
 use exeat::policy;
-use exeat::policy::{Field, Need};
 use exeat::problem::Problem;
 use exeat::proxy::ClientLimits;
+use exeat::rehearsal;
+use serde_json::{Map, Value, json};
 
 const POLICY: &str = include_str!("../../docs/policy.md");
 const SETTINGS: &str = include_str!("../../docs/settings.md");
@@ -20,15 +22,26 @@ const README: &str = include_str!("../../README.md");
 
 #[test]
 fn every_example_of_a_policy_loads_without_a_problem() {
+    for (place, example) in policies() {
+        let loaded = policy::from_texts(&[(place.clone(), example.into())]);
+        let told: Vec<String> = loaded.problems.iter().map(Problem::headline).collect();
+        assert!(told.is_empty(), "{place}\n{}", told.join("\n"));
+    }
+}
+
+/// The examples of whole policies, with their places.
+pub fn policies() -> Vec<(String, String)> {
+    let mut found = Vec::new();
     for (file, text) in [("docs/policy.md", POLICY), ("README.md", README)] {
         let examples = examples(text, "version: 1");
         assert!(!examples.is_empty(), "{file}");
-        for (line, example) in examples {
-            let loaded = policy::from_texts(&[(format!("{file}:{line}"), example.into())]);
-            let told: Vec<String> = loaded.problems.iter().map(Problem::headline).collect();
-            assert!(told.is_empty(), "{file}:{line}\n{}", told.join("\n"));
-        }
+        found.extend(
+            examples
+                .into_iter()
+                .map(|(line, it)| (format!("{file}:{line}"), it)),
+        );
     }
+    found
 }
 
 #[test]
@@ -43,33 +56,76 @@ fn the_example_of_settings_is_read() {
 
 #[test]
 fn the_tables_of_fields_are_those_of_the_code() {
-    let fields = policy::fields();
-    let sections: Vec<&str> = fields.iter().fold(Vec::new(), |mut found, it| {
-        if !found.contains(&it.section) {
-            found.push(it.section);
-        }
-        found
-    });
-    for section in sections {
-        let built = fields
-            .iter()
-            .filter(|it| it.section == section && it.need != Need::Later);
-        let expected: Vec<Vec<String>> = built
-            .map(|it| vec![code(it.name), needed(it).to_owned()])
+    for section in sections() {
+        let title = section["title"].as_str().unwrap();
+        let required = section["required"].as_array().unwrap();
+        let expected: Vec<Vec<String>> = fields(&section)
+            .filter(|(_, field)| !is_later(field))
+            .map(|(name, _)| {
+                let is_required = required.contains(&json!(name));
+                let needed = if is_required { "required" } else { "optional" };
+                vec![code(name), needed.to_owned()]
+            })
             .collect();
-        let header = format!("Field of {section}");
+        let header = format!("Field of {title}");
         assert_eq!(columns(POLICY, &header, 2), expected, "{header}");
     }
 }
 
 #[test]
 fn what_is_not_supported_yet_is_listed_once_and_whole() {
-    let fields = policy::fields();
-    let later = fields.iter().filter(|it| it.need == Need::Later);
-    let expected: Vec<Vec<String>> = later
-        .map(|it| vec![code(it.name), it.section.to_owned(), it.about.to_owned()])
-        .collect();
+    let mut expected = Vec::new();
+    for section in sections() {
+        for (name, field) in fields(&section).filter(|(_, field)| is_later(field)) {
+            let (_, about) = field["description"]
+                .as_str()
+                .unwrap()
+                .split_once(": ")
+                .unwrap();
+            let title = section["title"].as_str().unwrap();
+            expected.push(vec![code(name), title.to_owned(), about.to_owned()]);
+        }
+    }
     assert_eq!(columns(POLICY, "Field that is refused", 3), expected);
+}
+
+#[test]
+fn the_example_of_tests_passes_with_the_first_policy() {
+    let (_, first) = &examples(POLICY, "version: 1")[0];
+    let policy = policy::from_texts(&[("p.yaml".into(), first.clone().into())]);
+    let policy = Arc::new(policy.policy.unwrap());
+    let examples = examples(POLICY, "tests:");
+    assert_eq!(examples.len(), 1);
+    for (line, example) in examples {
+        let name = format!("docs/policy.md:{line}");
+        let read = policy::trials_from_texts(&[(name.clone(), example.into())], &policy);
+        let told: Vec<String> = read.problems.iter().map(Problem::headline).collect();
+        assert!(told.is_empty(), "{name}\n{}", told.join("\n"));
+        assert_eq!(read.trials.len(), 4);
+        for trial in &read.trials {
+            let played = rehearsal::play(&policy, trial);
+            assert!(played.failures.is_empty(), "{played:#?}");
+        }
+    }
+}
+
+/// The sections of a policy, and of a file of tests, as the schemas for editors have them: the file itself first.
+fn sections() -> Vec<Map<String, Value>> {
+    let mut found = Vec::new();
+    for schema in [policy::json_schema(), policy::json_schema_of_tests()] {
+        let below = schema["$defs"].as_object().unwrap().values();
+        let all = [&schema].into_iter().chain(below);
+        found.extend(all.map(|it| it.as_object().unwrap().clone()));
+    }
+    found
+}
+
+fn fields(section: &Map<String, Value>) -> impl Iterator<Item = (&String, &Value)> {
+    section["properties"].as_object().unwrap().iter()
+}
+
+fn is_later(field: &Value) -> bool {
+    field.get("not") == Some(&json!({}))
 }
 
 #[test]
@@ -86,6 +142,23 @@ fn the_flags_and_variables_are_those_of_the_command_line() {
         })
         .collect();
     assert_eq!(columns(SETTINGS, "Flag", 2), expected);
+}
+
+#[test]
+fn the_keys_of_the_settings_file_are_those_of_the_code() {
+    let schema = exeat::app::json_schema();
+    let expected: BTreeSet<String> = schema["properties"]
+        .as_object()
+        .unwrap()
+        .keys()
+        .cloned()
+        .collect();
+    let rows = columns(SETTINGS, "Flag", 3);
+    let keys = rows.iter().map(|row| row[2].trim_matches('`'));
+    let told: BTreeSet<String> = keys
+        .map(|key| key.split('.').next().unwrap_or(key).to_owned())
+        .collect();
+    assert_eq!(told, expected);
 }
 
 #[test]
@@ -176,14 +249,6 @@ fn members(value: &impl Debug) -> Vec<Vec<String>> {
     pairs
         .map(|(name, value)| vec![code(name.trim()), value.trim_end_matches(',').to_owned()])
         .collect()
-}
-
-fn needed(field: &Field) -> &'static str {
-    match field.need {
-        Need::Required => "required",
-        Need::Optional => "optional",
-        Need::Later => "later",
-    }
 }
 
 fn code(text: &str) -> String {

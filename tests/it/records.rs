@@ -41,10 +41,7 @@ fn as_many_requests_as_records() {
         .map(|it| it["seq"].as_u64().unwrap())
         .collect();
     assert!(numbers.is_sorted(), "{numbers:?}");
-    let allowed = records
-        .iter()
-        .filter(|it| it["outcome"] == "complete")
-        .count();
+    let allowed = records.iter().filter(|it| it["end"] == "complete").count();
     assert_eq!(allowed, 80);
 }
 
@@ -68,7 +65,7 @@ fn a_client_that_leaves_before_the_reply() {
     drop(stream);
     let record = world.record();
     assert_eq!(
-        (&record["outcome"], &record["decision"]),
+        (&record["end"], &record["decision"]),
         (&"abandoned".into(), &"allowed".into())
     );
     assert_eq!(record["action"], "get_item");
@@ -89,7 +86,7 @@ fn a_client_that_leaves_in_the_middle_of_the_reply() {
     drop(stream);
     let record = world.record();
     assert_eq!(
-        (&record["outcome"], &record["status"]),
+        (&record["end"], &record["status"]),
         (&"aborted".into(), &200.into())
     );
     assert_eq!(record["bytes_out"], 4);

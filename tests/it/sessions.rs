@@ -4,6 +4,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use exeat::policy;
 use exeat::problem::Problem;
+use serde_json::{Value, json};
 
 use crate::world::{Answer, Origin, Plan, Seen, World};
 
@@ -238,4 +239,143 @@ fn a_template_uses_what_some_action_sets_and_a_sensitive_one_closes_the_proxy() 
     let user = format!("~{}", world.open_session(None));
     get(&world, (&user, ""), "/login/ada");
     assert_eq!(customer(&world, &origin, (&user, "")), "door_closed");
+}
+
+const NOTES: &str = r#"
+version: 1
+context:
+  contact.first_name: {type: string}
+  contact.visits: {type: integer}
+actions:
+  note:
+    description: Writes a note about the customer.
+    method: POST
+    url: https://api.good.test/notes
+    headers: {X-Conversation: "{{.variables.stellar.conversation_id}}"}
+    parameters: {properties: {text: {type: string}}, required: [text]}
+    body: |
+      {"text": "{{text}}", "name": "{{contact.first_name}}", "visits": {{.variables.contact.visits}},
+       "conversationId": "{{stellar.conversation_id}}", "session": "{{session_id}}"}
+"#;
+
+/// What the origin got for a note in a session of which the runtime says this, or why it was refused.
+fn note(said: &Value) -> (String, Result<Value, String>) {
+    let world = Plan::of(NOTES).start();
+    let origin = world.origin("api.good.test", reply);
+    let id = world.open_session_about(None, said.as_object().unwrap().clone());
+    let pair = STANDARD.encode(format!("~{id}:x"));
+    let login = format!("Proxy-Authorization: Basic {pair}");
+    let headers = [login.as_str(), "Content-Type: application/json"];
+    let url = "https://api.good.test/notes";
+    let body = r#"{"text":"Called."}"#;
+    let answer = world.client().send("POST", url, &headers, body);
+    if answer.status != 200 {
+        return (id, Err(answer.refusal().to_owned()));
+    }
+    let seen = origin.only();
+    let body: Value = serde_json::from_slice(&seen.body).unwrap();
+    assert_eq!(body["conversationId"], seen.header("x-conversation")[0]);
+    (id, Ok(body))
+}
+
+#[test]
+fn what_the_runtime_says_is_filled_in() {
+    let (id, sent) = note(&json!({"contact.first_name": "Ada", "contact.visits": 3}));
+    let expected =
+        json!({"text": "Called.", "name": "Ada", "visits": 3, "conversationId": id, "session": id});
+    assert_eq!(sent, Ok(expected));
+    let said = json!({"contact.first_name": "A\"b", "contact.visits": 3, "conversation_id": "c-1"});
+    let (id, sent) = note(&said);
+    let expected = json!({"text": "Called.", "name": "A\"b", "visits": 3, "conversationId": "c-1", "session": id});
+    assert_eq!(sent, Ok(expected));
+    for said in [json!({}), json!({"contact.visits": 3})] {
+        assert_eq!(note(&said).1, Err("variable_missing".to_owned()), "{said}");
+    }
+}
+
+#[test]
+fn the_id_of_a_session_that_is_not_the_callers_is_printed_nowhere() {
+    let policy = NOTES.replace(
+        r#""name": "{{contact.first_name}}", "visits": {{.variables.contact.visits}},"#,
+        "",
+    );
+    let world = Plan::of(&format!("{policy}{AGENTS}"))
+        .secret("bot_token", "bot-secret")
+        .secret("other_token", "other-secret")
+        .start();
+    let origin = world.origin("api.good.test", reply);
+    let id = world.open_session(Some("bot"));
+    for (user, password, expected) in [
+        (format!("other~{id}"), "other-secret", "variable_missing"),
+        (
+            format!("bot~{}", "0".repeat(32)),
+            "bot-secret",
+            "variable_missing",
+        ),
+        (format!("bot~{id}"), "bot-secret", "none"),
+    ] {
+        let pair = STANDARD.encode(format!("{user}:{password}"));
+        let login = format!("Proxy-Authorization: Basic {pair}");
+        let headers = [login.as_str(), "Content-Type: application/json"];
+        let url = "https://api.good.test/notes";
+        let answer = world
+            .client()
+            .send("POST", url, &headers, r#"{"text":"x"}"#);
+        assert_eq!(answer.refusal(), expected, "{user}");
+    }
+    assert!(origin.only().text().contains(&id));
+}
+
+#[test]
+fn a_body_names_only_what_some_action_sets() {
+    for (variable, expected) in [
+        ("contact.visits", None),
+        ("conversation_id", None),
+        ("stellar.conversation_id", None),
+        (
+            "stellar.name",
+            Some("no action has an output `stellar.name`"),
+        ),
+        (
+            "contact.visit",
+            Some("no action has an output `contact.visit`"),
+        ),
+        ("customer.id", Some("no action has an output `customer.id`")),
+    ] {
+        let text = NOTES.replace(
+            ".variables.contact.visits",
+            &format!(".variables.{variable}"),
+        );
+        let loaded = policy::from_texts(&[("p.yaml".into(), text.into())]);
+        let told: Vec<String> = loaded.problems.iter().map(Problem::headline).collect();
+        match expected {
+            None => assert!(told.is_empty(), "{variable} {told:#?}"),
+            Some(expected) => assert!(told[0].contains(expected), "{variable} {told:#?}"),
+        }
+    }
+}
+
+#[test]
+fn an_output_has_no_name_that_the_runtime_or_exeat_gives_a_value() {
+    for (name, expected) in [
+        (
+            "contact.first_name",
+            "also the name of the context variable",
+        ),
+        ("contact", "the start of the context variable"),
+        (
+            "contact.visits.last",
+            "begins with that of the context variable",
+        ),
+        ("session_id", "is a built-in name"),
+        ("stellar.conversation_id", "is a built-in name"),
+    ] {
+        let text = format!("{NOTES}    outputs: {{{name}: {{path: $.x}}}}\n");
+        let loaded = policy::from_texts(&[("p.yaml".into(), text.into())]);
+        let told: Vec<String> = loaded.problems.iter().map(Problem::headline).collect();
+        assert!(
+            told.len() == 1 && told[0].contains(expected),
+            "{name} {told:#?}"
+        );
+    }
 }

@@ -2,6 +2,7 @@
 //! the same bytes. No sockets here: from parameters or a head to the message that would be written.
 
 use std::sync::{Arc, LazyLock};
+use std::time::Instant;
 
 use bytes::Bytes;
 use exeat::action::{Arguments, Content, Facts, recognise};
@@ -77,13 +78,12 @@ fn intent(method: &str, path: &str, query: &str, headers: HeaderMap) -> Result<I
 }
 
 fn facts() -> Facts {
-    Facts {
-        now: datetime!(2026-01-02 03:04:05 UTC),
-        agent_id: String::new(),
-        agent_name: String::new(),
-        environment: DECLARED.environments()[0].name.clone(),
-        session: Arc::default(),
-    }
+    let environment = DECLARED.environments()[0].name.clone();
+    Facts::bare(
+        environment,
+        datetime!(2026-01-02 03:04:05 UTC),
+        Instant::now(),
+    )
 }
 
 fn selected(method: &str, path: &str) -> Selected {

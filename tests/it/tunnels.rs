@@ -82,7 +82,7 @@ fn bytes_go_both_ways_between_the_client_and_the_server_alone() {
     assert_eq!(records[0]["event"], "opened");
     assert_eq!(records[0]["decision"], "allowed");
     assert!(records[1].get("event").is_none());
-    assert_eq!(records[1]["outcome"], "complete");
+    assert_eq!(records[1]["end"], "complete");
     assert_eq!(records[0]["request_id"], records[1]["request_id"]);
     assert!(records[1]["bytes_in"].as_u64().unwrap() > 300);
     assert!(records[1]["bytes_out"].as_u64().unwrap() > 500);

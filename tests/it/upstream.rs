@@ -175,7 +175,7 @@ fn a_reply_that_breaks_off_never_ends_as_if_it_were_whole() {
             };
             assert!(!whole && !head.contains("connection: close"), "{shown}");
             let record = world.record();
-            assert_eq!(record["outcome"], "truncated", "{shown}");
+            assert_eq!(record["end"], "truncated", "{shown}");
             assert_eq!(
                 (&record["status"], &record["code"]),
                 (&200.into(), &"upstream_malformed".into())
@@ -198,7 +198,7 @@ fn an_old_client_sees_a_reset_where_a_reply_breaks_off() {
         ended.is_err(),
         "its end would be taken for that of the reply"
     );
-    assert_eq!(world.record()["outcome"], "truncated");
+    assert_eq!(world.record()["end"], "truncated");
 }
 
 #[test]
@@ -209,7 +209,7 @@ fn a_reply_that_ends_with_its_connection_is_whole_where_tls_says_so() {
     });
     let answer = world.client().get(URL);
     assert_eq!((answer.status, answer.text()), (200, "abc"));
-    assert_eq!(world.record()["outcome"], "complete");
+    assert_eq!(world.record()["end"], "complete");
 }
 
 #[test]
@@ -233,7 +233,7 @@ fn a_reply_over_the_cap_is_cut() {
         let record = world.record();
         assert_eq!(record["code"], "upstream_too_large", "{record}");
         assert_eq!(
-            record["outcome"],
+            record["end"],
             if status == 200 { "truncated" } else { "failed" }
         );
         assert_eq!(world.last_records().len(), 1);
@@ -585,7 +585,7 @@ fn a_client_that_reads_slowly_has_no_more_time_than_its_action() {
     assert_eq!(other.refusal(), "upstream_timeout");
     assert!(rest(&mut stream).len() < 10_000_000);
     let records = world.records(2);
-    assert_eq!(records[1]["outcome"], "truncated");
+    assert_eq!(records[1]["end"], "truncated");
     assert_eq!(records[1]["code"], "upstream_timeout");
     assert_eq!(world.last_records().len(), 2);
 }
@@ -623,7 +623,7 @@ actions:
         let head = "GET http://api.two.test/open HTTP/1.1\r\nHost: api.two.test\r\n\r\n";
         stream.write_all(head.as_bytes()).unwrap();
         assert_eq!(read_head(&mut stream).unwrap().status, status, "{reply:?}");
-        assert_eq!(world.record()["outcome"], outcome, "{reply:?}");
+        assert_eq!(world.record()["end"], outcome, "{reply:?}");
         assert_eq!(origin.only().header("host"), ["api.two.test"]);
         assert_eq!(world.last_records().len(), 1);
     }

@@ -11,9 +11,11 @@ mod shown;
 
 use std::fmt;
 
-use http::StatusCode;
+use http::header::{CONTENT_ENCODING, CONTENT_RANGE};
+use http::{HeaderMap, HeaderValue, StatusCode};
 use serde_json::Value;
 
+use crate::json;
 use crate::name::OutcomeName;
 use crate::request::Door;
 
@@ -57,6 +59,21 @@ pub enum Content {
     Json(Value),
     /// Anything else, and what was not read.
     Other,
+}
+
+impl Content {
+    /// JSON, whatever the reply calls it. A part of a text may be JSON where the whole says something else (RFC 9110
+    /// §14.4), and what is encoded is not what its reader will see.
+    pub fn of(status: StatusCode, headers: &HeaderMap, whole: &[u8]) -> Self {
+        let is_plain = |value: &HeaderValue| value.as_bytes().eq_ignore_ascii_case(b"identity");
+        let is_encoded = !headers.get_all(CONTENT_ENCODING).iter().all(is_plain);
+        let is_part = status == StatusCode::PARTIAL_CONTENT || headers.contains_key(CONTENT_RANGE);
+        match whole {
+            [] => Self::Empty,
+            _ if is_encoded || is_part => Self::Other,
+            whole => json::parse(whole).map_or(Self::Other, Self::Json),
+        }
+    }
 }
 
 /// What a reply meant.

@@ -50,6 +50,10 @@ impl Response {
 
     /// What a successful reply shows at a door.
     pub(super) fn show(&self, left: Left, door: Door) -> Shown {
+        // The operator is to see what there is to declare.
+        if door == Door::Call {
+            return left.into_shown();
+        }
         let shape = self.shape.as_ref().filter(|_| door != Door::Proxy);
         if shape.is_none() && self.fields.is_none() {
             return left.into_shown();

@@ -19,6 +19,7 @@ use crate::dial::Answer;
 use crate::exchange::PlainHttp;
 use crate::policy;
 use crate::request::Host;
+use crate::sessions::Bounds;
 
 /// Watch three requests go through, or not, beside a stand-in API on this machine
 #[derive(Args)]
@@ -112,6 +113,7 @@ fn start(folder: &Path, api: &api::Api) -> anyhow::Result<Running> {
         policies: folder.to_owned(),
         environment: None,
         proxy_listen: anywhere,
+        tools_listen: anywhere,
         admin_listen: anywhere,
         admin_token_file: None,
         plain_http: PlainHttp::Upgrade,
@@ -120,6 +122,7 @@ fn start(folder: &Path, api: &api::Api) -> anyhow::Result<Running> {
         audit: AuditTarget::File(folder.join("audit.jsonl")),
         state_dir: folder.join("state"),
         workers: 1,
+        sessions: Bounds::default(),
     };
     app::start(app::prepare(&settings, policy)?)
 }

@@ -5,20 +5,19 @@ use std::task::{Context, Poll, ready};
 
 use bytes::Bytes;
 use http_body::{Body as HttpBody, Frame, SizeHint};
-use http_body_util::combinators::UnsyncBoxBody;
 
 use crate::exchange::Received;
 use crate::fault::{Fault, FaultKind};
 
 /// Ends with [`FaultKind::ClientTooLarge`] at the first byte over the cap, and without trailers.
-pub(super) struct Capped {
-    inner: UnsyncBoxBody<Bytes, Fault>,
+pub(super) struct Capped<B> {
+    inner: B,
     left: u64,
     received: Received,
 }
 
-impl Capped {
-    pub(super) fn new(inner: UnsyncBoxBody<Bytes, Fault>, cap: u64, received: Received) -> Self {
+impl<B> Capped<B> {
+    pub(super) fn new(inner: B, cap: u64, received: Received) -> Self {
         Self {
             inner,
             left: cap,
@@ -27,7 +26,7 @@ impl Capped {
     }
 }
 
-impl HttpBody for Capped {
+impl<B: HttpBody<Data = Bytes, Error = Fault> + Unpin> HttpBody for Capped<B> {
     type Data = Bytes;
     type Error = Fault;
 

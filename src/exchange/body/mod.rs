@@ -1,11 +1,15 @@
 //! The client's body, under the caps of the selected action.
 
+use std::time::Duration;
+
 use bytes::{Bytes, BytesMut};
+use http_body::Body as HttpBody;
 use http_body_util::BodyExt;
+use tokio::time::timeout;
 
 use crate::action::{Action, Content};
 use crate::body::Body;
-use crate::exchange::{Deadline, Received, Stop};
+use crate::exchange::{Deadline, Gate, Received, Stop};
 use crate::fault::{Fault, FaultKind};
 use crate::policy::Selected;
 use crate::refusal::{Code, Refusal};
@@ -31,7 +35,7 @@ pub(super) async fn read(
 ) -> Result<Content, Stop> {
     let cap = selected.action().limits.max_request_bytes;
     if body.length().is_some_and(|length| length > cap) {
-        return Err(too_large(selected.action()).into());
+        return Err(selected.action().too_large().into());
     }
     if !selected.reads_body() {
         let capped = match body {
@@ -45,20 +49,53 @@ pub(super) async fn read(
         Body::Bytes(bytes) => bytes,
         Body::Stream(stream) => {
             let capped = Capped::new(stream, cap, received.clone());
-            let collecting = collect(capped, selected.action(), hold);
-            deadline.wait(FaultKind::ClientSlow, collecting).await?
+            let collecting = collect(capped, cap, hold);
+            let collected = deadline.wait(FaultKind::ClientSlow, collecting).await;
+            collected.map_err(|stop| stop.of_action(&selected.action().name))?
         }
     };
     Ok(Content::Read(bytes))
 }
 
-async fn collect(mut body: Capped, action: &Action, hold: &mut Hold) -> Result<Bytes, Stop> {
+/// How long a tool's client may take for its body: they are small, and sent at once.
+const TAKE_IN: Duration = Duration::from_secs(30);
+
+impl Gate {
+    /// Reads the body of a tool's request whole, within the room for all bodies.
+    ///
+    /// # Errors
+    /// As for a proxied request's, but for a deadline of its own.
+    pub async fn take_in<B>(&self, body: &mut B, cap: u64) -> Result<Bytes, Stop>
+    where
+        B: HttpBody<Data = Bytes, Error = Fault> + Unpin,
+    {
+        let exact = body.size_hint().exact();
+        if exact.is_some_and(|length| length > cap) {
+            return Err(Refusal::too_large(cap).into());
+        }
+        let mut hold = self.services.room.hold();
+        let capped = Capped::new(body, cap, Received::default());
+        let collected = timeout(TAKE_IN, collect(capped, cap, &mut hold)).await;
+        collected.unwrap_or_else(|_| {
+            let detail = format!("the body was not there after {TAKE_IN:?}");
+            Err(Fault::new(FaultKind::ClientSlow, detail).into())
+        })
+    }
+}
+
+async fn collect<B>(mut body: Capped<B>, cap: u64, hold: &mut Hold) -> Result<Bytes, Stop>
+where
+    B: HttpBody<Data = Bytes, Error = Fault> + Unpin,
+{
     let mut whole = BytesMut::new();
     while let Some(frame) = body.frame().await {
-        let frame = frame.map_err(|fault| refused_if_too_large(fault, action))?;
+        let frame = frame.map_err(|fault| match fault.kind {
+            FaultKind::ClientTooLarge => Stop::Refused(Refusal::too_large(cap)),
+            _ => Stop::Broke(fault),
+        })?;
         let data = frame.into_data().unwrap_or_default();
         if !hold.take(data.len()) {
-            return Err(no_room().of_action(&action.name).into());
+            return Err(no_room().into());
         }
         whole.extend_from_slice(&data);
     }
@@ -68,21 +105,12 @@ async fn collect(mut body: Capped, action: &Action, hold: &mut Hold) -> Result<B
 /// A body over the cap is refused by the policy, whenever it shows; all else that broke is a fault.
 pub(super) fn refused_if_too_large(fault: Fault, action: &Action) -> Stop {
     match fault.kind {
-        FaultKind::ClientTooLarge => Stop::Refused(too_large(action)),
+        FaultKind::ClientTooLarge => Stop::Refused(action.too_large()),
         _ => Stop::Broke(fault),
     }
 }
 
-fn too_large(action: &Action) -> Refusal {
-    let cap = action.limits.max_request_bytes;
-    Refusal::new(
-        Code::TooLarge,
-        format!("the body must have at most {cap} bytes"),
-    )
-    .of_action(&action.name)
-}
-
-fn no_room() -> Refusal {
+pub(super) fn no_room() -> Refusal {
     let message = "too much is in hand for another body; send the request again in a moment";
     Refusal::new(Code::Overloaded, message)
 }

@@ -1,14 +1,15 @@
 //! What a reply means, and what of it may go on: the meeting of an action's `Reading` with a real reply.
 //!
-//! A reply is read whole only where the reading needs it. It counts against the room for all bodies until its last
-//! byte has gone on.
+//! A reply is read whole only where the reading needs it, or for a tool, which is told of it in a message of its own.
+//! It counts against the room for all bodies until its last byte has gone on.
 
 use bytes::{Bytes, BytesMut};
 use http::header::{
     ACCEPT_RANGES, CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_RANGE, CONTENT_TYPE, ETAG,
 };
-use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
+use http::{HeaderMap, HeaderName, HeaderValue};
 use http_body_util::BodyExt;
+use serde_json::Value;
 use tokio::time::timeout;
 
 use crate::action::Action;
@@ -36,7 +37,7 @@ const OF_THE_BYTES: [HeaderName; 10] = [
     HeaderName::from_static("content-md5"),
 ];
 
-/// Reads a reply as its action says, and leaves of it what may reach the agent.
+/// Reads a reply as its action says. What of it may reach the agent is left to [`show`] and [`whole_value`].
 ///
 /// # Errors
 /// What broke the reply off, or [`FaultKind::ReplyTooLarge`], where all of it was needed.
@@ -46,16 +47,19 @@ pub(in crate::exchange) async fn conclude(
     door: Door,
     hold: &mut Hold,
 ) -> Result<Concluded, Fault> {
-    let content = if action.reading.needs_content() {
+    let is_read = action.reading.needs_content();
+    if action.reads_reply() || door != Door::Proxy {
         let address = sent.reply.upstream.address;
         let body = std::mem::take(&mut sent.reply.body);
         let whole = whole(body, action, sent.deadline, hold).await;
-        let whole = whole.map_err(|fault| fault.at(address))?;
-        let content = content(&sent.reply, &whole);
-        sent.reply.body = Vec::from(whole).into();
-        content
-    } else {
-        Content::Other
+        sent.reply.body = match whole.map_err(|fault| fault.at(address))? {
+            nothing if nothing.is_empty() => Body::Empty,
+            whole => Body::Bytes(whole),
+        };
+    }
+    let content = match &sent.reply.body {
+        _ if !is_read => Content::Other,
+        body => content(&sent.reply, in_hand(body)),
     };
     let replied = Replied {
         status: sent.reply.status,
@@ -63,9 +67,31 @@ pub(in crate::exchange) async fn conclude(
         // What breaks off before its end has been a fault above; a reply that is passed on is judged by its head.
         complete: true,
     };
-    let concluded = action.reading.conclude(replied, door);
-    show(sent, &concluded.shown);
-    Ok(concluded)
+    Ok(action.reading.conclude(replied, door))
+}
+
+/// A reply that was read whole, as a tool returns it: JSON, or text where it is none; null for no content.
+pub(super) fn whole_value(reply: &Reply, shown: Shown) -> Value {
+    match shown {
+        Shown::Withheld => Value::Null,
+        Shown::Json(value) => value,
+        Shown::AsCame => {
+            let whole = in_hand(&reply.body);
+            match content(reply, whole) {
+                Content::Empty => Value::Null,
+                Content::Json(value) => value,
+                Content::Other => String::from_utf8_lossy(whole).into(),
+            }
+        }
+    }
+}
+
+/// The bytes of a body that was read.
+fn in_hand(body: &Body) -> &[u8] {
+    match body {
+        Body::Bytes(bytes) => bytes,
+        Body::Empty | Body::Stream(_) => &[],
+    }
 }
 
 async fn whole(
@@ -110,22 +136,12 @@ fn too_large(detail: &str) -> Fault {
     Fault::new(FaultKind::ReplyTooLarge, detail)
 }
 
-/// JSON, whatever the reply calls it. A part of a text may be JSON where the whole says something else (RFC 9110
-/// §14.4), and what is encoded is not what its reader will see.
 fn content(reply: &Reply, whole: &[u8]) -> Content {
-    let headers = &reply.headers;
-    let is_plain = |value: &HeaderValue| value.as_bytes().eq_ignore_ascii_case(b"identity");
-    let is_encoded = !headers.get_all(CONTENT_ENCODING).iter().all(is_plain);
-    let is_part =
-        reply.status == StatusCode::PARTIAL_CONTENT || headers.contains_key(CONTENT_RANGE);
-    match whole {
-        [] => Content::Empty,
-        _ if is_encoded || is_part => Content::Other,
-        whole => json::parse(whole).map_or(Content::Other, Content::Json),
-    }
+    Content::of(reply.status, &reply.headers, whole)
 }
 
-fn show(sent: &mut Sent, shown: &Shown) {
+/// Leaves of a reply what may reach the agent.
+pub(super) fn show(sent: &mut Sent, shown: &Shown) {
     let bytes = match shown {
         Shown::AsCame => return,
         Shown::Withheld => Vec::new(),

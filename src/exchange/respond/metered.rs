@@ -10,7 +10,7 @@ use http_body::{Body as HttpBody, Frame, SizeHint};
 use tokio::time::{Instant, Sleep, sleep_until};
 
 use crate::action::Limits;
-use crate::audit::{Ending, Outcome, Ticket, Upstream};
+use crate::audit::{End, Ending, Ticket, Upstream};
 use crate::body::Body;
 use crate::exchange::body::Hold;
 use crate::exchange::{Carried, Deadline, Received, Sent};
@@ -52,6 +52,7 @@ impl Metered {
             limits,
             deadline,
             dialled,
+            attempt: _,
         } = sent;
         let record = Record {
             ticket,
@@ -65,7 +66,7 @@ impl Metered {
             },
         };
         if reply.body.is_empty() {
-            record.close(Outcome::Complete, 0);
+            record.close(End::Complete, 0);
             return Body::Empty;
         }
         Body::stream(Self {
@@ -79,22 +80,22 @@ impl Metered {
         })
     }
 
-    fn end(&mut self, outcome: Outcome) {
+    fn end(&mut self, end: End) {
         if let Some(record) = self.record.take() {
-            record.close(outcome, self.sent);
+            record.close(end, self.sent);
         }
     }
 
     fn break_off(&mut self, fault: Fault) -> Poll<Option<Result<Frame<Bytes>, Fault>>> {
         self.inner = Body::Empty;
-        self.end(Outcome::Truncated(fault.clone()));
+        self.end(End::Truncated(fault.clone()));
         Poll::Ready(Some(Err(fault)))
     }
 
     fn pass(&mut self, frame: Frame<Bytes>) -> Poll<Option<Result<Frame<Bytes>, Fault>>> {
         // Trailers pass only where an action declares them, and none can yet.
         let Ok(data) = frame.into_data() else {
-            self.end(Outcome::Complete);
+            self.end(End::Complete);
             return Poll::Ready(None);
         };
         if let Some(waiting) = &mut self.waiting {
@@ -108,7 +109,7 @@ impl Metered {
             ));
         }
         if self.inner.is_end_stream() {
-            self.end(Outcome::Complete);
+            self.end(End::Complete);
         }
         Poll::Ready(Some(Ok(Frame::data(data))))
     }
@@ -138,13 +139,13 @@ impl Metered {
 }
 
 impl Record {
-    fn close(mut self, outcome: Outcome, sent: u64) {
+    fn close(mut self, end: End, sent: u64) {
         self.ticket.reached(Upstream {
             took: self.dialled.elapsed(),
             ..self.upstream
         });
         self.ticket.close(Ending {
-            outcome,
+            end,
             status: Some(self.status),
             bytes_in: self.received.bytes(),
             bytes_out: sent,
@@ -164,7 +165,7 @@ impl HttpBody for Metered {
             Poll::Ready(Some(Ok(frame))) => self.pass(frame),
             Poll::Ready(Some(Err(fault))) => self.break_off(fault),
             Poll::Ready(None) => {
-                self.end(Outcome::Complete);
+                self.end(End::Complete);
                 Poll::Ready(None)
             }
             Poll::Pending => match self.poll_patience(context) {
@@ -190,6 +191,6 @@ impl HttpBody for Metered {
 /// "no work in `Drop`".
 impl Drop for Metered {
     fn drop(&mut self) {
-        self.end(Outcome::Aborted);
+        self.end(End::Aborted);
     }
 }

@@ -6,10 +6,10 @@ mod metered;
 use http::{HeaderMap, HeaderValue, StatusCode};
 
 use crate::action::Limits;
-use crate::audit::{Ending, Outcome, Ticket};
+use crate::audit::{End, Ending, Ticket};
 use crate::dial::Reply;
 use crate::exchange::answer::{EXEAT_OUTCOME, EXEAT_REQUEST_ID};
-use crate::exchange::{Answer, Carried, Received, Stop};
+use crate::exchange::{Answer, Carried, Denied, Done, Received, Sent, Stop, upstream};
 use crate::fault::{Fault, FaultKind};
 use crate::wire::strip_hop_by_hop;
 
@@ -42,10 +42,11 @@ pub(super) fn check(reply: &Reply, limits: &Limits) -> Result<(), Fault> {
 
 /// Passes a reply on. The ticket goes into the body and is closed at its end.
 pub(super) fn reply(mut carried: Carried, received: Received, ticket: Ticket) -> Answer {
+    meaning::show(&mut carried.sent, &carried.concluded.shown);
     let status = carried.sent.reply.status;
     let mut headers = std::mem::take(&mut carried.sent.reply.headers);
     clean(&mut headers);
-    if let Ok(name) = HeaderValue::from_str(carried.outcome.as_str()) {
+    if let Ok(name) = HeaderValue::from_str(carried.concluded.outcome.as_str()) {
         headers.insert(EXEAT_OUTCOME, name);
     }
     if let Ok(id) = HeaderValue::from_str(ticket.request_id().as_str()) {
@@ -58,17 +59,51 @@ pub(super) fn reply(mut carried: Carried, received: Received, ticket: Ticket) ->
     }
 }
 
+/// Tells a tool of a reply that was read whole, and closes the record.
+pub(super) fn done(carried: Carried, received: &Received, mut ticket: Ticket) -> Done {
+    let Sent { reply, dialled, .. } = carried.sent;
+    let bytes = reply.body.length().unwrap_or_default();
+    ticket.reached(upstream(&reply, dialled));
+    let concluded = carried.concluded;
+    let done = Done {
+        status: reply.status,
+        success: concluded.success,
+        outcome: concluded.outcome,
+        say: concluded.say,
+        body: meaning::whole_value(&reply, concluded.shown),
+        variables: carried.variables,
+        request_id: ticket.request_id(),
+    };
+    ticket.close(Ending {
+        end: End::Complete,
+        status: Some(reply.status),
+        bytes_in: received.bytes(),
+        bytes_out: bytes,
+    });
+    done
+}
+
+/// Refuses a tool call and closes the record.
+pub(super) fn denied(stop: Stop, received: &Received, ticket: Ticket) -> Denied {
+    let denied = Denied {
+        refusal: stop.refusal(),
+        request_id: ticket.request_id(),
+    };
+    ticket.close(Ending {
+        end: stop.into_end(),
+        status: Some(denied.refusal.code.tool_status()),
+        bytes_in: received.bytes(),
+        bytes_out: 0,
+    });
+    denied
+}
+
 /// Answers with a refusal and closes the record.
 pub(super) fn stopped(stop: Stop, received: &Received, ticket: Ticket) -> Answer {
     let answer = Answer::refused(&stop.refusal(), ticket.request_id().as_str());
-    let status = answer.status;
-    let outcome = match stop {
-        Stop::Refused(refusal) => Outcome::Refused(refusal.code),
-        Stop::Broke(fault) => Outcome::Failed(fault),
-    };
     ticket.close(Ending {
-        outcome,
-        status: Some(status),
+        end: stop.into_end(),
+        status: Some(answer.status),
         bytes_in: received.bytes(),
         bytes_out: answer.body.length().unwrap_or_default(),
     });

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use http::HeaderName;
 
 use crate::action::outcome::Reading;
+use crate::action::requires::Requirement;
 use crate::action::{Action, ContentRule, Doors, Limits, PathPattern};
 use crate::credential::Credential;
 use crate::name::ActionName;
@@ -14,6 +15,7 @@ use crate::policy::check::entries::{self, Around, Entries};
 use crate::policy::check::ground::{Ground, name};
 use crate::policy::check::parameters::Parameters;
 use crate::policy::check::reading::{self, Names};
+use crate::policy::check::requires::{Known, Preconditions};
 use crate::policy::check::target::Target;
 use crate::policy::check::told::Told;
 use crate::policy::check::{body, connection, connector, content, header, leak, site};
@@ -46,22 +48,38 @@ impl<'a> Actions<'a> {
     ) -> Self {
         let mut all: Vec<Vec<Built<'a>>> = Vec::new();
         all.resize_with(ground.environments.len(), Vec::new);
-        let mut outputs = Names::default();
+        let mut outputs = Names::beside(&ground.raw.context);
         // All of them first: a template may use what an action further down sets.
         let readings = ground.raw.actions.iter();
         let readings: Vec<_> = readings
             .map(|(_, raw)| reading::read(raw, &mut outputs, told).map(Arc::new))
             .collect();
-        for ((name, raw), reading) in ground.raw.actions.iter().zip(readings) {
+        let names = ground.raw.actions.iter();
+        let parameters: Vec<_> = names
+            .map(|(name, raw)| Parameters::read(raw, &name.place, told))
+            .collect();
+        let known = ground.raw.actions.iter().zip(&parameters).zip(&readings);
+        let known: Vec<_> = known
+            .map(|(((name, raw), parameters), reading)| Known {
+                name,
+                raw,
+                parameters,
+                reading: reading.as_deref(),
+            })
+            .collect();
+        let preconditions = Preconditions::read(ground, &known, told);
+        let declared = ground.raw.actions.iter().zip(parameters).zip(readings);
+        for (((name, raw), parameters), reading) in declared {
             let declared = Declared {
                 ground,
                 connectors,
                 name,
                 raw,
                 connection: connection::of(ground, connections, raw.connection.as_ref(), told),
-                parameters: Parameters::read(raw, &name.place, told),
+                parameters,
                 outputs: &outputs,
                 reading,
+                preconditions: &preconditions,
             };
             let shared = declared.shared(told);
             for (environment, built) in all.iter_mut().enumerate() {
@@ -88,6 +106,8 @@ struct Declared<'x, 'a> {
     outputs: &'x Names,
     /// `None`: its mistakes have been told.
     reading: Option<Arc<Reading>>,
+    /// Those of all actions.
+    preconditions: &'x Preconditions<'a>,
 }
 
 /// What an action is in every environment.
@@ -97,6 +117,8 @@ struct Shared {
     method: Method,
     accept_headers: Vec<HeaderName>,
     reading: Arc<Reading>,
+    requires: Vec<Requirement>,
+    remembered: Option<Vec<String>>,
 }
 
 impl<'a> Declared<'_, 'a> {
@@ -125,6 +147,8 @@ impl<'a> Declared<'_, 'a> {
             method: self.raw.method.as_ref()?.value,
             accept_headers,
             reading: self.reading.clone()?,
+            requires: self.preconditions.of(&self.name.value)?,
+            remembered: self.preconditions.remembered(&self.name.value),
         })
     }
 
@@ -177,10 +201,9 @@ impl<'a> Declared<'_, 'a> {
         told: &mut Told<'_>,
     ) -> Option<Built<'a>> {
         let target = self.target(environment, told);
-        let scope = (self.ground, environment);
         let path = target
             .as_ref()
-            .and_then(|it| it.pattern(scope, &self.parameters, told));
+            .and_then(|it| it.pattern((self.ground, environment), &self.parameters, told));
         let connector = self.connector(environment, told);
         let taken =
             connector.and_then(|it| Some((it.credentials[environment].as_ref()?, &it.place)));
@@ -191,8 +214,7 @@ impl<'a> Declared<'_, 'a> {
             outputs: Some(self.outputs),
             taken: taken.map(|(credential, place)| (&credential.place, place)),
         };
-        let connection = self.connection.map(|it| it.raw);
-        let mut entries = entries::read(&around, connection, self.raw, told);
+        let mut entries = entries::read(&around, self.connection.map(|it| it.raw), self.raw, told);
         entries.is_partial |= path.is_none();
         let limits = self.limits(environment, told);
         let declared = taken.into_iter().map(|(it, place)| (it.clone(), place));
@@ -208,8 +230,7 @@ impl<'a> Declared<'_, 'a> {
         let is_wild = matches!(target.host, Some(HostPattern::OneLabel(_)));
         let doors = self.open_doors(is_wild, &content, &entries, told);
         let doors = entries.templates().close(self.raw, &content, doors, told);
-        let query = entries.query.into_iter().map(|(_, name, it)| (name, it));
-        let query = query.collect();
+        let query = entries.query.into_iter();
         let shared = shared?;
         let action = Action {
             name: shared.name.clone(),
@@ -223,13 +244,16 @@ impl<'a> Declared<'_, 'a> {
             port: target.port,
             path: path?,
             parameters: self.parameters.schema()?.clone(),
-            query,
+            converts: self.raw.variables.is_some(),
+            query: query.map(|(_, name, it)| (name, it)).collect(),
             headers,
             content,
             accept_headers: shared.accept_headers.clone(),
             credentials,
             limits,
             reading: shared.reading.clone(),
+            requires: shared.requires.clone(),
+            remembered: shared.remembered.clone(),
         };
         Some(Built {
             action: Arc::new(action),
@@ -349,6 +373,10 @@ impl<'a> Declared<'_, 'a> {
         let declared = |names: &[&str]| self.parameters.declared(names);
         let scope = self.ground.scope(environment, &declared);
         let template = body::read(self.raw, &scope, told);
+        if let Some((template, text)) = template.as_ref().zip(self.raw.body.as_ref()) {
+            self.outputs
+                .tell_unknown(template.session_variables(), text, told);
+        }
         entries.is_partial |= self.raw.body.is_some() && template.is_none();
         let mut placed = entries.parameters();
         placed.extend(path.iter().flat_map(|path| path.parameters()));

@@ -4,11 +4,11 @@ use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::ops::Bound;
 
 use crate::name::{ActionName, AgentName, SecretName};
-use crate::policy::Agent;
 use crate::policy::check::ground::{Ground, name};
 use crate::policy::check::told::Told;
 use crate::policy::raw::agent::Agent as Raw;
 use crate::policy::raw::decode::Text;
+use crate::policy::{Agent, AllowPattern};
 use crate::problem::Problem;
 
 /// Reads the agents; `None` where no file has the section.
@@ -19,6 +19,7 @@ pub(super) fn read(ground: &Ground<'_>, told: &mut Told<'_>) -> Option<BTreeMap<
         told.tell(problem.remedy("declare an agent, or remove the line"));
     }
     tell_shared_tokens(ground, told);
+    tell_runtime_tokens(ground, told);
     let declared: BTreeSet<&str> = ground.raw.actions.names().collect();
     let mut agents = BTreeMap::new();
     for (text, raw) in ground.raw.agents.iter() {
@@ -47,6 +48,21 @@ fn tell_shared_tokens(ground: &Ground<'_>, told: &mut Told<'_>) {
     }
 }
 
+/// With its runtime's token, an agent could set the context itself.
+fn tell_runtime_tokens(ground: &Ground<'_>, told: &mut Told<'_>) {
+    let agents = || ground.raw.agents.iter().map(|(_, raw)| raw);
+    let tokens = agents().filter_map(|raw| raw.token.as_ref()?.secret.as_ref());
+    let own: HashMap<&str, &Text> = tokens.map(|it| (it.value.as_str(), it)).collect();
+    for secret in agents().filter_map(|raw| raw.runtime_token.as_ref()?.secret.as_ref()) {
+        if let Some(first) = own.get(secret.value.as_str()) {
+            let message = "an agent has this token, and could pose as the runtime";
+            let problem = Problem::error(&secret.place, message);
+            let problem = problem.second("the agent's own", &first.place);
+            told.tell(problem.remedy("give the runtime a token that no agent knows"));
+        }
+    }
+}
+
 fn agent(
     ground: &Ground<'_>,
     raw: &Raw,
@@ -56,6 +72,10 @@ fn agent(
     let environment = environment(ground, raw.environment.as_ref(), told);
     let token = raw.token.as_ref().and_then(|it| it.secret.as_ref());
     let token = token.and_then(|it| token_in(ground, environment.unwrap_or_default(), it, told));
+    let runtime = raw.runtime_token.as_ref();
+    let runtime = runtime.and_then(|it| it.secret.as_ref());
+    let runtime_token =
+        runtime.and_then(|it| token_in(ground, environment.unwrap_or_default(), it, told));
     let mut allow = HashSet::new();
     if let Some(patterns) = &raw.allow {
         if patterns.items.is_empty() {
@@ -72,11 +92,14 @@ fn agent(
             }
         }
     }
+    let patterns = raw.allow.iter().flat_map(|it| &it.items);
     Some(Agent {
         title: raw.title.as_ref().map(|it| it.value.clone()),
         token: token?,
+        runtime_token,
         environment: environment?.map(|it| ground.environments[it].clone()),
         allow,
+        patterns: patterns.map(|it| AllowPattern::new(&it.value)).collect(),
     })
 }
 
@@ -130,54 +153,11 @@ fn fits_some(pattern: &str, declared: &BTreeSet<&str>) -> bool {
 /// thousands of actions.
 fn fitting<'d>(pattern: &str, declared: &'d BTreeSet<&'d str>) -> impl Iterator<Item = &'d str> {
     let start = pattern.split('*').next().unwrap_or_default().to_owned();
-    let pattern = pattern.to_owned();
+    let pattern = AllowPattern::new(pattern);
     let from = (Bound::Included(start.as_str()), Bound::Unbounded);
     let range = declared.range::<str, _>(from).copied().collect::<Vec<_>>();
     range
         .into_iter()
         .take_while(move |name| name.starts_with(&start))
-        .filter(move |name| fits(&pattern, name))
-}
-
-/// `*` stands for any characters, also none.
-fn fits(pattern: &str, name: &str) -> bool {
-    let mut pieces = pattern.split('*');
-    let Some(mut rest) = name.strip_prefix(pieces.next().unwrap_or_default()) else {
-        return false;
-    };
-    let mut pieces: Vec<&str> = pieces.collect();
-    let Some(last) = pieces.pop() else {
-        return rest.is_empty();
-    };
-    for piece in pieces {
-        match rest.find(piece) {
-            Some(at) => rest = &rest[at + piece.len()..],
-            None => return false,
-        }
-    }
-    rest.ends_with(last)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_star_stands_for_any_characters() {
-        for (pattern, name, fit) in [
-            ("get_item", "get_item", true),
-            ("get_item", "get_items", false),
-            ("get_*", "get_item", true),
-            ("get_*", "get_", true),
-            ("get_*", "forget_item", false),
-            ("*_item", "get_item", true),
-            ("*", "anything", true),
-            ("a*b*c", "axxbyyc", true),
-            ("a*b*c", "axxbyy", false),
-            ("a*a", "a", false),
-            ("*b*b", "ab", false),
-        ] {
-            assert_eq!(fits(pattern, name), fit, "{pattern} {name}");
-        }
-    }
+        .filter(move |name| pattern.fits(name))
 }

@@ -108,7 +108,7 @@ impl Reader<'_, '_> {
     ) -> Option<Credential> {
         match raw {
             Raw::Bearer(bearer) => self.bearer(bearer, told),
-            Raw::Basic(basic) => self.basic(basic, told),
+            Raw::Basic(basic) => self.basic(name, basic, told),
             Raw::ApiKey(key) => self.api_key(key, told),
             Raw::Oauth2(oauth) => {
                 let placeholder = self.placeholder(oauth.placeholder.as_ref(), told);
@@ -140,7 +140,12 @@ impl Reader<'_, '_> {
         })
     }
 
-    fn basic(&self, raw: &Basic, told: &mut Told<'_>) -> Option<Credential> {
+    fn basic(
+        &self,
+        name: Option<&ConnectorName>,
+        raw: &Basic,
+        told: &mut Told<'_>,
+    ) -> Option<Credential> {
         let username = self.of(raw.username.as_ref(), told);
         let username = username.and_then(|value| self.username(value, told));
         let password = self.of(raw.password.as_ref(), told);
@@ -156,6 +161,7 @@ impl Reader<'_, '_> {
         Some(Credential {
             place: Spot::AUTHORIZATION,
             form: Form::Basic {
+                connector: name?.clone(),
                 username: username?,
                 password: password?,
             },

@@ -252,18 +252,8 @@ impl Around<'_, '_> {
     }
 
     fn tell_unknown_variables(&self, template: &Template, text: &Text, told: &mut Told<'_>) {
-        let Some(outputs) = self.outputs else { return };
-        for name in template.session_variables() {
-            if !outputs.is_known(name) {
-                let message = format!("no action has an output `{name}`");
-                let problem = Problem::error(&text.place, message);
-                let problem = problem.did_you_mean(name, outputs.all());
-                told.tell(match problem.remedy_text() {
-                    Some(_) => problem,
-                    None => problem
-                        .remedy("declare it under the `outputs` of the action that learns it"),
-                });
-            }
+        if let Some(outputs) = self.outputs {
+            outputs.tell_unknown(template.session_variables(), text, told);
         }
     }
 

@@ -19,14 +19,18 @@ mod network;
 mod oauth;
 mod parameters;
 mod reading;
+mod requires;
 mod secrets;
 mod site;
 mod target;
 mod told;
+mod trial;
 mod variables;
 
 #[cfg(test)]
 mod tests;
+
+pub use trial::{trials, trials_from_texts};
 
 use std::path::Path;
 use std::sync::Arc;
@@ -123,6 +127,9 @@ fn check(raw: &raw::Policy, hash: Arc<str>, told: &mut Told<'_>) -> Policy {
     };
     let network = Arc::new(network::exemptions(&declared, told));
     let agents = agents::read(&ground, told);
+    if let Some(agents) = &agents {
+        requires::tell_out_of_reach(&ground, agents, told);
+    }
     let secrets = secrets::sources(&ground, told);
     Policy {
         hash,
@@ -132,5 +139,6 @@ fn check(raw: &raw::Policy, hash: Arc<str>, told: &mut Told<'_>) -> Policy {
         secrets,
         tunnels: tunnels.into_iter().map(|tunnel| tunnel.tunnel).collect(),
         network,
+        context: variables::said(&raw.context, told),
     }
 }

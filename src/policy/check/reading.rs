@@ -12,10 +12,12 @@ use crate::policy::check::ground::name;
 use crate::policy::check::leak;
 use crate::policy::check::told::Told;
 use crate::policy::raw::action::{Action as Raw, Method};
-use crate::policy::raw::decode::{List, Text};
-use crate::policy::raw::names::Entries;
+use crate::policy::raw::decode::{List, Text, Texts};
+use crate::policy::raw::names::{Entries, Names as Declared};
 use crate::policy::raw::outcome as raw;
+use crate::policy::raw::variable::ContextVariable;
 use crate::problem::{Located, Place, Problem};
+use crate::template::Known;
 
 /// The outputs of all actions: the variables of a session.
 #[derive(Default)]
@@ -28,19 +30,46 @@ pub(super) struct Names {
 }
 
 impl Names {
+    /// None yet: no output may have a name that the runtime or exeat itself gives a value.
+    pub(super) fn beside(context: &Declared<ContextVariable>) -> Self {
+        let mut names = Self::default();
+        for (name, _) in context.iter() {
+            // Two that clash among themselves have been told with the context.
+            let _ = names
+                .tree
+                .declare(&name.value, Kind::Context, name.place.clone());
+        }
+        names
+    }
+
+    /// Tells those that a template names and no action sets.
+    pub(super) fn tell_unknown<'n>(
+        &self,
+        variables: impl Iterator<Item = &'n str>,
+        template: &Text,
+        told: &mut Told<'_>,
+    ) {
+        for name in variables.filter(|it| !self.is_known(it)) {
+            let message = format!("no action has an output `{name}`");
+            let problem = Problem::error(&template.place, message);
+            let problem = problem.did_you_mean(name, self.sensitive.keys().map(String::as_str));
+            told.tell(match problem.remedy_text() {
+                Some(_) => problem,
+                None => {
+                    problem.remedy("declare it under the `outputs` of the action that learns it")
+                }
+            });
+        }
+    }
+
     /// Whether some action may set this variable, a part of it, or what it is a part of.
-    pub(super) fn is_known(&self, variable: &str) -> bool {
+    fn is_known(&self, variable: &str) -> bool {
         self.is_partial || self.around(variable).next().is_some()
     }
 
     /// Whether something sensitive may stand in this variable.
     pub(super) fn is_sensitive(&self, variable: &str) -> bool {
         self.around(variable).any(|sensitive| sensitive)
-    }
-
-    /// All names, for finding the nearest.
-    pub(super) fn all(&self) -> impl Iterator<Item = &str> {
-        self.sensitive.keys().map(String::as_str)
     }
 
     /// Itself, what it is a part of, and its parts, without a look at all the others.
@@ -218,7 +247,7 @@ fn named((text, say): (Option<&Text>, Option<&Text>), told: &mut Told<'_>) -> Op
     Some(Named { name: name?, say })
 }
 
-fn statuses(raw: Option<&raw::Statuses>, told: &mut Told<'_>) -> Option<Vec<StatusPattern>> {
+fn statuses(raw: Option<&Texts>, told: &mut Told<'_>) -> Option<Vec<StatusPattern>> {
     let Some(raw) = raw else {
         return Some(Vec::new());
     };
@@ -342,6 +371,11 @@ fn output(
     });
     let path = raw.path.as_ref().and_then(|it| path(it, told));
     let name = name.ok()?;
+    if Known::named(name.as_str()).is_some() {
+        let message = format!("`{name}` is a built-in name");
+        told.error(&key.place, message, "rename it: exeat sets it");
+        return None;
+    }
     names
         .tree
         .declare(name.as_str(), Kind::Output { sensitive }, key.place.clone())

@@ -138,10 +138,10 @@ fn used(raw: &raw::Policy) -> HashSet<&str> {
         Value::Secret(secret) => secret.secret.as_ref(),
         Value::Literal(_) => None,
     });
-    let tokens = raw
-        .agents
-        .iter()
-        .filter_map(|(_, agent)| agent.token.as_ref()?.secret.as_ref());
+    let tokens = raw.agents.iter().flat_map(|(_, agent)| {
+        let both = [&agent.token, &agent.runtime_token].into_iter().flatten();
+        both.filter_map(|token| token.secret.as_ref())
+    });
     in_values
         .chain(tokens)
         .map(|it| it.value.as_str())

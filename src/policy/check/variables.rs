@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use serde_json::{Map, Value, json};
 
+use crate::policy::ContextVariables;
 use crate::policy::check::leak;
 use crate::policy::check::told::Told;
 use crate::policy::raw::decode::{List, Text};
@@ -73,11 +74,7 @@ pub(super) fn schema(list: &List<Variable>, told: &mut Told<'_>) -> Option<Arc<S
 
 fn property(variable: &Variable, told: &mut Told<'_>) -> Option<Value> {
     let kind = variable.kind.as_ref()?.value;
-    let mut property = Map::new();
-    property.insert("type".into(), type_name(kind).into());
-    if let VariableType::Date | VariableType::Email | VariableType::Phone = kind {
-        property.insert("format".into(), kind.as_str().into());
-    }
+    let mut property = typed(kind);
     if let Some(text) = &variable.description {
         leak::in_located(text, told);
         property.insert("description".into(), text.value.as_str().into());
@@ -154,6 +151,34 @@ pub(super) fn context(
         found.insert(name.value.clone(), context);
     }
     found
+}
+
+/// What values the runtime may give them.
+pub(super) fn said(declared: &Names<ContextVariable>, told: &mut Told<'_>) -> ContextVariables {
+    let mut properties = Map::new();
+    for (name, variable) in declared.iter() {
+        let Some(kind) = &variable.kind else { continue };
+        let mut property = typed(kind.value);
+        if variable.sensitive.as_ref().is_some_and(|it| it.value) {
+            property.insert("writeOnly".into(), true.into());
+        }
+        properties.insert(name.value.clone(), property.into());
+    }
+    ContextVariables::new(properties).unwrap_or_else(|problems| {
+        for (problem, place) in problems.iter().zip(&declared.place) {
+            told.error(place, &problem.message, &problem.remedy);
+        }
+        ContextVariables::default()
+    })
+}
+
+fn typed(kind: VariableType) -> Map<String, Value> {
+    let mut property = Map::new();
+    property.insert("type".into(), type_name(kind).into());
+    if let VariableType::Date | VariableType::Email | VariableType::Phone = kind {
+        property.insert("format".into(), kind.as_str().into());
+    }
+    property
 }
 
 fn scalar(kind: VariableType) -> ScalarType {

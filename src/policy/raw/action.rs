@@ -16,7 +16,6 @@ use crate::policy::raw::per_environment::PerEnvironment;
 use crate::policy::raw::scalars::ByteCount;
 use crate::policy::raw::scalars::Wrong;
 use crate::policy::raw::secret::Value;
-use crate::policy::raw::unread::AnyList;
 use crate::policy::raw::unread::AnyMap;
 use crate::policy::raw::unread::AnyValue;
 use crate::policy::raw::unread::TextOrMap;
@@ -56,6 +55,7 @@ section! {
         outcomes: Outcomes, Optional, "names for replies";
         outputs: Entries<Output>, Optional, "values of a reply that a session keeps";
         response: Response, Optional, "what of a reply reaches the agent";
+        requires: List<Requirement>, Optional, "what must have succeeded before";
         doors: List<Located<Door>>, Optional, "where it can be called: `proxy`, `http`, `mcp`";
         allow_http: Located<bool>, Optional, "`true`: its URL may be `http://`";
     }
@@ -66,8 +66,16 @@ section! {
         upgrade: Located<Upgrade>, "`websocket`: a handshake, then bytes both ways";
         trailers: Located<bool>, "`true`: trailers of replies pass";
         hints: AnyMap, "what tools are told: `read_only`, `destructive`, `idempotent`";
-        requires: AnyList, "what must have been done before";
         sensitive: List<Text>, "parameters that no log shows";
+    }
+}
+
+section! {
+    /// What must have succeeded before an action.
+    Requirement, "a requirement" {
+        action: Text, Required, "the action that must have succeeded in the same session";
+        within: Located<Duration>, Optional, "how long ago at most";
+        bind: Entries<Text>, Optional, "our parameters, and what each must equal: its parameter, or `outputs.NAME`";
     }
 }
 

@@ -10,11 +10,11 @@ section! {
     Agent, "an agent", holds_credentials {
         title: Text, Optional, "its name for people";
         token: SecretName, Required, "what it shows at the door, as `{secret: NAME}`";
+        runtime_token: SecretName, Optional, "who presents it at a tool door may set the context";
         environment: Text, Optional, "the environment it works in";
         allow: List<Text>, Required, "the names of its actions, or patterns such as `get_*`";
     }
     later {
-        runtime_token: SecretName, "who presents it may set context";
         rate_limit: TextOrMap, "how often it may call anything";
     }
 }

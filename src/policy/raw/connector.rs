@@ -46,7 +46,7 @@ section! {
         token: PerEnvironment<Credential>, Required, "the token, as `{secret: NAME}`";
         placeholder: PerEnvironment<Text>, Optional, "what an agent may send in the token's place";
     }
-    tag "type": Located<Kind>, "the type of the connector";
+    tag "type": Located<Kind> = Kind::Bearer, "the type of the connector";
 }
 
 section! {
@@ -56,7 +56,7 @@ section! {
         password: PerEnvironment<Credential>, Required, "the password, as `{secret: NAME}`";
         placeholder: PerEnvironment<Text>, Optional, "what an agent may send in the password's place";
     }
-    tag "type": Located<Kind>, "the type of the connector";
+    tag "type": Located<Kind> = Kind::Basic, "the type of the connector";
 }
 
 section! {
@@ -67,7 +67,7 @@ section! {
         value: PerEnvironment<Credential>, Required, "the key, as `{secret: NAME}`";
         placeholder: PerEnvironment<Text>, Optional, "what an agent may send in the key's place";
     }
-    tag "type": Located<Kind>, "the type of the connector";
+    tag "type": Located<Kind> = Kind::ApiKey, "the type of the connector";
 }
 
 section! {
@@ -81,14 +81,14 @@ section! {
         client_auth: PerEnvironment<Located<ClientAuth>>, Optional, "`basic` or `body`";
         placeholder: PerEnvironment<Text>, Optional, "what an agent may send in the token's place";
     }
-    tag "type": Located<Kind>, "the type of the connector";
+    tag "type": Located<Kind> = Kind::Oauth2, "the type of the connector";
 }
 
 section! {
     /// No credential.
     NoAuth, "a `none` connector", holds_credentials {
     }
-    tag "type": Located<Kind>, "the type of the connector";
+    tag "type": Located<Kind> = Kind::None, "the type of the connector";
 }
 
 section! {

@@ -85,7 +85,7 @@ impl<'a> Decoder<'a> {
         let problem = Problem::error(&node.place, message);
         self.tell(match (&node.value, shape) {
             (Value::Null, _) => problem.remedy("give it a value, or remove the line"),
-            (Value::Scalar(_), Shape::List(_) | Shape::AnyList) => {
+            (Value::Scalar(_), Shape::List(_)) => {
                 problem.remedy("write a list: `[…]`, or `- …` on lines of their own")
             }
             _ => problem,
@@ -215,6 +215,34 @@ impl<T: Decode> Decode for List<T> {
             .iter()
             .filter_map(|node| T::decode(node, decoder))
             .collect();
+        Some(Self {
+            place: node.place.clone(),
+            items,
+        })
+    }
+}
+
+/// One text, or a list of them.
+#[derive(Clone, Debug)]
+pub(in crate::policy) struct Texts {
+    /// Where they stand.
+    pub(in crate::policy) place: Place,
+    /// As they were written.
+    pub(in crate::policy) items: Vec<Text>,
+}
+
+impl Decode for Texts {
+    const SHAPE: Shape = Shape::Either(&[Text::SHAPE, List::<Text>::SHAPE]);
+
+    fn decode(node: &Node, decoder: &mut Decoder<'_>) -> Option<Self> {
+        let items = match &node.value {
+            Value::Scalar(_) => vec![Text::decode(node, decoder)?],
+            Value::Sequence(_) => List::decode(node, decoder)?.items,
+            _ => {
+                decoder.mismatch(node, Self::SHAPE);
+                return None;
+            }
+        };
         Some(Self {
             place: node.place.clone(),
             items,

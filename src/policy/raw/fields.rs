@@ -53,20 +53,29 @@ pub(in crate::policy) enum Shape {
     OneOf(&'static [&'static str]),
     /// A list of the same.
     List(&'static Shape),
-    /// Names that the author chooses, each with the same.
-    Map(&'static Shape),
+    /// Keys that the author chooses, each with the same.
+    Map(Keys, &'static Shape),
     /// Known fields.
     Section(&'static Section),
     /// One of several.
     Either(&'static [Shape]),
     /// A JSON Schema.
     JsonSchema,
-    /// A mapping, a list or anything, of which no more is known in this release.
+    /// A mapping or anything, of which no more is known in this release.
     AnyMap,
     /// See [`Shape::AnyMap`].
-    AnyList,
-    /// See [`Shape::AnyMap`].
     Any,
+}
+
+/// What the keys of a mapping are.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(in crate::policy) enum Keys {
+    /// Names that are declared here.
+    Declared,
+    /// Environments.
+    Environments,
+    /// No names of the policy, such as those of headers.
+    Free,
 }
 
 impl Shape {
@@ -80,8 +89,8 @@ impl Shape {
             Self::Duration => "a duration such as `5s` or `250ms`".to_owned(),
             Self::ByteCount => "a size such as `64KiB` or `10MiB`".to_owned(),
             Self::OneOf(words) => either(words.iter().map(|word| format!("`{word}`"))),
-            Self::List(_) | Self::AnyList => "a list".to_owned(),
-            Self::Map(_) | Self::AnyMap => "a mapping".to_owned(),
+            Self::List(_) => "a list".to_owned(),
+            Self::Map(..) | Self::AnyMap => "a mapping".to_owned(),
             Self::Section(section) => section.in_words(),
             Self::Either(shapes) => either(shapes.iter().map(Self::in_words)),
             Self::JsonSchema => "a JSON Schema".to_owned(),
@@ -117,14 +126,15 @@ fn either(words: impl Iterator<Item = String>) -> String {
 /// of Rust is written `part as "in"`.
 ///
 /// Fields that a later release builds stand under `later`: their values are decoded for the sake
-/// of their types, and not kept. So is the one under `tag`, by which a choice has been made.
+/// of their types, and not kept. So is the one under `tag`, by which a choice has been made: it has
+/// the word that follows `=`.
 macro_rules! section {
     (
         $(#[doc = $doc:literal])*
         $name:ident, $what:literal $(, $credentials:ident)? {
             $($field:ident $(as $key:literal)? : $type:ty, $need:ident, $about:literal;)*
         }
-        $(tag $tag:literal: $tag_type:ty, $tag_about:literal;)?
+        $(tag $tag:literal: $tag_type:ty $(= $tag_word:expr)?, $tag_about:literal;)?
         $(later {
             $($later:ident: $later_type:ty, $later_about:literal;)*
         })?
@@ -147,7 +157,7 @@ macro_rules! section {
                     what: $what,
                     holds_credentials: section!(@flag $($credentials)?),
                     fields: &[
-                        $(section!(@row $tag, $tag_type, Required, $tag_about),)?
+                        $(section!(@row $tag, $tag_type, Required, $tag_about $(, $tag_word)?),)?
                         $(section!(@row section!(@key $field $($key)?), $type, $need, $about),)*
                         $($(section!(@row stringify!($later), $later_type, Later, $later_about),)*)?
                     ],
@@ -172,14 +182,18 @@ macro_rules! section {
             }
         }
     };
-    (@row $key:expr, $type:ty, $need:ident, $about:literal) => {
+    (@row $key:expr, $type:ty, $need:ident, $about:literal $(, $word:expr)?) => {
         $crate::policy::raw::fields::Field {
             name: $key,
-            shape: <$type as $crate::policy::raw::decode::Decode>::SHAPE,
+            shape: section!(@shape $type $(, $word)?),
             need: $crate::policy::raw::fields::Need::$need,
             about: $about,
         }
     };
+    (@shape $type:ty, $word:expr) => {
+        $crate::policy::raw::fields::Shape::OneOf(&[$word.as_str()])
+    };
+    (@shape $type:ty) => { <$type as $crate::policy::raw::decode::Decode>::SHAPE };
     (@key $field:ident $key:literal) => { $key };
     (@key $field:ident) => { stringify!($field) };
     (@flag holds_credentials) => { true };
@@ -203,7 +217,7 @@ macro_rules! choice {
             pub(in crate::policy) const WORDS: &'static [&'static str] = &[$($word),*];
 
             /// The word in the file.
-            pub(in crate::policy) fn as_str(self) -> &'static str {
+            pub(in crate::policy) const fn as_str(self) -> &'static str {
                 match self { $(Self::$variant => $word,)* }
             }
         }

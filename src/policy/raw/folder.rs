@@ -1,4 +1,4 @@
-//! Finding and reading the files of a policy. What stands in them is read elsewhere.
+//! Finding and reading the files of a policy, and those of its tests. What stands in them is read elsewhere.
 
 use std::fs;
 use std::io;
@@ -18,11 +18,33 @@ const MAX_DEPTH: usize = 8;
 /// Files in all. A policy of 100,000 actions needs a few hundred.
 const MAX_FILES: usize = 10_000;
 
+/// Which files of a folder are meant.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(in crate::policy) enum Kind {
+    /// `NAME.yaml`, `NAME.yml`.
+    Policies,
+    /// `NAME.test.yaml`, `NAME.test.yml`.
+    Tests,
+}
+
+impl Kind {
+    fn fits(self, file_name: &str) -> bool {
+        let stem = file_name
+            .strip_suffix(".yaml")
+            .or(file_name.strip_suffix(".yml"));
+        stem.is_some_and(|stem| stem.ends_with(".test") == (self == Self::Tests))
+    }
+}
+
 /// The files of a folder, or the one file, as names with contents in the order of the names.
-pub(in crate::policy) fn read(path: &Path, problems: &mut Problems) -> Vec<(String, Vec<u8>)> {
+pub(in crate::policy) fn read(
+    path: &Path,
+    kind: Kind,
+    problems: &mut Problems,
+) -> Vec<(String, Vec<u8>)> {
     let mut paths = Vec::new();
     if path.is_dir() {
-        find(path, MAX_DEPTH, &mut paths, problems);
+        find((path, kind), MAX_DEPTH, &mut paths, problems);
         paths.sort();
     } else {
         paths.push(path.to_owned());
@@ -37,9 +59,14 @@ pub(in crate::policy) fn read(path: &Path, problems: &mut Problems) -> Vec<(Stri
     files
 }
 
-/// Adds the policy files below a folder. Hidden entries are left out: in a mounted ConfigMap they
+/// Adds the files below a folder. Hidden entries are left out: in a mounted ConfigMap they
 /// hold every file a second time, and editors keep their drafts there.
-fn find(folder: &Path, depth: usize, found: &mut Vec<PathBuf>, problems: &mut Problems) {
+fn find(
+    (folder, kind): (&Path, Kind),
+    depth: usize,
+    found: &mut Vec<PathBuf>,
+    problems: &mut Problems,
+) {
     let entries = match fs::read_dir(folder) {
         Ok(entries) => entries,
         Err(error) => return problems.push(unreadable(folder, &error)),
@@ -54,8 +81,8 @@ fn find(folder: &Path, depth: usize, found: &mut Vec<PathBuf>, problems: &mut Pr
             continue;
         }
         if path.is_dir() {
-            descend(&path, depth, found, problems);
-        } else if is_policy(&file_name) {
+            descend((&path, kind), depth, found, problems);
+        } else if kind.fits(&file_name) {
             found.push(path);
         }
         if found.len() > MAX_FILES {
@@ -65,20 +92,18 @@ fn find(folder: &Path, depth: usize, found: &mut Vec<PathBuf>, problems: &mut Pr
     }
 }
 
-fn descend(folder: &Path, depth: usize, found: &mut Vec<PathBuf>, problems: &mut Problems) {
+fn descend(
+    (folder, kind): (&Path, Kind),
+    depth: usize,
+    found: &mut Vec<PathBuf>,
+    problems: &mut Problems,
+) {
     if depth == 0 {
         let problem = Problem::error(&place(folder), "folders are nested too deep");
         problems.push(problem.remedy("is a link leading back into the policies folder?"));
     } else {
-        find(folder, depth - 1, found, problems);
+        find((folder, kind), depth - 1, found, problems);
     }
-}
-
-fn is_policy(file_name: &str) -> bool {
-    let stem = file_name
-        .strip_suffix(".yaml")
-        .or(file_name.strip_suffix(".yml"));
-    stem.is_some_and(|stem| !stem.ends_with(".test"))
 }
 
 fn contents(path: &Path) -> Result<Vec<u8>, Box<Problem>> {

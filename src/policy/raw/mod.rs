@@ -5,7 +5,7 @@
 //! source, a connector's type). That is the work of `check`, which turns this into the policy.
 //!
 //! Each section is one table of fields (see [`fields`]): it yields the type, its decoding, the
-//! nearest name for a typo, and later the schema for editors.
+//! nearest name for a typo, and the schema for editors.
 
 use std::path::Path;
 
@@ -30,24 +30,54 @@ pub(in crate::policy) mod outcome;
 pub(in crate::policy) mod per_environment;
 pub(in crate::policy) mod scalars;
 pub(in crate::policy) mod secret;
+pub(in crate::policy) mod trial;
 mod unread;
 pub(in crate::policy) mod variable;
 
 #[cfg(test)]
 mod tests;
 
-pub(in crate::policy) use crate::policy::raw::fields::{Field, Need, Section, Shape};
+pub(in crate::policy) use crate::policy::raw::fields::{Field, Keys, Need, Section, Shape};
 pub(in crate::policy) use crate::policy::raw::file::{File, Policy};
 
 /// Reads the files of a folder, or the one file: names with contents, in the order of the names.
 pub(in crate::policy) fn read(path: &Path, problems: &mut Problems) -> Vec<(String, Vec<u8>)> {
-    let files = folder::read(path, problems);
+    let files = folder::read(path, folder::Kind::Policies, problems);
     if files.is_empty() && !problems.has_errors() {
         let place = Place::of_file(&path.to_string_lossy().into());
         let problem = Problem::error(&place, "there is no policy file (`*.yaml`, `*.yml`) here");
         problems.push(problem.remedy("name the file, or the folder in which policies stand"));
     }
     files
+}
+
+/// Reads the files of tests in a folder, or the one file.
+pub(in crate::policy) fn read_tests(
+    path: &Path,
+    problems: &mut Problems,
+) -> Vec<(String, Vec<u8>)> {
+    folder::read(path, folder::Kind::Tests, problems)
+}
+
+/// Reads the tests of files that are already in memory: names with contents.
+pub(in crate::policy) fn parse_tests(
+    files: &[(String, Vec<u8>)],
+    sources: &mut Sources,
+    problems: &mut Problems,
+) -> Vec<trial::Test> {
+    let mut tests = Vec::new();
+    for (name, bytes) in files {
+        let before = problems.len();
+        let root = yaml::parse(name, bytes, sources, problems);
+        let is_told = problems.len() > before;
+        let mut decoder = decode::Decoder::new(sources, problems);
+        match root {
+            Some(root) => tests.extend(trial::TrialFile::of(&root, &mut decoder)),
+            None if is_told => {}
+            None => file::told_as_empty(name, &mut decoder),
+        }
+    }
+    tests
 }
 
 /// Reads the policy of files that are already in memory: names with contents.

@@ -5,6 +5,7 @@ use std::collections::HashMap;
 use crate::policy::raw::decode::Decode;
 use crate::policy::raw::decode::Decoder;
 use crate::policy::raw::decode::Text;
+use crate::policy::raw::fields::Keys;
 use crate::policy::raw::fields::Shape;
 use crate::problem::Place;
 use crate::problem::Problem;
@@ -88,7 +89,7 @@ impl<T> Default for Names<T> {
 }
 
 impl<T: Decode> Decode for Names<T> {
-    const SHAPE: Shape = Shape::Map(&T::SHAPE);
+    const SHAPE: Shape = Shape::Map(Keys::Declared, &T::SHAPE);
 
     fn decode(node: &Node, decoder: &mut Decoder<'_>) -> Option<Self> {
         let Some(mapping) = node.mapping() else {
@@ -117,7 +118,7 @@ pub(in crate::policy) struct Entries<T> {
 }
 
 impl<T: Decode> Decode for Entries<T> {
-    const SHAPE: Shape = Shape::Map(&T::SHAPE);
+    const SHAPE: Shape = Shape::Map(Keys::Free, &T::SHAPE);
 
     fn decode(node: &Node, decoder: &mut Decoder<'_>) -> Option<Self> {
         let Some(mapping) = node.mapping() else {

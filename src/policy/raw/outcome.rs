@@ -4,6 +4,7 @@ use crate::policy::raw::decode::Decode;
 use crate::policy::raw::decode::Decoder;
 use crate::policy::raw::decode::List;
 use crate::policy::raw::decode::Text;
+use crate::policy::raw::decode::Texts;
 use crate::policy::raw::fields::Shape;
 use crate::policy::raw::names::Entries;
 use crate::problem::Located;
@@ -15,7 +16,7 @@ use crate::yaml::to_json;
 section! {
     /// When a call has succeeded.
     Success, "a success" {
-        status: Statuses, Optional, "statuses or classes of them; any `2xx` unless declared";
+        status: Texts, Optional, "statuses or classes of them; any `2xx` unless declared";
         path: Text, Optional, "the JSONPath of a place in the reply";
         equals: Constant, Optional, "the value that must stand at that place";
         exists: Located<bool>, Optional, "whether anything must stand at that place";
@@ -35,7 +36,7 @@ section! {
     Case, "an outcome of a list" {
         name: Text, Required, "what the reply is called";
         say: Text, Optional, "what to tell the agent beside the reply";
-        status: Statuses, Optional, "statuses or classes of them; all unless declared";
+        status: Texts, Optional, "statuses or classes of them; all unless declared";
         path: Text, Optional, "the JSONPath of a place in the reply";
         equals: Constant, Optional, "the value that must stand at that place";
         exists: Located<bool>, Optional, "whether anything must stand at that place";
@@ -106,34 +107,6 @@ impl Decode for Outcome {
         }
         let Named { name, say, .. } = Named::decode(node, decoder)?;
         Some(Self { name, say })
-    }
-}
-
-/// One status, or a list of them.
-#[derive(Clone, Debug)]
-pub(in crate::policy) struct Statuses {
-    /// Where they stand.
-    pub(in crate::policy) place: Place,
-    /// As they were written.
-    pub(in crate::policy) items: Vec<Text>,
-}
-
-impl Decode for Statuses {
-    const SHAPE: Shape = Shape::Either(&[Text::SHAPE, List::<Text>::SHAPE]);
-
-    fn decode(node: &Node, decoder: &mut Decoder<'_>) -> Option<Self> {
-        let items = match &node.value {
-            Value::Scalar(_) => vec![Text::decode(node, decoder)?],
-            Value::Sequence(_) => List::decode(node, decoder)?.items,
-            _ => {
-                decoder.mismatch(node, Self::SHAPE);
-                return None;
-            }
-        };
-        Some(Self {
-            place: node.place.clone(),
-            items,
-        })
     }
 }
 

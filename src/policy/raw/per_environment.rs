@@ -3,6 +3,7 @@
 use crate::policy::raw::decode::Decode;
 use crate::policy::raw::decode::Decoder;
 use crate::policy::raw::decode::Text;
+use crate::policy::raw::fields::Keys;
 use crate::policy::raw::fields::Shape;
 use crate::problem::Located;
 use crate::problem::Place;
@@ -36,7 +37,7 @@ where
 }
 
 impl<T: Varies> Decode for PerEnvironment<T> {
-    const SHAPE: Shape = Shape::Either(&[T::SHAPE, Shape::Map(&T::SHAPE)]);
+    const SHAPE: Shape = Shape::Either(&[T::SHAPE, Shape::Map(Keys::Environments, &T::SHAPE)]);
 
     fn decode(node: &Node, decoder: &mut Decoder<'_>) -> Option<Self> {
         let Some(mapping) = node.mapping().filter(|mapping| !T::is_value(mapping)) else {

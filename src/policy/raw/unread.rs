@@ -31,8 +31,6 @@ macro_rules! unread {
 unread! {
     /// A mapping.
     AnyMap, Shape::AnyMap, Value::Mapping(_),
-    /// A list.
-    AnyList, Shape::AnyList, Value::Sequence(_),
     /// Anything that is not nothing.
     AnyValue, Shape::Any, Value::Scalar(_) | Value::Sequence(_) | Value::Mapping(_),
     /// Text or a mapping.

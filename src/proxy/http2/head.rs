@@ -40,7 +40,7 @@ pub(super) fn arrival(
     begun.ticket.asked(Asked {
         method: parts.method.clone(),
         destination: tunnel.destination.clone(),
-        version: Version::HTTP_2,
+        version: Some(Version::HTTP_2),
     });
     if parts.method == Method::CONNECT {
         let message = "a tunnel has no tunnels inside; send the request itself";

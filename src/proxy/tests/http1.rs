@@ -30,7 +30,7 @@ async fn a_permitted_request_gets_its_answer_and_one_record() {
     );
     let records = world.records().await;
     assert_eq!(records.len(), 1);
-    assert_eq!(records[0]["outcome"], "complete");
+    assert_eq!(records[0]["end"], "complete");
     assert_eq!(records[0]["action"], "get_item");
 }
 
@@ -174,7 +174,7 @@ async fn an_answer_to_head_has_the_length_and_no_body() {
         .await;
     assert!(answer.contains("\r\ncontent-length: 2\r\n"), "{answer}");
     assert!(answer.ends_with("\r\n\r\n"), "{answer}");
-    assert_eq!(world.records().await[0]["outcome"], "complete");
+    assert_eq!(world.records().await[0]["end"], "complete");
 }
 
 #[tokio::test]
@@ -252,7 +252,7 @@ async fn a_broken_chunk_ends_the_connection_and_never_completes_the_request() {
     );
     let answer = world.talk(bad).await;
     assert_eq!(refused(&answer), (400, "request_malformed".into()), "F20");
-    assert_eq!(world.records().await[0]["outcome"], "failed");
+    assert_eq!(world.records().await[0]["end"], "failed");
 }
 
 #[tokio::test]
@@ -292,7 +292,7 @@ async fn a_client_that_leaves_ends_its_request() {
     }
     drop(client);
     let records = world.settled(1).await;
-    assert_eq!(records[0]["outcome"], "abandoned");
+    assert_eq!(records[0]["end"], "abandoned");
 }
 
 #[tokio::test]
@@ -303,7 +303,7 @@ async fn a_client_that_leaves_within_a_head_is_recorded() {
     client.shutdown().await.unwrap();
     assert_eq!(rest(&mut client).await, "");
     let records = world.settled(1).await;
-    assert_eq!(records[0]["outcome"], "failed");
+    assert_eq!(records[0]["end"], "failed");
 }
 
 #[tokio::test]
@@ -332,7 +332,7 @@ async fn a_client_that_leaves_between_two_events_ends_its_stream() {
             .starts_with("HTTP/1.1 200")
     );
     drop(client);
-    assert_eq!(world.settled(1).await[0]["outcome"], "aborted");
+    assert_eq!(world.settled(1).await[0]["end"], "aborted");
 }
 
 #[tokio::test]

@@ -135,7 +135,7 @@ async fn an_idle_connection_ends_and_is_recorded_if_nothing_was_asked() {
     }
     let records = world.settled(1).await;
     assert_eq!(records[0]["method"], "CONNECT");
-    assert_eq!(records[0]["outcome"], "failed");
+    assert_eq!(records[0]["end"], "failed");
 }
 
 #[tokio::test]

@@ -263,7 +263,7 @@ async fn a_tunnel_that_stands_still_ends() {
     let mut stream = world.tunnel(TUNNEL, world.port).await;
     stream.write_all(&hello(TUNNEL)).await.unwrap();
     let records = world.settled(1).await;
-    assert_eq!(records[0]["outcome"], "truncated");
+    assert_eq!(records[0]["end"], "truncated");
     assert_eq!(
         records[0]["upstream_addr"],
         format!("203.0.114.10:{}", world.port)
@@ -279,5 +279,5 @@ async fn a_tunnel_without_a_request_has_the_record_of_its_connect() {
     assert_eq!(rest(&mut tls).await, "");
     let records = world.settled(1).await;
     assert_eq!(records[0]["method"], "CONNECT");
-    assert_eq!(records[0]["outcome"], "failed");
+    assert_eq!(records[0]["end"], "failed");
 }

@@ -303,8 +303,10 @@ fn policy(port: u16, agents: bool) -> Policy {
     let agent = Agent {
         title: None,
         token: SecretName::parse("bot_token").unwrap(),
+        runtime_token: None,
         environment: Some(production),
         allow: HashSet::new(),
+        patterns: Vec::new(),
     };
     let agents = agents.then(|| BTreeMap::from([(AgentName::parse("bot").unwrap(), agent)]));
     let tunnel = Tunnel {
@@ -339,6 +341,7 @@ fn action(name: &str, method: Method, url: (Scheme, &str, u16), path: &str) -> A
         port: url.2,
         path: PathPattern::parse(path, &scope).unwrap(),
         parameters: Arc::new(Schema::compile(&parameters).unwrap()),
+        converts: false,
         query: Vec::new(),
         headers: Vec::new(),
         content: if method == Method::POST {
@@ -351,6 +354,8 @@ fn action(name: &str, method: Method, url: (Scheme, &str, u16), path: &str) -> A
         credentials: Vec::new(),
         limits: ActionLimits::default(),
         reading: Arc::default(),
+        requires: Vec::new(),
+        remembered: None,
     }
 }
 

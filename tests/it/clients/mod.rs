@@ -1,5 +1,5 @@
 //! Programs of other people behind `exeat exec`: curl, git, openssl, Python's requests and httpx, Node's undici and
-//! axios.
+//! axios; and clients of MCP beside `exeat mcp`.
 //!
 //! Each runs as a child of the real binary, with nothing told about exeat but the variables that `exec` sets. Origins
 //! stand on loopback under their real names, reached as a staging setup is: `--host`, `--extra-ca`, `allow_private`.
@@ -11,6 +11,7 @@ mod client;
 mod git;
 mod installed;
 mod issuer;
+mod mcp;
 mod methods;
 mod oauth;
 mod origin;

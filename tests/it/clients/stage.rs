@@ -98,21 +98,39 @@ impl Stage {
 
     /// Runs a program behind exeat to its end.
     pub(super) fn exec<A: AsRef<OsStr>>(&self, program: &Path, arguments: &[A]) -> Ran {
-        let audit = self.file("audit.jsonl");
+        let mut line = self.exeat("exec");
+        line.extend(["--".into(), program.into()]);
+        line.extend(arguments.iter().map(|it| it.as_ref().to_owned()));
+        self.run(&line)
+    }
+
+    /// Runs a program to its end whose last arguments are the command of an MCP server: exeat.
+    pub(super) fn beside_mcp<A: AsRef<OsStr>>(&self, program: &Path, arguments: &[A]) -> Ran {
+        let mut line = vec![program.into()];
+        line.extend(arguments.iter().map(|it| it.as_ref().to_owned()));
+        line.extend(self.exeat("mcp"));
+        self.run(&line)
+    }
+
+    /// A command of exeat with everything that stands on this stage.
+    fn exeat(&self, command: &str) -> Vec<OsString> {
+        let mut line = vec![env!("CARGO_BIN_EXE_exeat").into(), command.into()];
+        line.extend(["--policies".into(), self.policies().into()]);
+        line.extend(["--state-dir".into(), self.file("state").into()]);
+        line.extend(["--audit".into(), self.audit().into()]);
+        line.extend_from_slice(&self.settings);
+        line
+    }
+
+    fn audit(&self) -> PathBuf {
+        self.file("audit.jsonl")
+    }
+
+    fn run(&self, line: &[OsString]) -> Ran {
         let mut command = Command::new(installed::program("timeout"));
         command
             .args(["--kill-after=5", PATIENCE])
-            .arg(env!("CARGO_BIN_EXE_exeat"))
-            .args(["exec", "--policies"])
-            .arg(self.policies())
-            .arg("--state-dir")
-            .arg(self.file("state"))
-            .arg("--audit")
-            .arg(&audit)
-            .args(&self.settings)
-            .arg("--")
-            .arg(program)
-            .args(arguments)
+            .args(line)
             .current_dir(self.folder.path());
         // Nothing of the developer's own: no proxy, no .curlrc, no .gitconfig.
         command
@@ -128,7 +146,7 @@ impl Stage {
             status: output.status,
             stdout: String::from_utf8(output.stdout).unwrap(),
             stderr: String::from_utf8(output.stderr).unwrap(),
-            audit: fs::read_to_string(audit).unwrap_or_default(),
+            audit: fs::read_to_string(self.audit()).unwrap_or_default(),
         }
     }
 }

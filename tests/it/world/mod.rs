@@ -4,13 +4,14 @@
 //! Everything real is real: sockets, TLS, threads. What is scripted is what a test must not depend on.
 
 mod client;
+mod mcp;
 mod names;
 mod origin;
 mod safe;
 mod switchboard;
 
 use std::io::Write as _;
-use std::net::{IpAddr, Shutdown, SocketAddr, TcpListener};
+use std::net::{IpAddr, Shutdown, SocketAddr, TcpListener, TcpStream};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -22,16 +23,17 @@ use exeat::exchange::{PlainHttp, Room, Services, Settings};
 use exeat::live::Live;
 use exeat::metrics::Metrics;
 use exeat::name::AgentName;
-use exeat::policy;
+use exeat::policy::{self, Policy};
 use exeat::sessions::{Bounds, InMemory};
 use exeat::tokens::Tokens;
 use exeat::vault::{Sources, Store, Vault};
 use rcgen::CertificateParams;
 use rustls::RootCertStore;
-use serde_json::Value;
+use serde_json::{Map, Value};
 use tempfile::TempDir;
 
 pub use client::{Answer, Client, Stream, read_answer, read_head, rest};
+pub use mcp::Revision;
 pub use origin::{Origin, Reply, Seen, Then};
 
 use names::Names;
@@ -82,6 +84,7 @@ pub const SECRETS: [(&str, &str); 2] = [("good_token", "SECRET-AAAA"), ("two_key
 /// An exeat with everything around it.
 pub struct World {
     running: Option<Running>,
+    dial: Dialling,
     names: Arc<Names>,
     switchboard: Arc<Switchboard>,
     safe: Arc<Safe>,
@@ -150,10 +153,7 @@ impl World {
     }
 
     fn start(plan: Plan) -> Self {
-        let loaded = policy::from_texts(&[("policy.yaml".into(), plan.policy.into_bytes())]);
-        let problems = loaded.problems.sorted();
-        let problems: Vec<String> = problems.iter().map(|it| it.headline()).collect();
-        let policy = loaded.policy.unwrap_or_else(|| panic!("{problems:#?}"));
+        let policy = read(&plan.policy);
         let folder = tempfile::tempdir().unwrap();
         let metrics = Arc::new(Metrics::new());
         let (audit, lines) = Audit::to_memory(&metrics).unwrap();
@@ -180,10 +180,12 @@ impl World {
         };
         let (names, switchboard) = (Arc::new(Names::usual()), Arc::new(Switchboard::default()));
         let origin_ca = OriginCa::new();
+        let dial = dialling(&names, &switchboard, &origin_ca);
         let running = app::start(Parts {
             services: Arc::new(services),
-            dial: dialling(&names, &switchboard, &origin_ca),
+            dial: dial.clone(),
             proxy: TcpListener::bind("127.0.0.1:0").unwrap(),
+            tools: TcpListener::bind("127.0.0.1:0").unwrap(),
             admin: TcpListener::bind("127.0.0.1:0").unwrap(),
             admin_token: None,
             workers: 2,
@@ -191,6 +193,7 @@ impl World {
         });
         Self {
             running: Some(running.unwrap()),
+            dial,
             names,
             switchboard,
             safe,
@@ -274,6 +277,37 @@ impl World {
         self.running.as_ref().unwrap().proxy
     }
 
+    /// Where tools are called.
+    pub fn tools(&self) -> SocketAddr {
+        self.running.as_ref().unwrap().tools
+    }
+
+    /// A request to the tools listener, with a token where there is one, and JSON where there is some.
+    pub fn tool(&self, method: &str, path: &str, token: &str, body: Option<&Value>) -> Answer {
+        let mut headers = vec![format!("Host: {}", self.tools())];
+        if !token.is_empty() {
+            headers.push(format!("Authorization: Bearer {token}"));
+        }
+        let body = body.map(Value::to_string).unwrap_or_default();
+        if !body.is_empty() {
+            headers.push("Content-Type: application/json".into());
+        }
+        headers.push(format!("Content-Length: {}", body.len()));
+        let headers = headers.join("\r\n");
+        let bytes = format!("{method} {path} HTTP/1.1\r\n{headers}\r\n\r\n{body}");
+        let mut stream = TcpStream::connect(self.tools()).unwrap();
+        stream
+            .set_read_timeout(Some(Duration::from_secs(20)))
+            .unwrap();
+        stream.write_all(bytes.as_bytes()).unwrap();
+        read_answer(&mut stream, method).unwrap()
+    }
+
+    /// Calls an action by its name.
+    pub fn call(&self, name: &str, token: &str, body: &Value) -> Answer {
+        self.tool("POST", &format!("/v1/actions/{name}"), token, Some(body))
+    }
+
     /// Where the operator's pages are.
     pub fn admin(&self) -> SocketAddr {
         self.running.as_ref().unwrap().admin
@@ -281,13 +315,24 @@ impl World {
 
     /// Opens a session of an agent and gives back its id.
     pub fn open_session(&self, agent: Option<&str>) -> String {
+        self.open_session_about(agent, Map::new())
+    }
+
+    /// Opens a session of an agent with what the runtime says of it, unchecked.
+    pub fn open_session_about(&self, agent: Option<&str>, context: Map<String, Value>) -> String {
         let agent = agent.map(|name| AgentName::parse(name).unwrap());
         let services = self.running.as_ref().unwrap().services();
         let runtime = tokio::runtime::Builder::new_current_thread()
             .build()
             .unwrap();
-        let opened = runtime.block_on(services.sessions.open(agent.as_ref()));
+        let opened = runtime.block_on(services.sessions.open(agent.as_ref(), context));
         opened.unwrap().unwrap().expose()
+    }
+
+    /// Puts another policy in force.
+    pub fn reload(&self, policy: &str) {
+        let services = self.running.as_ref().unwrap().services();
+        services.live.replace(Arc::new(read(policy)));
     }
 
     /// Our CA, as clients trust it.
@@ -398,11 +443,17 @@ impl Drop for World {
     }
 }
 
-fn dialling(
-    names: &Arc<Names>,
-    switchboard: &Arc<Switchboard>,
-    origin_ca: &OriginCa,
-) -> Arc<dyn Fn() -> Setup + Send + Sync> {
+/// How a runtime dials.
+type Dialling = Arc<dyn Fn() -> Setup + Send + Sync>;
+
+fn read(policy: &str) -> Policy {
+    let loaded = policy::from_texts(&[("policy.yaml".into(), policy.into())]);
+    let problems = loaded.problems.sorted();
+    let problems: Vec<String> = problems.iter().map(|it| it.headline()).collect();
+    loaded.policy.unwrap_or_else(|| panic!("{problems:#?}"))
+}
+
+fn dialling(names: &Arc<Names>, switchboard: &Arc<Switchboard>, origin_ca: &OriginCa) -> Dialling {
     let tls = Tls::trusting(origin_ca.roots(), Offer::Both);
     let (names, switchboard) = (names.clone(), switchboard.clone());
     Arc::new(move || Setup {
@@ -412,6 +463,14 @@ fn dialling(
         own: Own::default(),
         limits: Limits::default(),
     })
+}
+
+/// An origin beside a process of its own, and the CA that this has to trust, as PEM.
+pub fn origin_apart(host: &str, reply: &[u8]) -> (Origin, String) {
+    let ca = OriginCa::new();
+    let reply = reply.to_vec();
+    let origin = Origin::over_tls(ca.config(host), Box::new(move |_| reply.clone().into()));
+    (origin, ca.pem())
 }
 
 /// A reply with a JSON body.

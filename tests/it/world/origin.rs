@@ -261,6 +261,11 @@ impl OriginCa {
         roots
     }
 
+    /// As others trust it.
+    pub(super) fn pem(&self) -> String {
+        self.0.pem()
+    }
+
     /// A good certificate for one host, HTTP/1.1 only.
     pub(super) fn config(&self, host: &str) -> Arc<ServerConfig> {
         self.issue(CertificateParams::new(vec![host.to_owned()]).unwrap())

@@ -1,0 +1,261 @@
+//! The tools listener: an agent's actions as pages, and calls of them by name.
+//!
+//! [`Tools`] turns requests away that no agent sends, finds out who asks, and hands calls to [`Gate::call`], where they
+//! go the way of every request. Every request here has one audit record, a call or not. `route` is the list of pages;
+//! whatever else this listener serves, such as another protocol for the same calls, has its place beside them, behind
+//! `judge`.
+
+mod ask;
+mod pages;
+mod reply;
+mod route;
+mod sessions;
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use http::header::EXPECT;
+use http::request::Parts;
+use http::{HeaderMap, Method, Request};
+use http_body_util::BodyExt as _;
+use http_body_util::combinators::MapErr;
+use hyper::body::Incoming;
+use hyper::server::conn::http1;
+use hyper::service::service_fn;
+use hyper_util::rt::{TokioIo, TokioTimer};
+use tokio::net::TcpStream;
+use tokio::time::timeout;
+
+use crate::agents;
+use crate::agents::{Bearer, Unidentified};
+use crate::browser;
+use crate::exchange::{Begun, Call, Gate, Stop};
+use crate::fault::{Fault, FaultKind};
+use crate::name::ActionName;
+use crate::policy;
+use crate::policy::Policy;
+use crate::refusal::{Code, Refusal};
+use crate::request::Door;
+use crate::tools::ask::Asked;
+use crate::tools::reply::{Page, Reply};
+use crate::tools::route::Route;
+
+/// Between two requests of a connection, and from the first byte of a head to its last: agents pause while their model
+/// thinks. A client that drips bytes holds a connection for as long, and is one of a bounded number.
+const HEAD_DEADLINE: Duration = Duration::from_secs(60);
+
+/// Bytes of a head. As at the proxy.
+const HEAD_BYTES: usize = 64 * 1024;
+
+/// What stands round the parameters of a call: a context, and the id of a session.
+const ENVELOPE: u64 = 64 * 1024;
+
+/// How long, and how far, a refused body is read. As at the proxy.
+const LINGER: Duration = Duration::from_secs(2);
+const LINGER_BYTES: usize = 1024 * 1024;
+
+/// The pages of one listener.
+pub struct Tools {
+    gate: Arc<Gate>,
+    listener: SocketAddr,
+}
+
+impl Tools {
+    /// Pages whose calls go through this gate.
+    pub fn new(gate: Arc<Gate>, listener: SocketAddr) -> Self {
+        Self { gate, listener }
+    }
+
+    /// Serves one connection to its end. A client that goes away takes its calls with it.
+    pub async fn serve(self: Arc<Self>, stream: TcpStream) {
+        let service = service_fn(move |request| {
+            let tools = self.clone();
+            async move { Ok::<_, std::convert::Infallible>(tools.answer(request).await) }
+        });
+        let serving = http1::Builder::new()
+            .timer(TokioTimer::new())
+            .header_read_timeout(HEAD_DEADLINE)
+            .max_buf_size(HEAD_BYTES)
+            .serve_connection(TokioIo::new(stream), service);
+        if let Err(error) = serving.await {
+            tracing::debug!(%error, "a connection of the tools listener broke off");
+        }
+    }
+
+    async fn answer(&self, request: Request<Incoming>) -> Reply {
+        let (head, body) = request.into_parts();
+        let mut body = body.map_err(broken_off as fn(_) -> _);
+        let reply = self.answer_head(&head, &mut body).await;
+        if !reply.status().is_success() && !head.headers.contains_key(EXPECT) {
+            drain(&mut body).await;
+        }
+        reply
+    }
+
+    async fn answer_head(&self, head: &Parts, body: &mut Inbound) -> Reply {
+        let mut begun = match self.gate.open(Door::Http, None) {
+            Ok(begun) => begun,
+            Err(refusal) => return reply::refused(&refusal, ""),
+        };
+        match self.judge(&mut begun, head).await {
+            Ok((Route::Action(name), bearer)) if head.method == Method::POST => {
+                self.call(begun, (head, name, bearer), body).await
+            }
+            Ok((route, bearer)) => self.show(begun, (head, route, bearer), body).await,
+            Err(stop) => reply::denied(&begun.stop(stop)),
+        }
+    }
+
+    /// That it is no browser, what it is about, and who asks.
+    async fn judge(&self, begun: &mut Begun, head: &Parts) -> Result<(Route, Bearer), Stop> {
+        browser::refuse(self.listener, &head.headers)
+            .map_err(|browser| Refusal::new(Code::BrowserRefused, browser.message()))?;
+        let route = Route::read(&head.method, &head.uri)?;
+        if route == Route::OpenApi {
+            // What it says is no secret, and the same for all.
+            let environment = &self.gate.services.settings.environment;
+            return Ok((route, agents::stranger(environment)));
+        }
+        let bearer = self.identify(&begun.policy, &head.headers).await?;
+        begun.ticket.known(&bearer.caller);
+        Ok((route, bearer))
+    }
+
+    async fn identify(&self, policy: &Policy, headers: &HeaderMap) -> Result<Bearer, Stop> {
+        let services = &self.gate.services;
+        let (vault, environment) = (services.vault.as_ref(), &services.settings.environment);
+        let found = agents::identify_bearer(policy, vault, headers, environment).await;
+        found.map_err(|why| match why {
+            Unidentified::Refused(refusal) => Stop::Refused(refusal),
+            Unidentified::Broke(fault) => Stop::Broke(fault),
+        })
+    }
+
+    async fn call(
+        &self,
+        mut begun: Begun,
+        asked: (&Parts, String, Bearer),
+        body: &mut Inbound,
+    ) -> Reply {
+        match self.read_call(&mut begun, asked, body).await {
+            Ok(call) => match self.gate.call(begun, call).await {
+                Ok(done) => reply::done(&done),
+                Err(denied) => reply::denied(&denied),
+            },
+            Err(stop) => reply::denied(&begun.stop(stop)),
+        }
+    }
+
+    /// The action is chosen before a byte of the body is read: its name is all that a refusal needs, and its cap holds.
+    async fn read_call(
+        &self,
+        begun: &mut Begun,
+        (head, name, bearer): (&Parts, String, Bearer),
+        body: &mut Inbound,
+    ) -> Result<Call, Stop> {
+        let Bearer {
+            mut caller,
+            is_runtime,
+        } = bearer;
+        let name = ActionName::parse(&name)
+            .map_err(|_| Refusal::new(Code::ActionUndeclared, "no action can have this name"))?;
+        let selected = policy::choose(&begun.policy, &caller, Door::Http, &name)?;
+        begun.ticket.selected(&name);
+        let cap = selected.action().limits.max_request_bytes;
+        let bytes = self
+            .take_in(head, body, cap.saturating_add(ENVELOPE))
+            .await?;
+        let Asked {
+            parameters,
+            session,
+            context,
+        } = Asked::read(&bytes, &["parameters", "session", "context"])?;
+        sessions::refuse_context(&context, is_runtime)?;
+        caller.session = session.or(caller.session);
+        begun.ticket.known(&caller);
+        Ok(Call {
+            door: Door::Http,
+            caller,
+            action: name,
+            bytes: ask::size(&parameters),
+            parameters,
+            context,
+            version: Some(head.version),
+        })
+    }
+
+    async fn show(
+        &self,
+        begun: Begun,
+        asked: (&Parts, Route, Bearer),
+        body: &mut Inbound,
+    ) -> Reply {
+        match self.page(&begun, asked, body).await {
+            Ok(page) => {
+                begun.shown(page.status, page.bytes());
+                page.reply()
+            }
+            Err(stop) => reply::denied(&begun.stop(stop)),
+        }
+    }
+
+    async fn page(
+        &self,
+        begun: &Begun,
+        (head, route, bearer): (&Parts, Route, Bearer),
+        body: &mut Inbound,
+    ) -> Result<Page, Stop> {
+        let policy = &begun.policy;
+        let sessions = self.gate.services.sessions.as_ref();
+        Ok(match route {
+            Route::OpenApi => Page::good(pages::openapi()),
+            Route::Actions => Page::good(pages::actions(policy, &bearer.caller)),
+            Route::Tools(format) => Page::good(pages::tools(policy, &bearer.caller, format)),
+            Route::Action(name) => Page::good(pages::action(policy, &bearer.caller, &name)?),
+            Route::Sessions => {
+                let bytes = self.take_in(head, body, ENVELOPE).await?;
+                let asked = match bytes.is_empty() {
+                    true => Asked::default(),
+                    false => Asked::read(&bytes, &["context"])?,
+                };
+                sessions::open(policy, sessions, &bearer, asked.context).await?
+            }
+            Route::Session(id) if head.method == Method::DELETE => {
+                sessions::close(sessions, bearer.caller, &id).await?
+            }
+            Route::Session(id) => sessions::look(policy, sessions, bearer.caller, &id).await?,
+        })
+    }
+
+    async fn take_in(&self, head: &Parts, body: &mut Inbound, cap: u64) -> Result<Bytes, Stop> {
+        let bytes = self.gate.take_in(body, cap).await?;
+        if !bytes.is_empty() {
+            ask::expect_json(&head.headers)?;
+        }
+        Ok(bytes)
+    }
+}
+
+/// A request's body.
+type Inbound = MapErr<Incoming, fn(hyper::Error) -> Fault>;
+
+fn broken_off(_: hyper::Error) -> Fault {
+    Fault::new(FaultKind::ClientGone, "the body broke off before its end")
+}
+
+/// Reads on for a while where a body was refused unread: closing with unread bytes makes the kernel reset the
+/// connection, and the client loses the answer (RFC 9112 §9.6). Who waits for a `100 Continue` has sent nothing.
+async fn drain(body: &mut Inbound) {
+    let reading = async {
+        let mut read = 0;
+        while read < LINGER_BYTES
+            && let Some(Ok(frame)) = body.frame().await
+        {
+            read += frame.data_ref().map_or(0, Bytes::len);
+        }
+    };
+    // Past the time the client has to live with what it gets.
+    let _ = timeout(LINGER, reading).await;
+}

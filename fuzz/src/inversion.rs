@@ -6,6 +6,7 @@
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
+use std::time::Instant;
 
 use exeat::action::Action;
 use exeat::action::Arguments;
@@ -277,11 +278,10 @@ fn arguments(parameters: Map<String, Value>) -> Arguments {
 }
 
 fn facts() -> Facts {
+    let environment = EnvironmentName::parse(ENVIRONMENT).expect("a name");
     Facts {
-        now: OffsetDateTime::UNIX_EPOCH,
         agent_id: "bot".to_owned(),
         agent_name: "Bot \"B\"".to_owned(),
-        environment: EnvironmentName::parse(ENVIRONMENT).expect("a name"),
-        session: Arc::default(),
+        ..Facts::bare(environment, OffsetDateTime::UNIX_EPOCH, Instant::now())
     }
 }

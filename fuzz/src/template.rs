@@ -81,13 +81,13 @@ fn own(inverted: Inverted<'_>) -> Option<Option<(String, String)>> {
     }
 }
 
-/// A body is compact JSON, and taking it apart finds no fault with its literals.
+/// A body is compact JSON, and only a template that can be inverted takes it apart.
 fn check_body(template: &BodyTemplate, given: &Given) {
     let Ok(rendered) = given.look(|values| template.render(values)) else {
         return;
     };
     let body = read(&rendered);
-    assert_eq!(body.to_string(), rendered);
+    assert!(is_compact(&rendered), "{rendered}");
     let inverted = given.look(|values| template.invert(&body, values));
     assert!(template.is_invertible().is_ok() || inverted.is_err());
 }
@@ -101,6 +101,20 @@ fn check_outline(template: &BodyTemplate, given: &Given) {
     if let (Ok(one), Ok(two)) = (one, two) {
         assert_eq!(outline(&read(&one)), outline(&read(&two)), "{one} {two}");
     }
+}
+
+/// Whether no blanks stand outside strings. (Numbers of the template keep their spelling.)
+fn is_compact(json: &str) -> bool {
+    let (mut in_string, mut is_escaped) = (false, false);
+    json.bytes().all(|byte| {
+        match byte {
+            b'"' if !is_escaped => in_string = !in_string,
+            b' ' | b'\t' | b'\n' | b'\r' if !in_string => return false,
+            _ => {}
+        }
+        is_escaped = in_string && byte == b'\\' && !is_escaped;
+        true
+    })
 }
 
 fn read(body: &str) -> Value {

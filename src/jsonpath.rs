@@ -139,6 +139,29 @@ impl SingularPath {
         Some(location)
     }
 
+    /// The steps from the root.
+    pub fn steps(&self) -> &[Step] {
+        &self.steps
+    }
+
+    /// How far it leads in a value in which it selects nothing: what it has come to, and the step that is not there.
+    pub fn lost_at<'a>(&'a self, root: &'a Value) -> Option<(&'a Value, &'a Step)> {
+        let mut value = root;
+        for step in &self.steps {
+            let found = match step {
+                Step::Name(name) => value.as_object().and_then(|it| it.get(name)),
+                Step::Index(index) => value
+                    .as_array()
+                    .and_then(|it| it.get(from_start(*index, it.len())?)),
+            };
+            match found {
+                Some(found) => value = found,
+                None => return Some((value, step)),
+            }
+        }
+        None
+    }
+
     /// Whether one of the two may select the other's value, or what it stands in. Indexes from the start and from the
     /// end may meet in some value.
     pub fn may_overlap(&self, other: &Self) -> bool {

@@ -2,7 +2,7 @@
 //! it is the same request.
 //!
 //! An input is the body of an action and JSON parameters. The body is a template, or nothing for a JSON object of the
-//! parameters, `FORM` for a form, or `QUERY` for none.
+//! parameters, `FORM` for a form, or for none `QUERY`, `COMMA` or `BRACKETS`, by how lists stand in the query.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -87,7 +87,8 @@ fn check_action(policy: &Arc<Policy>, action: &Action, parameters: Map<String, V
     assert_eq!(content(&again.body), body);
 }
 
-/// Equal but for two things that leave no trace in a request: empty lists outside JSON, and how a number is written.
+/// Equal but for two things that leave no trace in a request: empty lists outside JSON, which mean nothing, and how a
+/// number is written.
 fn assert_same(found: &Map<String, Value>, given: &Map<String, Value>, planned: &Planned) {
     let there =
         |(name, value): &(&String, &Value)| found.contains_key(*name) || **value != json!([]);
@@ -137,7 +138,12 @@ fn checked(action: &Action, given: &Value) -> Option<Map<String, Value>> {
 }
 
 /// Names and schemas of parameters: those that the action needs, and others.
-const REQUIRED: [(&str, &str); 11] = [
+const REQUIRED: [(&str, &str); 12] = [
+    (
+        "pair",
+        r#"{"type": "object", "properties": {"left": {"type": "string"}, "right": {"type": "integer"}},
+            "required": ["left", "right"]}"#,
+    ),
     ("id", r#"{"type": "string"}"#),
     ("part", r#"{"type": "integer"}"#),
     ("text", r#"{"type": "string"}"#),
@@ -172,7 +178,7 @@ const OPTIONAL: [(&str, &str); 6] = [
 ];
 
 /// Those that always stand in the path, the query or a header.
-const PLACED: [&str; 4] = ["id", "part", "note", "several"];
+const PLACED: [&str; 5] = ["id", "part", "note", "several", "pair"];
 
 /// A value of a required parameter.
 fn required(name: &str) -> Option<Value> {
@@ -188,6 +194,7 @@ fn required(name: &str) -> Option<Value> {
             "list" => json!(["x", ""]),
             "numbers" => json!([1.5, 2]),
             "mixed" => json!("5"),
+            "pair" => json!({"left": ">", "right": 0}),
             _ => json!({"name": "Ada"}),
         })
 }
@@ -197,15 +204,27 @@ fn policy_with(body: &str) -> Option<Arc<Policy>> {
     let mut action = json!({
         "description": "Does what the fuzzer asks for.",
         "url": "https://api.good.test/items/{{id}}/part-{{part}}",
-        "query": {"several": "{{several}}", "kind": "kind {{part}}", "at": "{{current_datetime}}"},
-        "headers": {"X-Note": "{{note}}"},
-        "method": if body == "QUERY" { "GET" } else { "POST" },
+        "query": {
+            "several": "{{several}}", "kind": "kind {{part}}", "at": "{{current_datetime}}",
+            "left": "<{{.parameters.pair.left}}>",
+        },
+        "headers": {"X-Note": "{{note}}", "X-Right": "{{.parameters.pair.right}}"},
     });
     let mut names: BTreeSet<&str> = PLACED.into();
-    match body {
-        "QUERY" | "FORM" => names.extend(flat()),
-        "" => names.extend(REQUIRED.iter().chain(&OPTIONAL).map(|(name, _)| *name)),
-        template => {
+    let style = ["QUERY", "COMMA", "BRACKETS"]
+        .iter()
+        .position(|it| *it == body);
+    action["method"] = if style.is_some() { "GET" } else { "POST" }.into();
+    match (style, body) {
+        (Some(style), _) => {
+            names.extend(flat());
+            if style > 0 {
+                action["query_style"] = body.to_ascii_lowercase().into();
+            }
+        }
+        (None, "FORM") => names.extend(flat()),
+        (None, "") => names.extend(REQUIRED.iter().chain(&OPTIONAL).map(|(name, _)| *name)),
+        (None, template) => {
             action["body"] = template.into();
             let words = template.split(|c: char| !c.is_ascii_alphanumeric());
             let words: BTreeSet<&str> = words.collect();

@@ -35,8 +35,9 @@ fn convert(action: &Action, name: &str, value: &mut Value) -> Result<(), Refusal
         }
         (ScalarType::Integer | ScalarType::Number | ScalarType::Boolean, Value::String(text)) => {
             *value = coerce(text, kind).map_err(|expected| {
-                let message = format!("{name} must be {expected}");
-                Refusal::new(Code::ParameterInvalid, message).at(pointer(name))
+                let at = pointer(name);
+                let message = format!("{name} must be {}", action.wording(&at, &expected));
+                Refusal::new(Code::ParameterInvalid, message).at(at)
             })?;
         }
         _ => {}

@@ -14,7 +14,7 @@ pub(super) fn sift_headers(action: &Action, headers: &HeaderMap) -> (HeaderMap, 
         taken.any(|it| it == name) || action.headers.iter().any(|(declared, _)| declared == name)
     };
     // Without its coding, a body that goes through as it is would be another one (git compresses what it asks for).
-    let passes_body = matches!(action.content, ContentRule::Unread(_));
+    let passes_body = matches!(action.proxied_content(), ContentRule::Unread(_));
     let accepts = |name: &HeaderName| {
         (action.accept_headers.contains(name) && *name != COOKIE)
             || (passes_body && *name == CONTENT_ENCODING)

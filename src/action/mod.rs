@@ -5,6 +5,7 @@
 
 mod given;
 mod headers;
+mod hints;
 mod media_type;
 pub mod outcome;
 mod path;
@@ -12,7 +13,9 @@ mod plan;
 mod recognise;
 mod refuse;
 pub mod requires;
+mod sensitive;
 
+use std::borrow::Cow;
 use std::fmt;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -29,15 +32,17 @@ use crate::credential::Credential;
 use crate::name::{ActionName, EnvironmentName};
 use crate::refusal::Refusal;
 use crate::request::{Door, HostPattern, Scheme, SessionId};
-use crate::schema::{Schema, spelling};
+use crate::schema::{Schema, Shape, spelling};
 use crate::template::{BodyTemplate, Known, Template, Values};
 
 pub use given::given;
+pub use hints::Hints;
 pub use media_type::{MediaType, media_type};
 pub use path::{BadPath, PathPattern, PathProblem, Segment};
 pub(crate) use plan::pointer;
 pub use plan::{Planned, plan};
 pub use recognise::{Content, Recognised, recognise};
+pub use sensitive::Sensitive;
 
 /// A declared action in one environment.
 #[derive(Debug)]
@@ -68,16 +73,24 @@ pub struct Action {
     pub converts: bool,
     /// Declared query entries, in the order in which they are sent.
     pub query: Vec<(String, Template)>,
+    /// How lists stand in the query.
+    pub query_style: QueryStyle,
     /// Declared headers; a value that the agent sent under such a name is read as its parameter or replaced.
     pub headers: Vec<(HeaderName, Template)>,
     /// What becomes of parameters that stand nowhere else.
     pub content: ContentRule,
+    /// What a proxied request carries instead, beside a template that makes the body of tool calls.
+    pub proxied: Option<Proxied>,
     /// Headers of the agent that go through; all others are dropped.
     pub accept_headers: Vec<HeaderName>,
     /// Written last, over whatever the agent sent in their places.
     pub credentials: Vec<Credential>,
     /// Deadlines and sizes.
     pub limits: Limits,
+    /// What it does to the world.
+    pub hints: Hints,
+    /// What no log shows of its parameters, besides what their schema marks.
+    pub sensitive: Sensitive,
     /// What replies mean. The same in every environment.
     pub reading: Arc<Reading>,
     /// What must have succeeded before.
@@ -85,6 +98,28 @@ pub struct Action {
     /// Its parameters that a session remembers of each call, since others that require this action bind them; `None`
     /// where no other does.
     pub remembered: Option<Vec<String>>,
+}
+
+/// How a list of scalars stands in the query.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum QueryStyle {
+    /// `k=a&k=b`.
+    #[default]
+    Repeat,
+    /// `k=a,b`. An item is not empty and holds no comma, encoded or not: servers decode before they split.
+    Comma,
+    /// `k[]=a&k[]=b`.
+    Brackets,
+}
+
+impl QueryStyle {
+    /// The name under which the list of a query parameter is sent.
+    pub fn name_of_list(self, name: &str) -> Cow<'_, str> {
+        match self {
+            Self::Brackets if !name.ends_with("[]") => Cow::Owned(format!("{name}[]")),
+            Self::Repeat | Self::Comma | Self::Brackets => Cow::Borrowed(name),
+        }
+    }
 }
 
 /// What a request of this action carries, and where parameters go that have no place of their own.
@@ -97,10 +132,23 @@ pub enum ContentRule {
     Object(Vec<MediaType>),
     /// A JSON body that a template makes. The first media type goes upstream.
     Template(Vec<MediaType>, Box<BodyTemplate>),
-    /// A wire body under a schema of its own, JSON only, through the proxy door only.
-    Wire(Box<Schema>),
+    /// A wire body under a schema of its own, JSON only, through the proxy door only. The first media type goes
+    /// upstream.
+    Wire(Vec<MediaType>, Box<Schema>),
     /// Bytes up to the cap, unread. Empty: any media type; else one of these.
     Unread(Vec<MediaType>),
+}
+
+/// How a proxied request is read whose body nobody takes apart, although a template makes that of tool calls.
+#[derive(Debug)]
+pub struct Proxied {
+    /// [`ContentRule::Wire`] or [`ContentRule::Unread`].
+    pub content: ContentRule,
+    /// What its parameters must be: those that stand in the body alone are not required.
+    pub parameters: Arc<Schema>,
+    /// Those that stand in the body alone: such a request does not have them, nor their defaults. What is in its body
+    /// is something else.
+    pub absent: Vec<String>,
 }
 
 /// The doors that an action's declaration leaves open.
@@ -177,7 +225,7 @@ impl Action {
 
     /// Whether parameters alone make a request: tools can choose no host, and have no body to pass on.
     pub fn is_made_of_parameters(&self) -> bool {
-        let passes_body = matches!(self.content, ContentRule::Wire(_) | ContentRule::Unread(_));
+        let passes_body = matches!(self.content, ContentRule::Wire(..) | ContentRule::Unread(_));
         matches!(self.host, HostPattern::Exact(_)) && !passes_body
     }
 
@@ -208,6 +256,38 @@ impl Action {
         Refusal::too_large(self.limits.max_request_bytes).of_action(&self.name)
     }
 
+    /// What a proxied request carries.
+    pub fn proxied_content(&self) -> &ContentRule {
+        self.proxied
+            .as_ref()
+            .map_or(&self.content, |it| &it.content)
+    }
+
+    /// What the parameters must be: of a tool call, or of a request whose body is passed on.
+    pub fn schema_of(&self, arguments: &Arguments) -> &Arc<Schema> {
+        match (&self.proxied, &arguments.wire) {
+            (Some(proxied), Some(_)) => &proxied.parameters,
+            _ => &self.parameters,
+        }
+    }
+
+    /// The parameters that a request cannot have, since its body is passed on.
+    pub fn absent_from(&self, arguments: &Arguments) -> &[String] {
+        match (&self.proxied, &arguments.wire) {
+            (Some(proxied), Some(_)) => &proxied.absent,
+            _ => &[],
+        }
+    }
+
+    /// How the value of a parameter stands in the query.
+    fn style_of(&self, parameter: &str) -> QueryStyle {
+        let is_list = || matches!(self.parameters.shape(parameter), Shape::ArrayOfScalar(_));
+        match self.query_style {
+            QueryStyle::Comma | QueryStyle::Brackets if is_list() => self.query_style,
+            _ => QueryStyle::Repeat,
+        }
+    }
+
     /// Whether the whole reply has to be in hand before its first byte goes on: something in it is looked for, or its
     /// end is waited for, without which a call has not succeeded.
     pub fn reads_reply(&self) -> bool {
@@ -216,7 +296,7 @@ impl Action {
 
     /// Whether a request may be sent again after it failed half-way (RFC 9110 §9.2.2).
     pub fn idempotent(&self) -> bool {
-        self.method.is_idempotent()
+        self.hints.idempotent
     }
 }
 

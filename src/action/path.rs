@@ -69,6 +69,8 @@ pub enum BadPath {
     TwiceTheSame(String),
     /// `{{name...}}` before the end, or with text around it.
     RestNotLast,
+    /// A property of a parameter.
+    Property,
     /// Something that is no parameter, whose value a proxied request can't be expected to know.
     BuiltIn,
     /// A mistake in a placeholder.
@@ -90,6 +92,9 @@ impl fmt::Display for BadPath {
             Self::RestNotLast => {
                 f.write_str("`{{name...}}` is the whole of the last segment, or it is not at all")
             }
+            Self::Property => f.write_str(
+                "a segment prints a whole parameter; give what stands in the path a name of its own",
+            ),
             Self::BuiltIn => {
                 f.write_str("only parameters and static variables may stand in a path")
             }
@@ -329,6 +334,7 @@ fn read_piece(piece: &str, last: bool, scope: &Scope<'_>) -> Result<Segment, Bad
             Part::Text(text) => suffix.push_str(text),
             Part::Parameter(_) if parameter.is_some() => return Err(BadPath::TwoPlaceholders),
             Part::Parameter(name) => parameter = Some(name.as_str()),
+            Part::Property(_) => return Err(BadPath::Property),
             Part::Known(_) | Part::Context(_) | Part::Computed => return Err(BadPath::BuiltIn),
         }
     }

@@ -4,7 +4,9 @@ use http::header::{ACCEPT_ENCODING, CONTENT_TYPE};
 use http::{HeaderMap, HeaderValue, Method};
 use serde_json::{Map, Value};
 
-use crate::action::{Action, Arguments, ContentRule, Facts, MediaType, WireBody, scalar_text};
+use crate::action::{
+    Action, Arguments, ContentRule, Facts, MediaType, QueryStyle, WireBody, scalar_text,
+};
 use crate::body::Body;
 use crate::json;
 use crate::json::fold_case;
@@ -41,10 +43,11 @@ pub fn plan(action: &Action, arguments: Arguments, facts: &Facts) -> Result<Plan
     let mut query = render_query(action, &parameters, facts)?;
     let mut headers = render_headers(action, &parameters, facts, forwarded)?;
     let body = match &action.content {
+        _ if wire.is_some() => pass_on(wire, &mut headers),
         ContentRule::Query => {
             let leftovers = take_leftovers(action, &mut parameters);
             refuse_taken_names(action, &leftovers)?;
-            append_leftovers(&leftovers, &mut query)?;
+            append_leftovers(&leftovers, &|name| action.style_of(name), &mut query)?;
             Body::Empty
         }
         ContentRule::Object(types) => {
@@ -59,7 +62,7 @@ pub fn plan(action: &Action, arguments: Arguments, facts: &Facts) -> Result<Plan
             headers.insert(CONTENT_TYPE, content_type(types));
             render_body(action, template, parameters, facts)?
         }
-        ContentRule::Wire(_) | ContentRule::Unread(_) => pass_on(wire, &mut headers),
+        ContentRule::Wire(..) | ContentRule::Unread(_) => pass_on(wire, &mut headers),
     };
     // Replies are read in clear for what they may not hold; RFC 9110 §12.5.3.
     headers.insert(ACCEPT_ENCODING, HeaderValue::from_static("identity"));
@@ -90,10 +93,10 @@ fn render_query(
 ) -> Result<String, Refusal> {
     let mut query = String::new();
     for (name, template) in &action.query {
-        if let Some(parameter) = template.only_parameter() {
-            match parameters.get(parameter) {
-                None => {}
-                Some(value) => append_value(name, parameter, value, &mut query)?,
+        if let Some((parameter, value)) = only_value(template, parameters) {
+            if let Some(value) = value {
+                let style = action.style_of(parameter);
+                append_value(style, (name, parameter), value, &mut query)?;
             }
         } else {
             let parameter = template.parameters().next().unwrap_or(name);
@@ -111,10 +114,7 @@ fn render_headers(
     mut headers: HeaderMap,
 ) -> Result<HeaderMap, Refusal> {
     for (name, template) in &action.headers {
-        let absent = template
-            .only_parameter()
-            .is_some_and(|parameter| !parameters.contains_key(parameter));
-        if absent {
+        if let Some((_, None)) = only_value(template, parameters) {
             headers.remove(name);
             continue;
         }
@@ -127,6 +127,24 @@ fn render_headers(
         headers.insert(name.clone(), value);
     }
     Ok(headers)
+}
+
+/// The name and the value, where a template is nothing but one parameter, or one property of a parameter. What is not
+/// there is left out together with its entry.
+fn only_value<'a>(
+    template: &'a Template,
+    parameters: &'a Map<String, Value>,
+) -> Option<(&'a str, Option<&'a Value>)> {
+    if let Some(name) = template.only_parameter() {
+        return Some((name, parameters.get(name)));
+    }
+    let (name, below) = template.only_property()?.split_first()?;
+    let inside = |value: &'a Value, name: &String| value.get(name);
+    let root = parameters.get(name);
+    Some((
+        name,
+        root.and_then(|root| below.iter().try_fold(root, inside)),
+    ))
 }
 
 fn unfit_for_header(template: &Template, header: &str) -> Refusal {
@@ -173,7 +191,8 @@ fn take_leftovers(action: &Action, parameters: &mut Map<String, Value>) -> Value
 fn refuse_taken_names(action: &Action, leftovers: &Value) -> Result<(), Refusal> {
     let places = action.credentials.iter().filter_map(|it| it.place.query());
     let declared = action.query.iter().map(|(name, _)| name.as_str());
-    let ours: Vec<String> = declared.chain(places).map(fold_case).collect();
+    let ours = declared.chain(places).map(fold_case);
+    let ours: Vec<String> = ours.chain(bracketed(action)).collect();
     let taken = |name: &str| name.is_empty() || ours.contains(&fold_case(name));
     let mut names = leftovers.as_object().into_iter().flat_map(Map::keys);
     match names.find(|name| taken(name)) {
@@ -184,6 +203,21 @@ fn refuse_taken_names(action: &Action, leftovers: &Value) -> Result<(), Refusal>
         )
         .at(pointer(name))),
     }
+}
+
+/// The names under which lists are sent in brackets.
+fn bracketed(action: &Action) -> Vec<String> {
+    if action.query_style != QueryStyle::Brackets {
+        return Vec::new();
+    }
+    let is_list = |name: &&str| action.style_of(name) == QueryStyle::Brackets;
+    let entries = action.query.iter().filter_map(|(name, template)| {
+        let parameter = template.only_parameter()?;
+        is_list(&parameter).then_some(name.as_str())
+    });
+    let leftovers = action.parameters.properties().filter(is_list);
+    let names = entries.chain(leftovers).filter(|it| !it.ends_with("[]"));
+    names.map(|it| fold_case(&format!("{it}[]"))).collect()
 }
 
 /// As [`refuse_taken_names`], for bodies.
@@ -204,39 +238,75 @@ fn refuse_credential_members(action: &Action, leftovers: &Value) -> Result<(), R
     }
 }
 
-fn append_leftovers(leftovers: &Value, query: &mut String) -> Result<(), Refusal> {
+fn append_leftovers(
+    leftovers: &Value,
+    style: &dyn Fn(&str) -> QueryStyle,
+    query: &mut String,
+) -> Result<(), Refusal> {
     for (name, value) in leftovers.as_object().into_iter().flatten() {
-        append_value(name, name, value, query)?;
+        append_value(style(name), (name, name), value, query)?;
     }
     Ok(())
 }
 
-/// A scalar once, an array of scalars as often as it has elements.
+/// A scalar once, an array of scalars in its style; an empty one is nothing.
 fn append_value(
-    name: &str,
-    parameter: &str,
+    style: QueryStyle,
+    (name, parameter): (&str, &str),
     value: &Value,
     query: &mut String,
 ) -> Result<(), Refusal> {
-    let elements = match value {
-        Value::Array(elements) => elements.as_slice(),
-        other => std::slice::from_ref(other),
+    let text = |it| scalar_text(it).ok_or_else(|| not_scalar(parameter));
+    let Value::Array(items) = value else {
+        return append(name, parameter, &text(value)?, query);
     };
-    for element in elements {
-        let text = scalar_text(element).ok_or_else(|| not_scalar(parameter))?;
-        append(name, parameter, &text, query)?;
+    if style == QueryStyle::Comma {
+        let texts: Vec<String> = items.iter().map(text).collect::<Result<_, _>>()?;
+        return append_joined((name, parameter), &texts, query);
+    }
+    let name = style.name_of_list(name);
+    for item in items {
+        append(&name, parameter, &text(item)?, query)?;
     }
     Ok(())
+}
+
+fn append_joined(
+    (name, parameter): (&str, &str),
+    items: &[String],
+    query: &mut String,
+) -> Result<(), Refusal> {
+    let Some((first, others)) = items.split_first() else {
+        return Ok(());
+    };
+    if items.iter().any(|it| it.is_empty() || it.contains(',')) {
+        return Err(unseparable(parameter));
+    }
+    append(name, parameter, first, query)?;
+    for item in others {
+        refuse_control(parameter, item)?;
+        query.push(',');
+        encode_into(item, query);
+    }
+    Ok(())
+}
+
+/// An item that a server which splits at commas would not read as one.
+pub(super) fn unseparable(parameter: &str) -> Refusal {
+    Refusal::new(
+        Code::ParameterInvalid,
+        format!(
+            "an item of {parameter} must not be empty or hold a comma, since commas separate them; an empty list is left out"
+        ),
+    )
+    .at(pointer(parameter))
 }
 
 /// What could not be read back is not sent either: every door has the same requests.
 fn append(name: &str, parameter: &str, value: &str, query: &mut String) -> Result<(), Refusal> {
-    if !fits_query_value(value) || name.contains(char::is_control) {
-        return Err(Refusal::new(
-            Code::ParameterInvalid,
-            format!("{parameter} must not hold control characters other than tabs and line ends"),
-        )
-        .at(pointer(parameter)));
+    refuse_control(parameter, value)?;
+    if name.contains(char::is_control) {
+        return Err(control(parameter));
     }
     if !query.is_empty() {
         query.push('&');
@@ -247,11 +317,26 @@ fn append(name: &str, parameter: &str, value: &str, query: &mut String) -> Resul
     Ok(())
 }
 
+fn refuse_control(parameter: &str, value: &str) -> Result<(), Refusal> {
+    match fits_query_value(value) {
+        true => Ok(()),
+        false => Err(control(parameter)),
+    }
+}
+
+fn control(parameter: &str) -> Refusal {
+    Refusal::new(
+        Code::ParameterInvalid,
+        format!("{parameter} must not hold control characters other than tabs and line ends"),
+    )
+    .at(pointer(parameter))
+}
+
 fn write_object(types: &[MediaType], object: &Value) -> Result<(HeaderValue, Body), Refusal> {
     match types.first() {
         Some(MediaType::Form) => {
             let mut form = String::new();
-            append_leftovers(object, &mut form)?;
+            append_leftovers(object, &|_| QueryStyle::Repeat, &mut form)?;
             Ok((MediaType::Form.header(), form.into_bytes().into()))
         }
         _ => {

@@ -400,12 +400,6 @@ impl Begun {
         respond::stopped(Stop::Refused(refusal), &Received::default(), self.ticket)
     }
 
-    /// As [`Begun::refuse`], for doors that answer in another form.
-    pub fn deny(mut self, caller: &Caller, refusal: Refusal) -> Denied {
-        self.ticket.known(caller);
-        respond::denied(Stop::Refused(refusal), &Received::default(), self.ticket)
-    }
-
     /// Ends the exchange with a fault, before there was a request that could be carried.
     pub fn fail(self, fault: Fault) -> Answer {
         respond::stopped(Stop::Broke(fault), &Received::default(), self.ticket)

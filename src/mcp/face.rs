@@ -13,7 +13,7 @@ use rmcp::{ErrorData, Peer, RoleServer, ServerHandler};
 use serde_json::{Map, Value};
 use tokio::task::AbortHandle;
 
-use crate::exchange::{Begun, Call, Called, Gate, Steps};
+use crate::exchange::{Begun, Call, Called, Denied, Gate, Steps};
 use crate::live::Changes;
 use crate::mcp::calls::{Calls, Gone};
 use crate::mcp::{outcome, progress};
@@ -36,10 +36,21 @@ pub(super) struct Place {
     pub(super) calls: Calls,
 }
 
+impl Place {
+    /// Puts on record what did not get as far as a call.
+    pub(super) fn turn_away(&self, caller: &Caller, why: &str) {
+        if let Ok(begun) = self.gate.open(Door::Mcp, None) {
+            deny(begun, caller, Refusal::new(Code::RequestMalformed, why));
+        }
+    }
+}
+
 /// One client's view.
 pub(super) struct Face {
     place: Arc<Place>,
     caller: Whose,
+    /// Those since the client came: one that comes while it is being confirmed that it will hear of them counts too.
+    changes: Changes,
     /// Tells the client of changes, for as long as the client is there.
     telling: OnceLock<Telling>,
 }
@@ -72,6 +83,7 @@ pub(super) struct Sender {
 impl Face {
     pub(super) fn new(place: Arc<Place>, caller: Whose) -> Self {
         Self {
+            changes: place.gate.services.live.changes(),
             place,
             caller,
             telling: OnceLock::new(),
@@ -94,10 +106,6 @@ impl Face {
         Ok(caller)
     }
 
-    fn changes(&self) -> Changes {
-        self.place.gate.services.live.changes()
-    }
-
     async fn carry(
         &self,
         begun: Begun,
@@ -107,11 +115,19 @@ impl Face {
     ) -> Called {
         let Ok(action) = ActionName::parse(&params.name) else {
             let message = format!("no action is named {}", params.name.escape_debug());
-            return Err(begun.deny(&caller, Refusal::new(Code::ActionUndeclared, message)));
+            return Err(deny(
+                begun,
+                &caller,
+                Refusal::new(Code::ActionUndeclared, message),
+            ));
         };
         let Some(_place) = self.place.calls.enter() else {
             let message = "too many calls are under way; call again in a moment";
-            return Err(begun.deny(&caller, Refusal::new(Code::Overloaded, message)));
+            return Err(deny(
+                begun,
+                &caller,
+                Refusal::new(Code::Overloaded, message),
+            ));
         };
         let parameters = params.arguments.unwrap_or_default();
         let call = Call {
@@ -178,7 +194,7 @@ impl ServerHandler for Face {
     }
 
     async fn on_initialized(&self, context: NotificationContext<RoleServer>) {
-        let (peer, changes) = (context.peer, self.changes());
+        let (peer, changes) = (context.peer, self.changes.clone());
         self.telling
             .get_or_init(|| Telling(tokio::spawn(tell(peer, changes)).abort_handle()));
     }
@@ -188,7 +204,7 @@ impl ServerHandler for Face {
     }
 
     async fn listen(&self, subscription: SubscriptionContext) -> Result<(), ErrorData> {
-        let mut changes = self.changes();
+        let mut changes = self.changes.clone();
         let tell = async {
             while changes.next().await
                 && subscription.sink().notify_tool_list_changed().await.is_ok()
@@ -207,7 +223,7 @@ impl ServerHandler for Face {
     async fn on_custom_request(
         &self,
         request: CustomRequest,
-        _: RequestContext<RoleServer>,
+        context: RequestContext<RoleServer>,
     ) -> Result<CustomResult, ErrorData> {
         const KNOWN: [&str; 3] = ["initialize", "tools/list", "tools/call"];
         let (code, says) = match KNOWN.contains(&&*request.method) {
@@ -215,8 +231,18 @@ impl ServerHandler for Face {
             false => (ErrorCode::METHOD_NOT_FOUND, "there is no such method"),
         };
         let message = format!("{}: {says}", request.method);
+        if request.method == "tools/call" {
+            let policy = self.place.gate.services.live.snapshot();
+            let caller = self.caller(&context.extensions, &policy)?;
+            self.place.turn_away(&caller, &message);
+        }
         Err(ErrorData::new(code, message, None))
     }
+}
+
+fn deny(mut begun: Begun, caller: &Caller, refusal: Refusal) -> Denied {
+    begun.ticket.known(caller);
+    begun.stop(refusal.into())
 }
 
 fn sender(extensions: &Extensions) -> Option<&Sender> {

@@ -1,21 +1,19 @@
-//! MCP over streamable HTTP, behind the tools listener, which has checked `Host`, `Origin` and token by now.
+//! MCP over streamable HTTP: a page of the tools listener, which has checked `Host`, `Origin` and token by then.
 //!
-//! Each agent has sessions of its own, in a place where no other agent's request is looked for: an id of somebody else's
-//! session is as unknown as one that never was, and gets 404.
+//! Each agent has sessions of its own, in a place where no other agent's request is looked for: the id of somebody
+//! else's session is as unknown as one that never was, and gets 404.
 
 use std::collections::HashMap;
 use std::convert::Infallible;
-use std::fmt::Display;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use bytes::Bytes;
 use http::header::{AUTHORIZATION, CONTENT_TYPE};
 use http::request::Parts;
-use http::{HeaderMap, Method, Request, Response, StatusCode};
-use http_body::Body;
+use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Response, StatusCode};
 use http_body_util::combinators::BoxBody;
-use http_body_util::{BodyExt as _, Empty, Full, Limited};
+use http_body_util::{BodyExt as _, Empty, Full};
 use rmcp::transport::streamable_http_server::session::local::{LocalSessionManager, SessionConfig};
 use rmcp::transport::{StreamableHttpServerConfig, StreamableHttpService};
 
@@ -36,10 +34,13 @@ const IDLE: Duration = Duration::from_secs(60 * 60);
 /// What stands round the arguments of a call: method, id, name, and what clients say of themselves in `_meta`.
 const ENVELOPE: u64 = 64 << 10;
 
-/// A reply, as an event stream or whole.
-pub type Reply = Response<BoxBody<Bytes, Infallible>>;
+/// The session of exeat in which a client's calls are made.
+const SESSION: HeaderName = HeaderName::from_static("exeat-session");
 
-/// The page `/mcp`.
+/// A reply, whole or as an event stream.
+type Reply = Response<BoxBody<Bytes, Infallible>>;
+
+/// The page.
 pub struct Mcp {
     place: Arc<Place>,
     // One for each agent that was ever here: as many as policies have named.
@@ -61,86 +62,56 @@ impl Mcp {
         }
     }
 
-    /// Answers a request whose `Host`, `Origin` and token are good. The calls in it are the caller's, in the session
-    /// that the header `Exeat-Session` names.
-    pub async fn answer<B>(&self, request: Request<B>, caller: Caller) -> Reply
-    where
-        B: Body + Send + 'static,
-        B::Error: Display + Into<Box<dyn std::error::Error + Send + Sync>>,
-    {
-        match self.serve(request, caller).await {
-            Ok(reply) => reply,
-            Err(no) => no.reply(),
-        }
+    /// Bytes of the largest message: as much as the largest call that the policy allows, and what stands round it.
+    pub fn largest_message(&self) -> u64 {
+        let policy = self.place.gate.services.live.snapshot();
+        let environments = policy.environments().iter();
+        let actions = environments.flat_map(|it| it.actions.values());
+        let largest = actions.map(|it| it.limits.max_request_bytes).max();
+        largest.unwrap_or(0).saturating_add(ENVELOPE)
     }
 
-    async fn serve<B>(&self, request: Request<B>, mut caller: Caller) -> Result<Reply, No>
-    where
-        B: Body + Send + 'static,
-        B::Error: Display + Into<Box<dyn std::error::Error + Send + Sync>>,
-    {
-        let (mut head, body) = request.into_parts();
+    /// Answers a request that comes from a program with a good token, its body read. Calls in it are the caller's, in
+    /// the session that the header `Exeat-Session` names. They are recorded here, and so is what cannot be read; other
+    /// messages are not.
+    ///
+    /// # Errors
+    /// Why the request did not get as far as the protocol.
+    pub async fn answer(
+        &self,
+        mut head: Parts,
+        body: &[u8],
+        mut caller: Caller,
+    ) -> Result<Reply, Refusal> {
         caller.session = session(&head.headers)?;
         let agent = self.agent(&caller.agent);
         // Nothing further in needs to know it.
         head.headers.remove(AUTHORIZATION);
         let (here, gone) = waiting();
         head.extensions.insert(Sender {
-            caller,
+            caller: caller.clone(),
             gone,
             version: head.version,
         });
         let reply = match head.method {
-            Method::POST => {
-                let message = self.read(body).await?;
-                agent.answer(head, &message).await?
-            }
+            Method::POST => match agent.post(head, body).await? {
+                Ok(reply) => reply,
+                Err(unreadable) => {
+                    self.place.turn_away(&caller, unreadable.words());
+                    return Ok(bad_request(&unreadable));
+                }
+            },
             _ => {
                 let request = Request::from_parts(head, Empty::<Bytes>::new());
                 agent.protocol.handle(request).await
             }
         };
         // Whoever takes the reply to its end has waited for it; who drops it before has gone.
-        Ok(reply.map(|body| {
-            body.map_frame(move |frame| {
-                let _waiting = &here;
-                frame
-            })
-            .boxed()
-        }))
-    }
-
-    async fn read<B>(&self, body: B) -> Result<Message, No>
-    where
-        B: Body + Send + 'static,
-        B::Error: Display + Into<Box<dyn std::error::Error + Send + Sync>>,
-    {
-        let cap = self.cap();
-        let limited = Limited::new(body, usize::try_from(cap).unwrap_or(usize::MAX));
-        let whole = limited.collect().await.map_err(|error| match error
-            .is::<http_body_util::LengthLimitError>(
-        ) {
-            true => No::Refused(Refusal::new(
-                Code::TooLarge,
-                format!("a message must have at most {cap} bytes"),
-            )),
-            false => No::Refused(Refusal::new(
-                Code::ClientGone,
-                "the message broke off before its end",
-            )),
-        })?;
-        Message::read(&whole.to_bytes()).map_err(No::Unreadable)
-    }
-
-    /// As much as the largest call that the policy allows.
-    fn cap(&self) -> u64 {
-        let policy = self.place.gate.services.live.snapshot();
-        let actions = policy
-            .environments()
-            .iter()
-            .flat_map(|it| it.actions.values());
-        let largest = actions.map(|it| it.limits.max_request_bytes).max();
-        largest.unwrap_or(0).saturating_add(ENVELOPE)
+        let kept = move |frame| {
+            let _waiting = &here;
+            frame
+        };
+        Ok(reply.map(|body| body.map_frame(kept).boxed()))
     }
 
     fn agent(&self, name: &Option<AgentName>) -> Arc<Agent> {
@@ -173,26 +144,33 @@ impl Agent {
         }
     }
 
-    async fn answer(&self, head: Parts, message: &Message) -> Result<Reply, No> {
+    async fn post(&self, head: Parts, body: &[u8]) -> Result<Posted, Refusal> {
+        let message = match Message::read(body) {
+            Ok(message) => message,
+            Err(unreadable) => return Ok(Err(unreadable)),
+        };
         if message.is_initialize() && self.sessions.sessions.read().await.len() >= SESSIONS {
-            return Err(No::Refused(Refusal::new(
+            return Err(Refusal::new(
                 Code::Overloaded,
                 "this agent has as many MCP sessions as it may have; end some of them",
-            )));
+            ));
         }
         let request = Request::from_parts(head, Full::new(message.to_bytes()));
         let reply = self.protocol.handle(request).await;
-        match reply.status() {
-            // rmcp's word for JSON that is no message, which the specification answers with 400.
-            StatusCode::UNSUPPORTED_MEDIA_TYPE => Err(No::Unreadable(Unreadable::no_message())),
+        Ok(match reply.status() {
+            // rmcp's word for JSON that is no message; the media type is known to be good by now.
+            StatusCode::UNSUPPORTED_MEDIA_TYPE => Err(Unreadable::no_message()),
             _ => Ok(reply),
-        }
+        })
     }
 }
 
+/// What came of a message: an answer, or that it is none.
+type Posted = Result<Reply, Unreadable>;
+
 /// The exeat session that calls belong to.
-fn session(headers: &HeaderMap) -> Result<Option<SessionId>, No> {
-    let mut values = headers.get_all("exeat-session").iter();
+fn session(headers: &HeaderMap) -> Result<Option<SessionId>, Refusal> {
+    let mut values = headers.get_all(SESSION).iter();
     let (first, second) = (values.next(), values.next());
     let Some(value) = first else {
         return Ok(None);
@@ -200,42 +178,18 @@ fn session(headers: &HeaderMap) -> Result<Option<SessionId>, No> {
     let id = value.to_str().ok().filter(|_| second.is_none());
     match id.map(SessionId::parse) {
         Some(Ok(id)) => Ok(Some(id)),
-        _ => Err(No::Refused(Refusal::new(
+        _ => Err(Refusal::new(
             Code::RequestMalformed,
-            "Exeat-Session must be one id that exeat has issued; leave it out for calls without a session",
-        ))),
+            "Exeat-Session must be one id that exeat has issued; without it, calls are in no session",
+        )),
     }
 }
 
-/// Why a request did not get as far as the protocol.
-enum No {
-    Refused(Refusal),
-    Unreadable(Unreadable),
-}
-
-impl No {
-    fn reply(self) -> Reply {
-        let (status, code, body) = match self {
-            Self::Refused(refusal) => (
-                refusal.code.tool_status(),
-                Some(refusal.code),
-                refusal.to_json(""),
-            ),
-            Self::Unreadable(unreadable) => (StatusCode::BAD_REQUEST, None, unreadable.to_json()),
-        };
-        let mut reply = Response::new(Full::new(Bytes::from(body.to_string())).boxed());
-        *reply.status_mut() = status;
-        let headers = reply.headers_mut();
-        headers.insert(
-            CONTENT_TYPE,
-            http::HeaderValue::from_static("application/json"),
-        );
-        if let Some(code) = code {
-            headers.insert(
-                "exeat-refusal",
-                http::HeaderValue::from_static(code.as_str()),
-            );
-        }
-        reply
-    }
+fn bad_request(unreadable: &Unreadable) -> Reply {
+    let body = Bytes::from(unreadable.to_json().to_string());
+    let mut reply = Response::new(Full::new(body).boxed());
+    *reply.status_mut() = StatusCode::BAD_REQUEST;
+    let json = HeaderValue::from_static("application/json");
+    reply.headers_mut().insert(CONTENT_TYPE, json);
+    reply
 }

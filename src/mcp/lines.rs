@@ -39,8 +39,9 @@ where
     W: AsyncWrite + Send + Unpin + 'static,
 {
     let calls = Calls::new();
-    let face = Face::new(Arc::new(Place { gate, calls }), Whose::One(caller));
-    let lines = Lines::new(BufReader::new(input), output);
+    let place = Arc::new(Place { gate, calls });
+    let face = Face::new(place.clone(), Whose::One(caller.clone()));
+    let lines = Lines::new(BufReader::new(input), output, (place, caller));
     let serving = serve_server(face, lines).await;
     let serving = serving.map_err(|error| Begin(error.to_string()))?;
     // A task that panicked has told so itself.
@@ -67,16 +68,22 @@ struct Lines<R> {
     writing: JoinHandle<()>,
     /// The answer to a line that could not be read, until there is room for it.
     complaint: Option<Bytes>,
+    /// Where such a line is recorded, and whose it is.
+    record: (Arc<Place>, Caller),
 }
 
 impl<R: AsyncBufRead + Send + Unpin> Lines<R> {
-    fn new<W: AsyncWrite + Send + Unpin + 'static>(input: R, output: W) -> Self {
+    fn new<W>(input: R, output: W, record: (Arc<Place>, Caller)) -> Self
+    where
+        W: AsyncWrite + Send + Unpin + 'static,
+    {
         let (sender, waiting) = mpsc::channel(WAITING);
         Self {
             input: Input::new(input),
             output: Some(sender),
             writing: tokio::spawn(write(output, waiting)),
             complaint: None,
+            record,
         }
     }
 
@@ -91,7 +98,11 @@ impl<R: AsyncBufRead + Send + Unpin> Lines<R> {
             match read(self.input.line().await?) {
                 Ok(None) => {}
                 Ok(Some(message)) => return Some(message),
-                Err(unreadable) => self.complaint = Some(line(&unreadable.to_json())),
+                Err(unreadable) => {
+                    let (place, caller) = &self.record;
+                    place.turn_away(caller, unreadable.words());
+                    self.complaint = Some(line(&unreadable.to_json()));
+                }
             }
         }
     }

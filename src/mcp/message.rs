@@ -1,8 +1,8 @@
 //! One message, read strictly before rmcp reads it.
 //!
-//! serde takes the last of two equal keys without a word, so a message with two `arguments` would be one call for us and
-//! another for whoever looked at it before us. Such a message is refused, with everything else that [`json`] refuses;
-//! what goes on to rmcp is the message as it was read, written anew.
+//! serde takes the last of two equal keys without a word, so a message with two `arguments` would be one call for us
+//! and another for whoever looked at it before us. Such a message is refused, with everything else that [`json`]
+//! refuses; what goes on to rmcp is the message as it was read, written anew.
 
 use bytes::Bytes;
 use serde_json::{Value, json};
@@ -69,6 +69,11 @@ impl Unreadable {
             code: -32600,
             message: format!("Invalid Request: a message must have at most {longest} bytes"),
         }
+    }
+
+    /// For the record, in words that quote nothing.
+    pub(super) fn words(&self) -> &str {
+        &self.message
     }
 
     /// The answer. What could not be read has no id.

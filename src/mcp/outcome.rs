@@ -8,8 +8,8 @@ use rmcp::model::CallToolResult;
 use crate::exchange::{Called, Denied, Done};
 use crate::refusal::{Code, Refusal};
 
-/// The result of a call. A refusal is one too, marked as an error, so that the model can act on it; a tool that does not
-/// exist is a protocol error, as the specification of MCP has it (2025-11-25, server/tools, error handling).
+/// The result of a call. A refusal is one too, marked as an error, so that the model can act on it; a tool that does
+/// not exist is a protocol error, as the specification of MCP has it (2025-11-25, server/tools, error handling).
 pub(super) fn told(called: Called) -> Result<CallToolResult, ErrorData> {
     match called {
         Ok(done) => Ok(carried_out(&done)),

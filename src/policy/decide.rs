@@ -83,9 +83,18 @@ pub(super) fn destination(action: &Action, host: &Host) -> Result<Destination, R
 
 /// Defaults first, so that what is checked is what is sent.
 pub(super) fn check_parameters(action: &Action, arguments: &mut Arguments) -> Result<(), Refusal> {
-    action.parameters.fill_defaults(&mut arguments.parameters);
-    let parameters = Value::Object(std::mem::take(&mut arguments.parameters));
-    action.parameters.check(&parameters)?;
+    let mut parameters = std::mem::take(&mut arguments.parameters);
+    let schema = action.schema_of(arguments);
+    schema.fill_defaults(&mut parameters);
+    // A default of theirs would be bound, or remembered, as if the body had said it.
+    let absent = action.absent_from(arguments);
+    parameters.retain(|name, _| !absent.contains(name));
+    let parameters = Value::Object(parameters);
+    let checked = schema.check(&parameters);
+    checked.map_err(|violation| match action.conceals(&violation.pointer) {
+        true => violation.without_values(),
+        false => violation,
+    })?;
     if let Value::Object(parameters) = parameters {
         arguments.parameters = parameters;
     }

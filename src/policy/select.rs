@@ -34,9 +34,9 @@ impl Selected {
         &self.caller
     }
 
-    /// Whether the body has to be read whole before the request can be decided.
+    /// Whether the body of a proxied request has to be read whole before it can be decided.
     pub fn reads_body(&self) -> bool {
-        !matches!(self.action.content, ContentRule::Unread(_))
+        !matches!(self.action.proxied_content(), ContentRule::Unread(_))
     }
 }
 

@@ -84,6 +84,72 @@ actions:
     url: https://api.two.test/search
     method: POST
     accept_body: {type: object, properties: {query: {type: object, properties: {a: {type: integer}}}, z: {type: string}}}
+  jot:
+    description: Jots down a note; programs send a body of their own.
+    url: https://api.two.test/jot/{{id}}
+    method: POST
+    query: {dry: "{{dry}}"}
+    parameters:
+      properties: {id: {type: integer}, text: {type: string}, dry: {type: boolean, default: false}}
+      required: [id, text]
+    body: '{"note": "{{if .parameters.text}}{{.parameters.text}}{{else}}nothing{{end}}"}'
+    accept_body: {properties: {note: {type: string, maxLength: 5}, by: {type: string}}, required: [note]}
+  attach:
+    description: Attaches what a program sends, or a note.
+    url: https://api.two.test/attach/{{id}}
+    method: PUT
+    parameters: {properties: {id: {type: integer}, text: {type: string}}, required: [id, text]}
+    body: '{"note": "{{text}}"}'
+    accept_body: any
+    content_types: [application/json, image/png]
+  find:
+    description: Finds somebody by what is known of them.
+    url: https://api.two.test/find
+    method: GET
+    query: {q: "{{.parameters.who.name}}", city: "{{.parameters.who.city}}"}
+    headers: {X-Team: "team {{.parameters.who.team.id}}"}
+    parameters:
+      properties:
+        who:
+          properties:
+            name: {type: string}
+            city: {type: integer}
+            team: {properties: {id: {type: integer, default: 1}}, default: {}}
+          required: [name]
+          type: object
+      required: [who]
+  sift:
+    description: Sifts in an order that only a tool call can ask for.
+    url: https://api.two.test/sift
+    method: GET
+    doors: [http, mcp]
+    query:
+      order: '{{if eq .parameters.by "age"}}created{{else}}{{.parameters.by}}{{end}}-{{.parameters.way}}'
+      span: "{{from}}..{{to}}"
+    headers: {X-Mode: '{{with index .parameters "mode"}}{{.}}{{else}}plain{{end}}'}
+    parameters:
+      properties: {by: {type: string}, way: {enum: [up, down]}, from: {type: integer}, to: {type: integer}, mode: {type: string}}
+      required: [by, way, from, to]
+  form:
+    description: Sends a form, whatever it was given.
+    url: https://api.two.test/form
+    method: POST
+    content_types: [application/x-www-form-urlencoded, application/json]
+    parameters: &lists-closed
+  comma:
+    description: Takes lists with commas.
+    url: https://api.two.test/comma
+    method: GET
+    query: {tags: "{{tags}}"}
+    query_style: comma
+    parameters: &lists
+  brackets:
+    description: Takes lists in brackets.
+    url: https://api.two.test/brackets
+    method: GET
+    query: {tags: "{{tags}}"}
+    query_style: brackets
+    parameters: &lists
   plain:
     description: Goes over cleartext, without a secret.
     url: http://plain.good.test:8080/
@@ -135,7 +201,15 @@ agents:
   reader: {token: {secret: bot}, allow: ["get_*"]}
 "#;
 
+/// Parameters of which two are lists.
+const LISTS: &str = "{properties: {tags: {type: array, items: {type: string}}, \
+     n: {type: array, items: {type: integer}}, s: {type: string}}, additionalProperties: true}";
+
 fn policy(text: &str) -> Arc<Policy> {
+    let closed = LISTS.replace(", additionalProperties: true", "");
+    let text = text
+        .replace("&lists-closed", &closed)
+        .replace("&lists", LISTS);
     let loaded = from_texts(&[("p.yaml".to_owned(), text.as_bytes().to_vec())]);
     let drawn = |it| loaded.sources.render(it, Style::Plain);
     let problems: String = loaded.problems.iter().map(drawn).collect();
@@ -329,6 +403,36 @@ PUT https://api.two.test/upload | image/gif | x => content_type_refused
 POST https://api.two.test/search | application/json | {"z":"", "query":{"a":1}} => POST /search {"query":{"a":1},"z":""}
 POST https://api.two.test/search | application/json | {"y":1} => parameter_undeclared
 POST https://api.two.test/search | application/json | {"z":"none-here"} => placeholder_misplaced
+POST https://api.two.test/jot/7?dry=true | application/json | {"by":"x", "note":"a"} => POST /jot/7?dry=true {"note":"a","by":"x"}
+POST https://api.two.test/jot/7 | application/json | {"note":"longer"} => parameter_invalid
+POST https://api.two.test/jot/7 | application/json | {"text":"a"} => parameter_undeclared
+POST https://api.two.test/jot/x | application/json | {"note":"a"} => parameter_invalid
+POST https://api.two.test/jot/7?text=a | application/json | {"note":"a"} => parameter_undeclared
+POST https://api.two.test/jot/7 | text/plain | {"note":"a"} => content_type_refused
+POST https://api.two.test/jot/7 | application/json |  => body_unexpected
+PUT https://api.two.test/attach/7 | image/png | bytes => PUT /attach/7 bytes
+PUT https://api.two.test/attach/7 | image/gif | bytes => content_type_refused
+GET https://api.two.test/find?city=7&q=Ada+L |  |  => GET /find?q=Ada%20L&city=7
+GET https://api.two.test/find?city=07&q=Ada |  |  => parameter_invalid
+GET https://api.two.test/find?city=7 |  |  => parameter_missing
+GET https://api.two.test/find?who=Ada |  |  => parameter_undeclared
+GET https://api.two.test/sift?span=1..2 |  |  => door_closed
+POST https://api.two.test/form | application/json | {"s":"x y","n":[1,2]} => POST /form n=1&n=2&s=x%20y
+POST https://api.two.test/form | application/x-www-form-urlencoded | s=x+y&n=1 => POST /form n=1&s=x%20y
+POST https://api.two.test/form | application/json | {"s":null} => POST /form
+POST https://api.two.test/form | application/json | {"n":null,"s":"a"} => POST /form s=a
+GET https://api.two.test/comma?s |  |  => GET /comma?s=
+GET https://api.two.test/comma?n=1,2&tags=a%2Cb |  |  => GET /comma?tags=a,b&n=1,2
+GET https://api.two.test/comma?tags=a,,b |  |  => parameter_invalid
+GET https://api.two.test/comma?tags= |  |  => parameter_invalid
+GET https://api.two.test/comma?tags=a&tags=b |  |  => parameter_duplicate
+GET https://api.two.test/comma?n=1,02 |  |  => parameter_invalid
+GET https://api.two.test/comma?s=a,b |  |  => GET /comma?s=a%2Cb
+GET https://api.two.test/brackets?n[]=1&tags%5B%5D=a&n[]=2 |  |  => GET /brackets?tags%5B%5D=a&n%5B%5D=1&n%5B%5D=2
+GET https://api.two.test/brackets?tags=a |  |  => parameter_undeclared
+GET https://api.two.test/brackets?n=1 |  |  => parameter_undeclared
+GET https://api.two.test/brackets?s=a&s=b |  |  => parameter_duplicate
+GET https://api.two.test/brackets?N[]=1 |  |  => parameter_undeclared
 GET https://api.two.test/any?none-here=1 |  |  => placeholder_misplaced
 GET https://api.two.test/stamped?at=yesterday |  |  => GET /stamped?at=2026-01-02T03%3A04%3A05Z&by=bot
 GET https://api.two.test/stamped?by=nobody |  |  => parameter_invalid
@@ -418,6 +522,21 @@ short | {"qty": "1e1", "order": "7"} => parameter_invalid
 short | {"qty": "010", "order": "7"} => parameter_invalid
 short | {"gift": "yes", "order": "7"} => parameter_invalid
 short | {"gift": null, "order": "7"} => POST /short {"order":"7"}
+comma | {"tags": ["a&b", "c d"], "n": []} => GET /comma?tags=a%26b,c%20d
+comma | {"tags": ["a,b"]} => parameter_invalid
+comma | {"tags": ["a", ""]} => parameter_invalid
+comma | {"tags": ["a", "\u0001"]} => parameter_invalid
+brackets | {"tags": ["a,b", ""], "n": [1]} => GET /brackets?tags%5B%5D=a%2Cb&tags%5B%5D=&n%5B%5D=1
+brackets | {"n[]": "1"} => parameter_undeclared
+brackets | {"Tags[]": "1"} => parameter_undeclared
+find | {"who": {"name": "a&b=c"}} => GET /find?q=a%26b%3Dc
+find | {"who": {"name": "a", "age": 3}} => parameter_undeclared
+sift | {"by": "age", "way": "up", "from": 1, "to": 2} => GET /sift?order=created-up&span=1..2
+sift | {"by": "a&b", "way": "down", "from": 1, "to": 2, "mode": "x"} => GET /sift?order=a%26b-down&span=1..2
+sift | {"by": "age", "way": "up", "from": 1, "to": 2, "mode": "x\r\ny: z"} => parameter_invalid
+jot | {"id": 7, "text": ""} => POST /jot/7?dry=false {"note":"nothing"}
+jot | {"id": 7} => parameter_missing
+attach | {"id": 7, "text": "a\"b"} => PUT /attach/7 {"note":"a\"b"}
 "#;
 
 #[test]
@@ -545,6 +664,55 @@ fn a_request_is_shown_with_the_names_of_its_secrets() {
 }
 
 #[test]
+fn a_default_of_the_template_is_none_of_a_body_that_is_passed_on() {
+    let policy = policy(
+        r#"version: 1
+actions:
+  verify:
+    description: Verifies a customer by a PIN.
+    url: https://h.example.com/verify
+    method: POST
+    body: '{"customer": "{{customer}}"}'
+    accept_body: any
+    parameters: {properties: {customer: {type: string, default: "1"}}}
+  look_up:
+    description: Looks up what a verified customer has.
+    url: https://h.example.com/of/{{customer}}
+    method: GET
+    parameters: {properties: {customer: {type: string}}, required: [customer]}
+    requires: [{action: verify, bind: {customer: customer}}]
+"#,
+    );
+    let intent = intent(&policy, "", "POST", "https://h.example.com/verify");
+    let selected = select(&policy, &intent).unwrap();
+    let content = Content::Unread(Body::Bytes(Bytes::from_static(b"another")));
+    let found = recognise(selected.action(), &intent, content, &facts(&policy)).unwrap();
+    let host = intent.destination.host.clone();
+    let permit = decide(selected, &host, found.arguments, &facts(&policy)).unwrap();
+    let remembered = permit.remembered().map(|(_, parameters)| parameters);
+    assert_eq!(remembered, Some(&Map::new()));
+}
+
+#[test]
+fn a_header_is_read_back_as_the_property_that_it_prints() {
+    let policy = policy(POLICY);
+    let mut intent = intent(&policy, "bot", "GET", "https://api.two.test/find?q=Ada");
+    for (sent, leaves) in [(None, "team 1"), (Some("team 3"), "team 3")] {
+        let sent = sent.map(HeaderValue::from_static);
+        intent
+            .headers
+            .extend(sent.map(|it| (HeaderName::from_static("x-team"), it)));
+        let planned = proxied(&policy, &intent, b"").unwrap();
+        assert_eq!(planned.headers["x-team"], leaves);
+    }
+    intent
+        .headers
+        .insert("x-team", HeaderValue::from_static("3"));
+    let refused = proxied(&policy, &intent, b"").unwrap_err();
+    assert_eq!(refused.code, Code::ParameterInvalid);
+}
+
+#[test]
 fn only_declared_and_accepted_headers_leave() {
     let policy = policy(POLICY);
     let mut intent = intent(&policy, "bot", "GET", "https://api.good.test/v1/items/7");
@@ -657,7 +825,94 @@ fn planned(policy: &Policy, action: &Action, parameters: &Map<String, Value>) ->
     plan(action, arguments, &facts(policy)).unwrap()
 }
 
+/// What may not be told of values that are hidden.
+const HIDING: &str = r#"version: 1
+actions:
+  pay:
+    description: Pays with a card, of which nobody may read a thing.
+    url: https://h.example.com/pay/{{account}}
+    method: POST
+    query: {code: "{{code}}", open: "{{open}}"}
+    body: '{"pin": {{pin}}, "cvc": {{.parameters.card.cvc}}, "limit": "{{.parameters.card.limit}}"}'
+    sensitive: [code, account, pin, "$.card.limit"]
+    parameters:
+      properties:
+        account: {type: integer}
+        code: {type: integer, default: 1}
+        open: {type: integer, default: 1}
+        pin: {enum: [1234, 4321]}
+        card:
+          type: object
+          properties:
+            cvc: {const: 567, writeOnly: true}
+            limit: {type: integer}
+          required: [cvc, limit]
+      required: [account, pin, card]
+"#;
+
+#[test]
+fn a_refusal_quotes_no_value_that_is_hidden() {
+    let policy = policy(HIDING);
+    let good = r#"{"pin": 1234, "cvc": 567, "limit": "9"}"#;
+    for (path, body, says) in [
+        ("/pay/007", good, "account must be of its declared type"),
+        ("/pay/7?code=08", good, "code must be of its declared type"),
+        ("/pay/7?open=08", good, "open must be written as 8"),
+        (
+            "/pay/7",
+            r#"{"pin": 1, "cvc": 567, "limit": "9"}"#,
+            "pin must be one of the declared values",
+        ),
+        (
+            "/pay/7",
+            r#"{"pin": 1234, "cvc": 5, "limit": "9"}"#,
+            "card.cvc must be one of the declared values",
+        ),
+        (
+            "/pay/7",
+            r#"{"pin": 1234, "cvc": 567, "limit": "09"}"#,
+            "/limit in the body must be of its declared type",
+        ),
+    ] {
+        let mut intent = intent(&policy, "", "POST", &format!("https://h.example.com{path}"));
+        intent
+            .headers
+            .insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+        let refusal = proxied(&policy, &intent, body.as_bytes()).unwrap_err();
+        assert_eq!(refusal.code, Code::ParameterInvalid, "{path} {body}");
+        assert!(
+            refusal.message.starts_with(says),
+            "{path} {body}: {}",
+            refusal.message
+        );
+        assert_eq!(refusal.hints.allowed, [""; 0], "{path} {body}");
+    }
+}
+
 proptest! {
+    #[test]
+    fn lists_of_every_style_are_read_back(
+        tags in prop::collection::vec("[^,\\p{Cc}]{1,6}", 1..4),
+        n in prop::collection::vec(any::<i64>(), 1..4),
+        s in "\\PC{0,12}",
+    ) {
+        let policy = policy(POLICY);
+        let Value::Object(parameters) = json!({"tags": tags, "n": n, "s": s}) else {
+            unreachable!("an object was written")
+        };
+        for name in ["comma", "brackets"] {
+            let action = &policy.environments()[0].actions[name];
+            let first = planned(&policy, action, &parameters);
+            let url = format!("https://api.two.test{}?{}", first.path, first.query);
+            let intent = intent(&policy, "bot", "GET", &url);
+            let content = Content::Read(Bytes::new());
+            let found = recognise(action, &intent, content, &facts(&policy)).unwrap();
+            prop_assert_eq!(&found.arguments.parameters, &parameters);
+            let second = proxied(&policy, &intent, b"").unwrap();
+            prop_assert_eq!(&first.query, &second.query);
+        }
+    }
+
     #[test]
     fn what_is_planned_is_recognised_and_sent_again_as_the_same_bytes(parameters in values()) {
         let policy = carriers();

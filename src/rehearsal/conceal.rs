@@ -36,7 +36,7 @@ impl Concealed {
                     self.take_value(action, (name, &format!("{at}/{index}")), item);
                 }
             }
-            _ if conceals(action, at) => {
+            _ if action.conceals(at) => {
                 let mark = format!("<{name}>");
                 let text = scalar_text(value).filter(|text| !text.is_empty());
                 self.0.extend(text.map(|text| (text, mark.clone())));
@@ -98,22 +98,6 @@ impl Concealed {
     }
 }
 
-/// Whether the schema marks a value, or what it stands in, as `writeOnly`: sent, and never shown.
-fn conceals(action: &Action, at: &str) -> bool {
-    let schema = Value::Object(action.parameters.explicit());
-    let mut names = at.split('/').skip(1);
-    let mut found = Some(&schema);
-    std::iter::from_fn(|| {
-        let name = names.next()?.replace("~1", "/").replace("~0", "~");
-        found = found.and_then(|it| {
-            let property = it.get("properties").and_then(|it| it.get(&name));
-            property.or_else(|| it.get("items"))
-        });
-        found
-    })
-    .any(|it| it.get("writeOnly") == Some(&Value::Bool(true)))
-}
-
 #[cfg(test)]
 mod tests {
     use http::{HeaderMap, Method};
@@ -129,11 +113,12 @@ actions:
     description: Pays with a card that nobody is shown.
     method: POST
     url: https://pay.good.test/cards/{{card}}
+    sensitive: ["$.more.pin"]
     parameters:
       properties:
         card: {type: string, writeOnly: true}
         note: {type: string}
-        more: {type: object, properties: {pin: {type: integer, writeOnly: true}, name: {type: string}}}
+        more: {type: object, properties: {pin: {type: integer}, name: {type: string}}}
         all: {type: array, writeOnly: true, items: {type: string}}
       required: [card]
 "#;

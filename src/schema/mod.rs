@@ -5,6 +5,7 @@
 //! taken apart and rebuilt by them. It does no IO: references lead into the same schema or are
 //! mistakes. Parsing JSON text is the business of [`crate::json`].
 
+mod concealed;
 mod cost;
 mod dialect;
 mod explicit;

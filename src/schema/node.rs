@@ -93,6 +93,8 @@ pub(super) struct Node {
     pub(super) required: Vec<String>,
     pub(super) default: Option<Box<Value>>,
     pub(super) types: Option<Vec<String>>,
+    /// Whether `writeOnly` is `true`.
+    pub(super) write_only: bool,
     /// The values of `enum`, or the one of `const`.
     pub(super) values: Option<Vec<Value>>,
 
@@ -455,6 +457,7 @@ impl Node {
         self.types = keywords.get("type").map(texts);
         self.required = keywords.get("required").map(texts).unwrap_or_default();
         self.default = keywords.get("default").cloned().map(Box::new);
+        self.write_only = keywords.get("writeOnly") == Some(&Value::Bool(true));
         self.values = match (keywords.get("const"), keywords.get("enum")) {
             (Some(one), _) => Some(vec![one.clone()]),
             (None, Some(Value::Array(list))) => Some(list.clone()),

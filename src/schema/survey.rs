@@ -24,6 +24,9 @@ use crate::json::fold_case;
 /// Deeper schemas are a mistake or an attack on whoever reads them.
 const MAX_DEPTH: usize = 64;
 
+/// What `contentEncoding` can say (RFC 4648). Another name would be ignored.
+const ENCODINGS: [&str; 5] = ["base64", "base64url", "base32", "base32hex", "base16"];
+
 /// What the survey learned of a schema, beside its problems.
 #[derive(Default)]
 pub(super) struct Survey {
@@ -106,6 +109,20 @@ impl Surveyor<'_> {
                 let remedy = format!("use one of {}, or a pattern", known.join(", "));
                 self.problems
                     .add(&at, format!("the format {name} is unknown"), remedy);
+            }
+            ("contentEncoding", Value::String(name)) if !ENCODINGS.contains(&name.as_str()) => {
+                let remedy = format!("use one of {}, or a pattern", ENCODINGS.join(", "));
+                self.problems
+                    .add(&at, format!("the encoding {name} is unknown"), remedy);
+            }
+            ("contentMediaType", Value::String(name)) if name != "application/json" => {
+                let message = format!("the media type {name} is not looked into");
+                let remedy = "write application/json, or remove it";
+                self.problems.add(&at, message, remedy);
+            }
+            ("enum", Value::Array(values)) if values.is_empty() => {
+                let remedy = "name the values, or remove the property";
+                self.problems.add(&at, "this admits no value", remedy);
             }
             ("properties", Value::Object(properties)) => self.look_alikes(properties, &at),
             ("pattern", Value::String(pattern)) => self.pattern(pattern, &at),

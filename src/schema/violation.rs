@@ -48,6 +48,19 @@ pub enum ViolationKind {
 }
 
 impl Violation {
+    /// Without the values that the schema lists: of a parameter that nobody may see, they are what it may be.
+    #[must_use]
+    pub fn without_values(mut self) -> Self {
+        if self.kind == ViolationKind::Invalid && !self.allowed.is_empty() {
+            self.allowed = Vec::new();
+            self.message = format!(
+                "{} must be one of the declared values",
+                subject(&self.pointer)
+            );
+        }
+        self
+    }
+
     /// The most useful of several errors: a missing property before a wrong value.
     pub(super) fn of(
         errors: &[ValidationError<'_>],

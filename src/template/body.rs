@@ -4,7 +4,7 @@
 use serde_json::{Map, Value};
 
 use crate::json::fold_case;
-use crate::template::guard::{structured, unguarded};
+use crate::template::guard::{all_structured, unguarded};
 use crate::template::invert::Mismatch;
 use crate::template::json_text::compact;
 use crate::template::parser::parse;
@@ -46,7 +46,7 @@ impl BodyTemplate {
                 return Err(problems);
             }
         };
-        tell_structured(&nodes, scope, &mut problems);
+        all_structured(&nodes, scope, &mut problems);
         if !problems.is_empty() {
             problems.sort_by_key(|problem| problem.at.start);
             return Err(problems);
@@ -121,23 +121,6 @@ impl BodyTemplate {
         };
         scan.nodes(&self.nodes);
         scan.is_found
-    }
-}
-
-fn tell_structured(nodes: &[Node], scope: &Scope<'_>, problems: &mut Vec<TemplateProblem>) {
-    for node in nodes {
-        match node {
-            Node::Print(print) => problems.extend(structured(print, scope)),
-            Node::Choice {
-                arms, otherwise, ..
-            } => {
-                for arm in arms {
-                    tell_structured(&arm.body, scope, problems);
-                }
-                tell_structured(otherwise, scope, problems);
-            }
-            Node::Text { .. } | Node::Let { .. } => {}
-        }
     }
 }
 

@@ -129,8 +129,37 @@ fn compared(operands: &[Expression]) -> Present<'_> {
     paths.collect()
 }
 
+/// The first list or object that a template would print inside text.
+pub(super) fn first_structured(nodes: &[Node], scope: &Scope<'_>) -> Option<TemplateProblem> {
+    let mut problems = Vec::new();
+    all_structured(nodes, scope, &mut problems);
+    problems.into_iter().next()
+}
+
+/// Every list or object that a template would print inside text.
+pub(super) fn all_structured(
+    nodes: &[Node],
+    scope: &Scope<'_>,
+    problems: &mut Vec<TemplateProblem>,
+) {
+    for node in nodes {
+        match node {
+            Node::Print(print) => problems.extend(structured(print, scope)),
+            Node::Choice {
+                arms, otherwise, ..
+            } => {
+                for arm in arms {
+                    all_structured(&arm.body, scope, problems);
+                }
+                all_structured(otherwise, scope, problems);
+            }
+            Node::Text { .. } | Node::Let { .. } => {}
+        }
+    }
+}
+
 /// The list or object that a template would print inside text, by what is declared of it.
-pub(super) fn structured(print: &Print, scope: &Scope<'_>) -> Option<TemplateProblem> {
+fn structured(print: &Print, scope: &Scope<'_>) -> Option<TemplateProblem> {
     if print.place == Place::Json {
         return None;
     }
@@ -151,10 +180,17 @@ pub(super) fn structured(print: &Print, scope: &Scope<'_>) -> Option<TemplatePro
     };
     let path = printed(&print.value).into_iter().find(is_structured)?;
     let message = format!(
-        "`{}` may be a list or an object, and stands inside a string",
-        path.name()
+        "`{}` may be a list or an object, and stands inside a {}",
+        path.name(),
+        match print.place {
+            Place::Quoted => "string",
+            Place::Plain | Place::Json => "text",
+        }
     );
-    let remedy = "remove the quotes around it, or print one value of it";
+    let remedy = match print.place {
+        Place::Quoted => "remove the quotes around it, or print one value of it",
+        Place::Plain | Place::Json => "print one value of it",
+    };
     Some(TemplateProblem::new(&print.at, message, remedy))
 }
 

@@ -20,6 +20,8 @@ pub struct Mismatch {
     pub kind: MismatchKind,
     /// What the policy wants there, to be read after "must be"; never a value of the session or the context.
     pub expected: String,
+    /// The parameter whose text it is that `expected` spells.
+    pub spells: Option<Vec<String>>,
 }
 
 /// What is wrong with a body.
@@ -58,6 +60,7 @@ impl Pattern {
                     pointer: pointer.clone(),
                     kind: MismatchKind::Different,
                     expected: format!("absent, since it goes with {}", names.join(".")),
+                    spells: None,
                 });
             }
         }
@@ -127,6 +130,7 @@ impl Reading<'_> {
             pointer: format!("{}/{}", self.pointer, escaped(extra)),
             kind: MismatchKind::Undeclared,
             expected: format!("one of {}", names.join(", ")),
+            spells: None,
         })
     }
 
@@ -204,9 +208,10 @@ impl Reading<'_> {
             return Err(self.different(&expected));
         };
         let read = match kind {
-            Kind::Scalar(kind) => {
-                coerce(inner, kind).map_err(|expected| self.different(&expected))?
-            }
+            Kind::Scalar(kind) => coerce(inner, kind).map_err(|expected| Mismatch {
+                spells: Some(names.clone()),
+                ..self.different(&expected)
+            })?,
             Kind::Untyped | Kind::Structured | Kind::Assumed => Value::from(inner),
         };
         self.set(names, read)
@@ -239,6 +244,7 @@ fn different(pointer: &str, expected: &str) -> Mismatch {
         pointer: pointer.to_owned(),
         kind: MismatchKind::Different,
         expected: expected.to_owned(),
+        spells: None,
     }
 }
 

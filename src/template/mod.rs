@@ -20,7 +20,7 @@ mod sight;
 mod tree;
 mod value;
 
-use crate::template::guard::unguarded;
+use crate::template::guard::{first_structured, unguarded};
 use crate::template::parser::parse;
 use crate::template::sight::Mentions;
 use crate::template::tree::{Expression, Node, Path, Place, Source};
@@ -41,6 +41,7 @@ pub struct Template {
     parts: Vec<Part>,
     mentions: Mentions,
     unguarded: Option<Unguarded>,
+    structured: Option<TemplateProblem>,
 }
 
 /// A piece of a template, as far as it is known before there are values. Static variables have become text.
@@ -50,11 +51,13 @@ pub enum Part {
     Text(String),
     /// The value of a parameter.
     Parameter(String),
+    /// The value of a property below a parameter, by its names from the root.
+    Property(Vec<String>),
     /// Something that exeat knows of the request.
     Known(Known),
     /// A variable of the context.
     Context(String),
-    /// Anything else that only rendering can tell: control flow, variables of the session, parts of parameters.
+    /// Anything else that only rendering can tell: control flow, variables of the session, items of lists.
     Computed,
 }
 
@@ -68,6 +71,7 @@ impl Template {
         Ok(Self {
             parts: parts(&parsed.nodes),
             unguarded: unguarded(&parsed.nodes, scope).into_iter().next(),
+            structured: first_structured(&parsed.nodes, scope),
             mentions: parsed.mentions,
             nodes: parsed.nodes,
         })
@@ -109,6 +113,24 @@ impl Template {
         self.unguarded.as_ref()
     }
 
+    /// The first list or object that would be printed, by what is declared of it. A list may stand where the template
+    /// is nothing else, for whoever writes lists.
+    pub fn structured(&self) -> Option<&TemplateProblem> {
+        self.structured.as_ref()
+    }
+
+    /// Every text in it that is written out, on every branch.
+    pub fn texts(&self) -> Vec<&str> {
+        let mut found = Vec::new();
+        texts(&self.nodes, &mut found);
+        found
+    }
+
+    /// Whether some branch prints something of a parameter.
+    pub fn prints_parameter(&self) -> bool {
+        prints_parameter(&self.nodes)
+    }
+
     /// The text, where nothing in it depends on the request.
     pub fn literal(&self) -> Option<&str> {
         match self.parts.as_slice() {
@@ -126,31 +148,39 @@ impl Template {
         }
     }
 
+    /// The names of the property below a parameter, where the template is nothing else.
+    pub fn only_property(&self) -> Option<&[String]> {
+        match self.parts.as_slice() {
+            [Part::Property(names)] => Some(names),
+            _ => None,
+        }
+    }
+
     /// Whether the time stands in it: what a client wrote there is overwritten, since it cannot know our clock.
     pub fn is_of_the_moment(&self) -> bool {
         self.mentions.moment
     }
 
-    /// Whether [`Self::invert`] has an answer: at most one parameter, printed once, and nothing else that depends on
-    /// one.
-    pub fn is_invertible(&self) -> bool {
-        let named = self.parameters().count();
-        let printed = |part: &&Part| matches!(part, Part::Parameter(_));
-        named == 0
-            || (named == 1 && self.parts.iter().filter(printed).count() == 1 && self.is_plain())
+    /// Why [`Self::invert`] has no answer. It has one where at most one parameter is named, and printed once, with
+    /// nothing beside it that rendering alone can tell.
+    pub fn obstacle(&self) -> Option<&'static str> {
+        let printed = self.parts.iter().filter(|it| it.is_of_parameter()).count();
+        match self.parameters().count() {
+            0 => None,
+            _ if self.is_of_the_moment() => Some("a parameter beside the time"),
+            1 if printed == 1 && self.is_plain() => None,
+            _ if self.is_plain() => Some("more than one parameter in one entry"),
+            _ => Some("a value that is computed from a parameter, or stands beside one"),
+        }
     }
 
     /// Whether a text could be a rendering of this template, and what its one parameter was. The parameters in
     /// `values` are not looked at.
     pub fn invert<'a>(&'a self, text: &'a str, values: &Values<'_>) -> Inverted<'a> {
-        if !self.is_invertible() {
+        if self.obstacle().is_some() {
             return Inverted::Different;
         }
-        let Some(at) = self
-            .parts
-            .iter()
-            .position(|it| matches!(it, Part::Parameter(_)))
-        else {
+        let Some(at) = self.parts.iter().position(Part::is_of_parameter) else {
             return match self.render(values) {
                 Ok(rendered) if rendered == text => Inverted::Equal,
                 _ => Inverted::Different,
@@ -159,14 +189,17 @@ impl Template {
         let fixed = |parts: &[Part]| parts.iter().map(|part| part.fixed(values)).collect();
         let (before, after): (Option<String>, Option<String>) =
             (fixed(&self.parts[..at]), fixed(&self.parts[at + 1..]));
-        let (Part::Parameter(name), Some(before), Some(after)) = (&self.parts[at], before, after)
-        else {
+        let (Some(before), Some(after)) = (before, after) else {
             return Inverted::Different;
         };
         let inner = text
             .strip_prefix(before.as_str())
             .and_then(|it| it.strip_suffix(after.as_str()));
-        inner.map_or(Inverted::Different, |it| Inverted::Parameter(name, it))
+        match (&self.parts[at], inner) {
+            (Part::Parameter(name), Some(text)) => Inverted::Parameter(name, text),
+            (Part::Property(names), Some(text)) => Inverted::Property(names, text),
+            _ => Inverted::Different,
+        }
     }
 
     fn is_plain(&self) -> bool {
@@ -175,6 +208,10 @@ impl Template {
 }
 
 impl Part {
+    fn is_of_parameter(&self) -> bool {
+        matches!(self, Self::Parameter(_) | Self::Property(_))
+    }
+
     fn fixed(&self, values: &Values<'_>) -> Option<String> {
         match self {
             Self::Text(text) => Some(text.clone()),
@@ -185,7 +222,7 @@ impl Part {
                 render::write(value, Place::Plain, &mut text).ok()?;
                 Some(text)
             }
-            Self::Parameter(_) | Self::Computed => None,
+            Self::Parameter(_) | Self::Property(_) | Self::Computed => None,
         }
     }
 }
@@ -199,6 +236,8 @@ pub enum Inverted<'a> {
     Different,
     /// This parameter was printed as this text.
     Parameter(&'a str, &'a str),
+    /// The property of these names was printed as this text.
+    Property(&'a [String], &'a str),
 }
 
 fn first(mut problems: Vec<TemplateProblem>) -> TemplateProblem {
@@ -238,8 +277,38 @@ fn part(value: &Expression) -> Part {
             Source::Context(name) => Part::Context(name.clone()),
             Source::Session | Source::Slot(_) => Part::Computed,
         },
-        Expression::Path(_) | Expression::Call(..) => Part::Computed,
+        Expression::Path(path) => match path.property() {
+            Some(names) => Part::Property(names.into_iter().map(str::to_owned).collect()),
+            None => Part::Computed,
+        },
+        Expression::Call(..) => Part::Computed,
     }
+}
+
+fn texts<'n>(nodes: &'n [Node], found: &mut Vec<&'n str>) {
+    for node in nodes {
+        match node {
+            Node::Text { text, .. } => found.push(text),
+            Node::Choice {
+                arms, otherwise, ..
+            } => {
+                arms.iter().for_each(|arm| texts(&arm.body, found));
+                texts(otherwise, found);
+            }
+            Node::Print(_) | Node::Let { .. } => {}
+        }
+    }
+}
+
+fn prints_parameter(nodes: &[Node]) -> bool {
+    let of_parameter = |path: &&Path| matches!(path.source, Source::Parameter(_) | Source::Slot(_));
+    nodes.iter().any(|node| match node {
+        Node::Text { .. } | Node::Let { .. } => false,
+        Node::Print(print) => print.value.paths().iter().any(of_parameter),
+        Node::Choice {
+            arms, otherwise, ..
+        } => arms.iter().any(|arm| prints_parameter(&arm.body)) || prints_parameter(otherwise),
+    })
 }
 
 #[cfg(test)]

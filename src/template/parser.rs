@@ -251,6 +251,14 @@ impl Parser<'_, '_> {
             return Some(Node::Let { slot, value: call });
         }
         match self.read(tokens, at)? {
+            Operand::Expression(Expression::Constant(serde_json::Value::Null)) => {
+                self.tell(
+                    at,
+                    "`nil` cannot be printed",
+                    "write `null` into the JSON, or remove it",
+                );
+                None
+            }
             Operand::Expression(value) => Some(Node::Print(Print {
                 value,
                 at: at.clone(),
@@ -300,6 +308,7 @@ impl Parser<'_, '_> {
             "range" => {
                 "a list is printed as a whole, outside quotes: `\"items\": {{.parameters.items}}`"
             }
+            "break" | "continue" => "remove it: there are no loops",
             _ => "write the text where it is needed",
         };
         let message = format!("`{word}` is not part of the template language");

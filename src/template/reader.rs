@@ -4,6 +4,7 @@ use std::ops::Range;
 
 use serde_json::Value;
 
+use crate::problem::nearest;
 use crate::template::lexer::{Token, TokenKind};
 use crate::template::problem::TemplateProblem;
 use crate::template::scope::{Kind, Known, Scope};
@@ -249,8 +250,12 @@ impl Reader<'_> {
                 ))),
                 None => {
                     let message = format!("no static variable `{key}` is declared");
-                    let remedy = "declare it under `static_variables:`";
-                    Err(TemplateProblem::new(at, message, remedy))
+                    let declared = self.scope.statics.keys().map(String::as_str);
+                    let remedy = match nearest(key, declared) {
+                        Some(near) => format!("did you mean `{near}`?"),
+                        None => "declare it under `static_variables:`".to_owned(),
+                    };
+                    Err(TemplateProblem::new(at, message, &remedy))
                 }
             },
             Operand::Expression(Expression::Path(Path { source, mut steps })) => {

@@ -11,7 +11,7 @@ use std::str::FromStr;
 
 use serde_json::{Map, Value, json};
 
-use crate::action::Action;
+use crate::action::{Action, Hints};
 use crate::request::Door;
 
 /// The most characters that OpenAI takes as the description of a function. The others name no limit.
@@ -30,31 +30,8 @@ pub struct Tool {
     pub before: Vec<String>,
     /// The JSON Schema of an object, closed where the action's is. 2020-12 unless its `$schema` says otherwise.
     pub parameters: Map<String, Value>,
-    /// What kind of call it is.
+    /// What a call does, for clients that ask people before some of them (MCP, `ToolAnnotations`).
     pub hints: Hints,
-}
-
-/// What kind of call a tool is, for clients that ask people before some of them (MCP, `ToolAnnotations`).
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Hints {
-    /// It changes nothing.
-    pub read_only: bool,
-    /// It may change or remove what is there, not only add to it.
-    pub destructive: bool,
-    /// A second call with the same parameters changes nothing more.
-    pub idempotent: bool,
-}
-
-impl Hints {
-    /// From the method (RFC 9110 §9.2).
-    fn of(action: &Action) -> Self {
-        let read_only = action.method.is_safe();
-        Self {
-            read_only,
-            destructive: !read_only && action.method != http::Method::POST,
-            idempotent: action.idempotent(),
-        }
-    }
 }
 
 impl Tool {
@@ -66,7 +43,7 @@ impl Tool {
             description: action.description.clone(),
             before: action.requires.iter().map(|it| it.advice()).collect(),
             parameters: action.parameters.explicit(),
-            hints: Hints::of(action),
+            hints: action.hints,
         }
     }
 

@@ -139,7 +139,7 @@ fn the_short_form_keeps_its_descriptions_and_examples() {
     );
     let hints = Hints {
         read_only: false,
-        destructive: false,
+        destructive: true,
         idempotent: false,
     };
     assert_eq!(tool.hints, hints);

@@ -33,6 +33,7 @@ use crate::agents::{Bearer, Unidentified};
 use crate::browser;
 use crate::exchange::{Begun, Call, Gate, Stop};
 use crate::fault::{Fault, FaultKind};
+use crate::mcp::Mcp;
 use crate::name::ActionName;
 use crate::policy;
 use crate::policy::Policy;
@@ -56,16 +57,24 @@ const ENVELOPE: u64 = 64 * 1024;
 const LINGER: Duration = Duration::from_secs(2);
 const LINGER_BYTES: usize = 1024 * 1024;
 
+/// Where MCP is spoken.
+const MCP: &str = "/mcp";
+
 /// The pages of one listener.
 pub struct Tools {
     gate: Arc<Gate>,
     listener: SocketAddr,
+    mcp: Mcp,
 }
 
 impl Tools {
     /// Pages whose calls go through this gate.
     pub fn new(gate: Arc<Gate>, listener: SocketAddr) -> Self {
-        Self { gate, listener }
+        Self {
+            mcp: Mcp::new(gate.clone()),
+            gate,
+            listener,
+        }
     }
 
     /// Serves one connection to its end. A client that goes away takes its calls with it.
@@ -95,6 +104,9 @@ impl Tools {
     }
 
     async fn answer_head(&self, head: &Parts, body: &mut Inbound) -> Reply {
+        if head.uri.path() == MCP {
+            return self.speak_mcp(head, body).await;
+        }
         let mut begun = match self.gate.open(Door::Http, None) {
             Ok(begun) => begun,
             Err(refusal) => return reply::refused(&refusal, ""),
@@ -108,10 +120,29 @@ impl Tools {
         }
     }
 
+    /// Calls write their own records, and messages of MCP that are none have none. Who is turned away has one here.
+    async fn speak_mcp(&self, head: &Parts, body: &mut Inbound) -> Reply {
+        let stop = match self.hear_mcp(head, body).await {
+            Ok(reply) => return reply,
+            Err(stop) => stop,
+        };
+        match self.gate.open(Door::Mcp, None) {
+            Ok(begun) => reply::denied(&begun.stop(stop)),
+            Err(refusal) => reply::refused(&refusal, ""),
+        }
+    }
+
+    async fn hear_mcp(&self, head: &Parts, body: &mut Inbound) -> Result<Reply, Stop> {
+        self.refuse_browsers(head)?;
+        let policy = self.gate.services.live.snapshot();
+        let bearer = self.identify(&policy, &head.headers).await?;
+        let bytes = self.take_in(head, body, self.mcp.largest_message()).await?;
+        Ok(self.mcp.answer(head.clone(), &bytes, bearer.caller).await?)
+    }
+
     /// That it is no browser, what it is about, and who asks.
     async fn judge(&self, begun: &mut Begun, head: &Parts) -> Result<(Route, Bearer), Stop> {
-        browser::refuse(self.listener, &head.headers)
-            .map_err(|browser| Refusal::new(Code::BrowserRefused, browser.message()))?;
+        self.refuse_browsers(head)?;
         let route = Route::read(&head.method, &head.uri)?;
         if route == Route::OpenApi {
             // What it says is no secret, and the same for all.
@@ -121,6 +152,11 @@ impl Tools {
         let bearer = self.identify(&begun.policy, &head.headers).await?;
         begun.ticket.known(&bearer.caller);
         Ok((route, bearer))
+    }
+
+    fn refuse_browsers(&self, head: &Parts) -> Result<(), Refusal> {
+        browser::refuse(self.listener, &head.headers)
+            .map_err(|browser| Refusal::new(Code::BrowserRefused, browser.message()))
     }
 
     async fn identify(&self, policy: &Policy, headers: &HeaderMap) -> Result<Bearer, Stop> {

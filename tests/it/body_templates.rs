@@ -63,6 +63,14 @@ actions:
     url: https://api.good.test/count
     parameters: {properties: {least: {type: integer}}}
     body: '{"least": {{if .parameters.least}}{{.parameters.least}}{{else}}10{{end}}}'
+  attach:
+    description: Attaches a file to an item, or a note where a tool calls it.
+    method: POST
+    url: https://api.good.test/items/{{id}}/attachments
+    parameters: {properties: {id: {type: integer}, note: {type: string}}, required: [id, note]}
+    body: '{"note": "{{note}}"}'
+    accept_body: any
+    content_types: [application/json, image/png]
 "#;
 
 const ISSUE: &str = "https://api.good.test/issue";
@@ -238,6 +246,25 @@ fn a_template_that_is_no_pattern_has_no_proxy_door() {
     );
     assert_eq!(answer.refusal(), "door_closed", "{answer:?}");
     assert!(origin.seen().is_empty());
+}
+
+#[test]
+fn a_program_sends_a_body_of_its_own_where_the_policy_accepts_one() {
+    let (world, origin) = world();
+    let png = ["Content-Type: image/png"];
+    let client = world.client();
+    let url = "https://api.good.test/items/x/attachments";
+    let refused = client.send_inside("POST", url, &png, "bytes");
+    assert_eq!(refused.refusal(), "parameter_invalid", "{refused:?}");
+    let url = "https://api.good.test/items/7/attachments";
+    let answer = client.send_inside("POST", url, &png, "bytes");
+    assert_eq!(answer.status, 200, "{answer:?}");
+    let seen = origin.only();
+    assert_eq!(
+        (seen.text(), seen.header("content-type")),
+        ("bytes", vec!["image/png"])
+    );
+    assert_eq!(world.records(2)[1]["body"], "unread");
 }
 
 #[test]

@@ -18,6 +18,7 @@ use serde_json::{Map, Value, json};
 
 const POLICY: &str = include_str!("../../docs/policy.md");
 const SETTINGS: &str = include_str!("../../docs/settings.md");
+const COMING_FROM: &str = include_str!("../../docs/coming-from.md");
 const README: &str = include_str!("../../README.md");
 
 #[test]
@@ -32,7 +33,11 @@ fn every_example_of_a_policy_loads_without_a_problem() {
 /// The examples of whole policies, with their places.
 pub fn policies() -> Vec<(String, String)> {
     let mut found = Vec::new();
-    for (file, text) in [("docs/policy.md", POLICY), ("README.md", README)] {
+    for (file, text) in [
+        ("docs/policy.md", POLICY),
+        ("docs/coming-from.md", COMING_FROM),
+        ("README.md", README),
+    ] {
         let examples = examples(text, "version: 1");
         assert!(!examples.is_empty(), "{file}");
         found.extend(
@@ -42,6 +47,76 @@ pub fn policies() -> Vec<(String, String)> {
         );
     }
     found
+}
+
+/// A cell such as `query: {q: "{{city}}"}` names a field, and where it is all of an action's field, it loads.
+#[test]
+fn what_is_written_in_exeat_instead_loads() {
+    let keywords = ["required", "type", "default", "oneOf", "others"];
+    let sections = sections();
+    let mut count = 0;
+    for text in cells_of_yaml() {
+        let (key, value) = text.split_once(':').unwrap();
+        let has_it = |it: &&Map<String, Value>| {
+            fields(it).any(|(name, field)| name == key && !is_later(field))
+        };
+        let found: Vec<&str> = sections
+            .iter()
+            .filter(has_it)
+            .map(|it| it["title"].as_str().unwrap())
+            .collect();
+        assert!(!found.is_empty() || keywords.contains(&key), "{text}");
+        // A connection and a path stand together, and the path is the connection's.
+        let is_whole = !value.is_empty() && !["connection", "path"].contains(&key);
+        if found.contains(&"an action") && is_whole {
+            let loaded = policy::from_texts(&[(text.clone(), with_cell(key, &text).into())]);
+            let told: Vec<String> = loaded.problems.iter().map(Problem::headline).collect();
+            assert!(loaded.policy.is_some(), "{told:#?}");
+            count += 1;
+        }
+    }
+    assert!(count > 25, "{count} cells were loaded");
+}
+
+/// The pieces of code in the second columns of `docs/coming-from.md` that are YAML.
+fn cells_of_yaml() -> Vec<String> {
+    let rows = COMING_FROM.lines().filter(|line| line.starts_with("| "));
+    let cells = rows.filter_map(|row| row.split(" | ").nth(1));
+    let code = cells.flat_map(|cell| cell.split('`').skip(1).step_by(2));
+    let is_yaml = |text: &&str| {
+        let key = text.split(':').next().unwrap_or_default();
+        text.contains(':') && key.chars().all(|c| c.is_ascii_alphabetic() || c == '_')
+    };
+    code.filter(is_yaml).map(str::to_owned).collect()
+}
+
+/// A policy of one action with this field.
+fn with_cell(key: &str, cell: &str) -> String {
+    let usual = [
+        ("method", "method: POST"),
+        ("url", "url: https://api.company.com/orders/{{order_id}}"),
+        ("query", "query: {city: \"{{city}}\"}"),
+    ];
+    let others = usual.iter().filter(|(name, _)| *name != key);
+    let others: String = others.map(|(_, line)| format!("    {line}\n")).collect();
+    format!(
+        "version: 1
+secrets: {{company_token: {{env: T}}}}
+auth: {{company: {{type: bearer, token: {{secret: company_token}}}}}}
+actions:
+  verify_customer:
+    description: Verifies a customer by number.
+    method: POST
+    url: https://api.company.com/auth/verify
+    parameters: {{properties: {{customer_id: {{type: string}}}}, required: [customer_id]}}
+  act:
+    description: Does what the cell says.
+    parameters:
+      properties: {{order_id: {{type: string}}, city: {{type: string}}, customer_id: {{type: string}}}}
+      required: [order_id, city, customer_id]
+{others}    {cell}
+"
+    )
 }
 
 #[test]

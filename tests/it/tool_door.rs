@@ -1,6 +1,6 @@
 //! The HTTP tool door: actions called by name, as the same requests that the proxy sends; who may, and what comes back.
 
-use std::cell::Cell;
+use std::cell::{Cell, RefCell};
 use std::io::{Read as _, Write as _};
 use std::net::TcpStream;
 use std::time::Duration;
@@ -11,7 +11,7 @@ use proptest::prelude::*;
 use proptest::test_runner::{Config, TestRunner};
 use serde_json::{Map, Value, json};
 
-use crate::world::{Answer, Client, Origin, Plan, Seen, World, json_reply, read_answer};
+use crate::world::{Answer, Client, Origin, Plan, Revision, Seen, World, json_reply, read_answer};
 
 const POLICY: &str = r#"
 version: 1
@@ -182,10 +182,17 @@ fn shared(record: &Value) -> Value {
     shared.into()
 }
 
+/// Without what only HTTP has.
+fn over_a_pipe(mut record: Value) -> Value {
+    record.as_object_mut().unwrap().remove("http_version");
+    record
+}
+
 #[test]
-fn a_call_and_the_same_request_through_the_proxy_send_the_same_bytes() {
+fn the_same_call_at_each_door_sends_the_same_bytes() {
     let (world, origin) = open_world(|_| item());
     let client = world.client();
+    let pipe = RefCell::new(world.pipe(Revision::ALL[1], None, None));
     let mut runner = TestRunner::new(Config {
         cases: 64,
         failure_persistence: None,
@@ -211,6 +218,14 @@ fn a_call_and_the_same_request_through_the_proxy_send_the_same_bytes() {
         let records = world.records(before.1 + 2);
         prop_assert_eq!(shared(&records[before.1]), shared(&records[before.1 + 1]));
         prop_assert_eq!(&records[before.1]["door"], "http");
+        pipe.borrow_mut().call(name, parameters.clone().into());
+        prop_assert_eq!(&origin.seen()[before.0 + 2], called);
+        let records = world.records(before.1 + 3);
+        prop_assert_eq!(
+            over_a_pipe(shared(&records[before.1 + 2])),
+            over_a_pipe(shared(&records[before.1]))
+        );
+        prop_assert_eq!(&records[before.1 + 2]["door"], "mcp");
         Ok(())
     });
     outcome.unwrap();

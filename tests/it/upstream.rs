@@ -418,11 +418,18 @@ fn an_answer_that_nobody_asked_for_is_given_to_nobody() {
 #[test]
 fn a_request_that_a_server_swallows_is_sent_again_only_if_that_does_no_harm() {
     let json = ["Content-Type: application/json"];
-    for (method, path, body, sent, status) in [
-        ("GET", "/v1/items/1", "", 3, 200),
-        ("POST", "/v1/items", r#"{"name":"a","qty":1}"#, 2, 502),
+    let item = r#"{"name":"a","qty":1}"#;
+    for (method, path, body, hints, sent, status) in [
+        ("GET", "/v1/items/1", "", "", 3, 200),
+        ("POST", "/v1/items", item, "", 2, 502),
+        ("GET", "/v1/items/1", "", "idempotent: false", 2, 502),
+        ("POST", "/v1/items", item, "idempotent: true", 3, 200),
     ] {
-        let mut world = World::usual();
+        let declared = format!("auth: good\n    hints: {{{hints}}}");
+        let mut world = match hints {
+            "" => World::usual(),
+            _ => Plan::of(&POLICY.replace("auth: good", &declared)).start(),
+        };
         let count = AtomicUsize::new(0);
         let origin = world.origin("api.good.test", move |_| {
             match count.fetch_add(1, Ordering::Relaxed) {
@@ -440,12 +447,12 @@ fn a_request_that_a_server_swallows_is_sent_again_only_if_that_does_no_harm() {
         assert_eq!(
             (answers[1].status, origin.seen().len()),
             (status, sent),
-            "{method}"
+            "{method} {hints}"
         );
         drop(stream);
         let records = world.last_records();
         assert_eq!(records.len(), 2);
-        if method == "GET" {
+        if sent == 3 {
             assert_eq!(records[1]["retries"], 1);
         }
     }

@@ -21,13 +21,18 @@ pub struct Success {
 impl Success {
     /// Whether a reply is a success. One that was broken off is not.
     pub fn is_met(&self, replied: &Replied) -> bool {
-        let status = replied.status;
-        let status = match self.statuses.as_slice() {
+        let condition = self.condition.as_ref();
+        replied.complete
+            && self.admits(replied.status)
+            && condition.is_none_or(|it| it.holds(&replied.content))
+    }
+
+    /// Whether a reply of this status can be a success.
+    pub fn admits(&self, status: StatusCode) -> bool {
+        match self.statuses.as_slice() {
             [] => status.is_success(),
             statuses => statuses.iter().any(|it| it.fits(status)),
-        };
-        let condition = self.condition.as_ref();
-        replied.complete && status && condition.is_none_or(|it| it.holds(&replied.content))
+        }
     }
 
     pub(super) fn reads_content(&self) -> bool {

@@ -6,7 +6,7 @@ use http::HeaderName;
 
 use crate::action::outcome::Reading;
 use crate::action::requires::Requirement;
-use crate::action::{Action, ContentRule, Doors, Limits, PathPattern};
+use crate::action::{Action, ContentRule, Doors, Hints, Limits, PathPattern, Sensitive};
 use crate::credential::Credential;
 use crate::name::ActionName;
 use crate::policy::check::connection::{Connection, Connections};
@@ -18,12 +18,14 @@ use crate::policy::check::reading::{self, Names};
 use crate::policy::check::requires::{Known, Preconditions};
 use crate::policy::check::target::Target;
 use crate::policy::check::told::Told;
-use crate::policy::check::{body, connection, connector, content, header, leak, site};
+use crate::policy::check::{
+    body, connection, connector, content, doors, example, header, hints, leak, lists, sensitive,
+    site,
+};
 use crate::policy::raw::action::{Action as Raw, Door, Method};
 use crate::policy::raw::decode::Text;
 use crate::problem::{Place, Problem};
 use crate::request::{HostPattern, Scheme};
-use crate::template::Template;
 
 /// Lengths of a description between which an agent is told enough and not too much.
 const DESCRIPTION: std::ops::RangeInclusive<usize> = 10..=1024;
@@ -110,12 +112,23 @@ struct Declared<'x, 'a> {
     preconditions: &'x Preconditions<'a>,
 }
 
+/// What an action sends besides its path and its body.
+struct Sent<'s, 'a> {
+    entries: Entries<'a>,
+    /// All of them.
+    credentials: Vec<Credential>,
+    /// Where the first of them is declared.
+    secret: Option<&'s Place>,
+}
+
 /// What an action is in every environment.
 struct Shared {
     name: ActionName,
     description: String,
-    method: Method,
+    method: http::Method,
     accept_headers: Vec<HeaderName>,
+    hints: Hints,
+    sensitive: Sensitive,
     reading: Arc<Reading>,
     requires: Vec<Requirement>,
     remembered: Option<Vec<String>>,
@@ -141,11 +154,19 @@ impl<'a> Declared<'_, 'a> {
             }
         }
         let accept_headers = self.accept_headers(told);
+        let sensitive = sensitive::read(self.raw.sensitive.as_ref(), &self.parameters, told);
+        if let Some(reading) = &self.reading {
+            example::look_at(self.raw, reading, told);
+        }
+        let method = method(self.raw.method.as_ref()?.value);
+        let hints = hints::read(self.raw.hints.as_ref(), &method, told);
         Some(Shared {
             name: name?,
             description: description?.value.clone(),
-            method: self.raw.method.as_ref()?.value,
+            hints,
+            method,
             accept_headers,
+            sensitive,
             reading: self.reading.clone()?,
             requires: self.preconditions.of(&self.name.value)?,
             remembered: self.preconditions.remembered(&self.name.value),
@@ -204,6 +225,61 @@ impl<'a> Declared<'_, 'a> {
         let path = target
             .as_ref()
             .and_then(|it| it.pattern((self.ground, environment), &self.parameters, told));
+        let Sent {
+            mut entries,
+            credentials,
+            secret,
+        } = self.sent(environment, told);
+        entries.is_partial |= path.is_none();
+        let limits = self.limits(environment, told);
+        self.tell_accepted(&credentials, told);
+        if let Some(target) = &target {
+            self.tell_exposed(target, secret, told);
+        }
+        let read = (&mut entries, credentials.as_slice());
+        let carried = self.content(environment, path.as_ref(), read, told)?;
+        let target = target?;
+        let is_wild = matches!(target.host, Some(HostPattern::OneLabel(_)));
+        let doors = self.open_doors(is_wild, &carried.rule, &entries, told);
+        let doors = entries.templates().close(self.raw, &carried, doors, told);
+        let query = entries.query.into_iter();
+        let shared = shared?;
+        let action = Action {
+            name: shared.name.clone(),
+            title: self.raw.title.as_ref().map(|it| it.value.clone()),
+            description: shared.description.clone(),
+            enabled: self.raw.enabled.as_ref().is_none_or(|it| it.value),
+            doors,
+            method: shared.method.clone(),
+            scheme: target.scheme,
+            host: target.host?,
+            port: target.port,
+            path: path?,
+            parameters: self.parameters.schema()?.clone(),
+            converts: self.raw.variables.is_some(),
+            query: query.map(|(_, name, it)| (name, it)).collect(),
+            query_style: lists::style(self.raw.query_style.as_ref()),
+            headers: carried.headers,
+            content: carried.rule,
+            proxied: carried.proxied,
+            accept_headers: shared.accept_headers.clone(),
+            credentials,
+            limits,
+            hints: shared.hints,
+            sensitive: shared.sensitive.clone(),
+            reading: shared.reading.clone(),
+            requires: shared.requires.clone(),
+            remembered: shared.remembered.clone(),
+        };
+        Some(Built {
+            action: Arc::new(action),
+            name: self.name,
+            url: target.url.clone(),
+        })
+    }
+
+    /// Reads the headers, the query entries and the credentials.
+    fn sent(&self, environment: usize, told: &mut Told<'_>) -> Sent<'_, 'a> {
         let connector = self.connector(environment, told);
         let taken =
             connector.and_then(|it| Some((it.credentials[environment].as_ref()?, &it.place)));
@@ -214,52 +290,16 @@ impl<'a> Declared<'_, 'a> {
             outputs: Some(self.outputs),
             taken: taken.map(|(credential, place)| (&credential.place, place)),
         };
-        let mut entries = entries::read(&around, self.connection.map(|it| it.raw), self.raw, told);
-        entries.is_partial |= path.is_none();
-        let limits = self.limits(environment, told);
+        let connection = self.connection.map(|it| it.raw);
+        let mut entries = entries::read(&around, connection, self.raw, told);
         let declared = taken.into_iter().map(|(it, place)| (it.clone(), place));
         let secrets = declared.chain(std::mem::take(&mut entries.credentials));
         let (credentials, places): (Vec<Credential>, Vec<&Place>) = secrets.unzip();
-        self.tell_accepted(&credentials, told);
-        if let Some(target) = &target {
-            self.tell_exposed(target, places.first().copied(), told);
-        }
-        let read = (&mut entries, credentials.as_slice());
-        let (content, headers) = self.content(environment, path.as_ref(), read, told)?;
-        let target = target?;
-        let is_wild = matches!(target.host, Some(HostPattern::OneLabel(_)));
-        let doors = self.open_doors(is_wild, &content, &entries, told);
-        let doors = entries.templates().close(self.raw, &content, doors, told);
-        let query = entries.query.into_iter();
-        let shared = shared?;
-        let action = Action {
-            name: shared.name.clone(),
-            title: self.raw.title.as_ref().map(|it| it.value.clone()),
-            description: shared.description.clone(),
-            enabled: self.raw.enabled.as_ref().is_none_or(|it| it.value),
-            doors,
-            method: method(shared.method),
-            scheme: target.scheme,
-            host: target.host?,
-            port: target.port,
-            path: path?,
-            parameters: self.parameters.schema()?.clone(),
-            converts: self.raw.variables.is_some(),
-            query: query.map(|(_, name, it)| (name, it)).collect(),
-            headers,
-            content,
-            accept_headers: shared.accept_headers.clone(),
+        Sent {
+            entries,
             credentials,
-            limits,
-            reading: shared.reading.clone(),
-            requires: shared.requires.clone(),
-            remembered: shared.remembered.clone(),
-        };
-        Some(Built {
-            action: Arc::new(action),
-            name: self.name,
-            url: target.url.clone(),
-        })
+            secret: places.first().copied(),
+        }
     }
 
     fn target(&self, environment: usize, told: &mut Told<'_>) -> Option<Target<'a>> {
@@ -369,7 +409,7 @@ impl<'a> Declared<'_, 'a> {
         path: Option<&PathPattern>,
         (entries, credentials): (&mut Entries<'a>, &[Credential]),
         told: &mut Told<'_>,
-    ) -> Option<(ContentRule, Vec<(HeaderName, Template)>)> {
+    ) -> Option<content::Read> {
         let declared = |names: &[&str]| self.parameters.declared(names);
         let scope = self.ground.scope(environment, &declared);
         let template = body::read(self.raw, &scope, told);
@@ -380,12 +420,14 @@ impl<'a> Declared<'_, 'a> {
         entries.is_partial |= self.raw.body.is_some() && template.is_none();
         let mut placed = entries.parameters();
         placed.extend(path.iter().flat_map(|path| path.parameters()));
+        let in_body = self.parameters.leftovers(&placed);
         placed.extend(template.iter().flat_map(|template| template.parameters()));
         let known = content::Known {
             raw: self.raw,
             method: self.raw.method.as_ref()?.value,
             parameters: &self.parameters,
             leftovers: self.parameters.leftovers(&placed),
+            in_body,
             entries,
             credentials,
         };
@@ -401,7 +443,7 @@ impl<'a> Declared<'_, 'a> {
         entries: &Entries<'a>,
         told: &mut Told<'_>,
     ) -> Doors {
-        let doors = self.doors(is_wild, content, told);
+        let doors = doors::declared(self.raw, is_wild, content, told);
         let in_body = || match content {
             ContentRule::Template(_, template) => {
                 let mut variables = template.session_variables();
@@ -419,54 +461,15 @@ impl<'a> Declared<'_, 'a> {
         let list = self.raw.doors.iter().flat_map(|it| &it.items);
         let told_door = list.into_iter().find(|it| it.value == Door::Proxy);
         told.tell(match told_door {
-            Some(door) => Problem::error(&door.place, message).second("the variable", place),
-            None => Problem::warning(place, message),
+            Some(door) => Problem::error(&door.place, message)
+                .second("the variable", place)
+                .remedy("take `proxy` out of `doors`, or the variable out of the template"),
+            None => Problem::warning(place, message)
+                .remedy("write `doors: [http, mcp]` where tools alone call it"),
         });
         Doors {
             proxy: false,
             ..doors
-        }
-    }
-
-    /// The declared doors. A wildcard host is chosen by the request, and a body that is passed on comes with it: tools
-    /// have neither.
-    fn doors(&self, is_wild: bool, content: &ContentRule, told: &mut Told<'_>) -> Doors {
-        let passes_body = matches!(content, ContentRule::Wire(_) | ContentRule::Unread(_));
-        let tools = !is_wild && !passes_body;
-        let Some(list) = &self.raw.doors else {
-            return Doors {
-                proxy: true,
-                http: tools,
-                mcp: tools,
-            };
-        };
-        if list.items.is_empty() {
-            told.error(
-                &list.place,
-                "this action has no door",
-                "write `enabled: false` instead",
-            );
-        }
-        let has = |door| list.items.iter().any(|it| it.value == door);
-        for door in list
-            .items
-            .iter()
-            .filter(|it| it.value != Door::Proxy && !tools)
-        {
-            let message = match is_wild {
-                true => "a tool call cannot choose the host for `*`",
-                false => "a tool call has no body to pass on",
-            };
-            told.error(
-                &door.place,
-                message,
-                "write `doors: [proxy]`, or leave it out",
-            );
-        }
-        Doors {
-            proxy: has(Door::Proxy),
-            http: has(Door::Http),
-            mcp: has(Door::Mcp),
         }
     }
 }

@@ -1,6 +1,7 @@
 //! The template of a body: what it says, and which doors it closes.
 
 use crate::action::{ContentRule, Doors};
+use crate::policy::check::content::Read;
 use crate::policy::check::leak;
 use crate::policy::check::told::{Told, part_of};
 use crate::policy::raw::action::{Action as Raw, Door, Method};
@@ -38,17 +39,28 @@ pub(super) struct Templates<'x> {
     pub(super) entries: Vec<(&'x Place, &'x Template)>,
 }
 
+/// What closes the proxy door of an action.
+struct Obstacle {
+    place: Place,
+    why: String,
+    /// What opens it again.
+    remedy: &'static str,
+}
+
 impl Templates<'_> {
     /// Closes the proxy door where a request cannot be taken apart, or where the agent would have to send, or could
     /// guess, what it may not know.
     pub(super) fn close(
         &self,
         raw: &Raw,
-        content: &ContentRule,
+        carried: &Read,
         doors: Doors,
         told: &mut Told<'_>,
     ) -> Doors {
-        let Some((place, why)) = self.obstacle(raw.body.as_ref(), content) else {
+        let obstacle = self
+            .in_entries()
+            .or_else(|| in_body(raw.body.as_ref()?, carried));
+        let Some(Obstacle { place, why, remedy }) = obstacle else {
             return doors;
         };
         let declared = raw.doors.iter().flat_map(|it| &it.items);
@@ -56,13 +68,14 @@ impl Templates<'_> {
         if let Some(door) = explicit.next() {
             let problem = Problem::error(&door.place, format!("the proxy door is closed: {why}"));
             let problem = problem.second("for this", &place);
-            told.tell(problem.remedy("take `proxy` out of `doors`, or change the template"));
+            let remedy = format!("take `proxy` out of `doors`, or {remedy}");
+            told.tell(problem.remedy(remedy));
         } else if raw.doors.is_none() {
             let message = format!("this action has no proxy door: {why}");
             let problem = Problem::warning(&place, message);
-            told.tell(problem.remedy(
-                "change the template, or write `doors: [http, mcp]` where tools alone call it",
-            ));
+            told.tell(problem.remedy(format!(
+                "{remedy}, or write `doors: [http, mcp]` where tools alone call it"
+            )));
             if !doors.http && !doors.mcp {
                 let problem = Problem::error(&place, "this action has no door");
                 told.tell(problem.remedy("name one host, or change the template"));
@@ -74,21 +87,43 @@ impl Templates<'_> {
         }
     }
 
-    fn obstacle(&self, body: Option<&Text>, content: &ContentRule) -> Option<(Place, String)> {
-        const SENSITIVE: &str = "a sensitive variable of the context stands in this template";
+    fn in_entries(&self) -> Option<Obstacle> {
         let mut entries = self.entries.iter();
         if let Some((place, _)) = entries.find(|(_, template)| template.is_sensitive()) {
-            return Some(((*place).clone(), SENSITIVE.to_owned()));
+            return Some(sensitive((*place).clone()));
         }
-        let (ContentRule::Template(_, template), Some(text)) = (content, body) else {
-            return None;
-        };
-        if template.is_sensitive() {
-            return Some((text.place.clone(), SENSITIVE.to_owned()));
-        }
-        let hindrance = template.is_invertible().err()?;
-        let place = part_of(text, hindrance.at.start, hindrance.at.end);
-        let why = format!("{} cannot be taken apart again", hindrance.why);
-        Some((place, why))
+        let mut entries = self.entries.iter();
+        let (place, why) = entries.find_map(|(place, it)| Some((*place, it.obstacle()?)))?;
+        Some(Obstacle {
+            place: place.clone(),
+            why: format!("{why} cannot be taken apart again"),
+            remedy: "give each parameter an entry of its own, without a condition",
+        })
+    }
+}
+
+fn in_body(text: &Text, carried: &Read) -> Option<Obstacle> {
+    let ContentRule::Template(_, template) = &carried.rule else {
+        return None;
+    };
+    if template.is_sensitive() {
+        return Some(sensitive(text.place.clone()));
+    }
+    if carried.proxied.is_some() {
+        return None;
+    }
+    let hindrance = template.is_invertible().err()?;
+    Some(Obstacle {
+        place: part_of(text, hindrance.at.start, hindrance.at.end),
+        why: format!("{} cannot be taken apart again", hindrance.why),
+        remedy: "change the template, or say under `accept_body` what programs may send",
+    })
+}
+
+fn sensitive(place: Place) -> Obstacle {
+    Obstacle {
+        place,
+        why: "a sensitive variable of the context stands in this template".into(),
+        remedy: "take the variable out of the template",
     }
 }

@@ -5,10 +5,11 @@ use std::collections::HashMap;
 use http::HeaderName;
 use http::header::CONTENT_TYPE;
 
-use crate::action::{ContentRule, MediaType};
+use crate::action::{ContentRule, MediaType, Proxied};
 use crate::credential::Credential;
 use crate::json;
 use crate::policy::check::entries::Entries;
+use crate::policy::check::lists;
 use crate::policy::check::parameters::{self, Fit, Parameters};
 use crate::policy::check::told::Told;
 use crate::policy::raw::action::{AcceptBody, Action as Raw, Method};
@@ -23,25 +24,82 @@ pub(super) struct Known<'x, 'a> {
     pub(super) parameters: &'x Parameters<'a>,
     /// Parameters without a place.
     pub(super) leftovers: Vec<&'x str>,
+    /// Parameters without a place other than the template of the body.
+    pub(super) in_body: Vec<&'x str>,
     pub(super) entries: &'x Entries<'a>,
     /// All of them.
     pub(super) credentials: &'x [Credential],
 }
 
+/// What a request of an action carries.
+pub(super) struct Read {
+    pub(super) rule: ContentRule,
+    pub(super) proxied: Option<Proxied>,
+    /// Those that the body does not decide.
+    pub(super) headers: Vec<(HeaderName, Template)>,
+}
+
 impl Known<'_, '_> {
-    /// The rule and the declared headers, after telling what cannot be sent by them. `template` is that of the body,
+    /// The rules and the declared headers, after telling what cannot be sent by them. `template` is that of the body,
     /// if it could be read.
-    pub(super) fn read(
-        &self,
-        template: Option<BodyTemplate>,
-        told: &mut Told<'_>,
-    ) -> Option<(ContentRule, Vec<(HeaderName, Template)>)> {
-        let rule = match &self.raw.body {
-            Some(text) => self.template(text, template, told),
-            None => self.rule(told),
-        }?;
+    pub(super) fn read(&self, template: Option<BodyTemplate>, told: &mut Told<'_>) -> Option<Read> {
+        let (rule, proxied) = match &self.raw.body {
+            Some(text) => {
+                let proxied = self.raw.accept_body.as_ref();
+                let proxied = proxied.map(|it| self.proxied(it, told));
+                let rule = self.template(text, template, told)?;
+                (rule, proxied.map_or(Some(None), |it| it.map(Some))?)
+            }
+            None => (self.rule(told)?, None),
+        };
+        lists::look_at(self, matches!(rule, ContentRule::Query), told);
         let headers = self.headers(&rule, told);
-        Some((rule, headers))
+        Some(Read {
+            rule,
+            proxied,
+            headers,
+        })
+    }
+
+    /// What a proxied request carries instead of what the template makes.
+    fn proxied(&self, accept: &AcceptBody, told: &mut Told<'_>) -> Option<Proxied> {
+        if self
+            .credentials
+            .iter()
+            .any(|it| it.place.member().is_some())
+        {
+            self.tell_no_fields("that of a proxied request is passed on as it comes", told);
+        }
+        let content = self.passed_on(accept, told);
+        // Where something was left out, a parameter may have a place in it.
+        let in_body: &[&str] = match self.entries.is_partial {
+            true => &[],
+            false => &self.in_body,
+        };
+        self.tell_bound(in_body, told);
+        let parameters = self.parameters.without(in_body, told)?;
+        Some(Proxied {
+            content: content?,
+            parameters,
+            absent: in_body.iter().map(|it| (*it).to_owned()).collect(),
+        })
+    }
+
+    /// A precondition binds a parameter that a request with a body of its own does not have.
+    fn tell_bound(&self, in_body: &[&str], told: &mut Told<'_>) {
+        let required = self.raw.requires.iter().flat_map(|it| &it.items);
+        let bound = required.filter_map(|it| it.bind.as_ref());
+        for (name, _) in bound.flat_map(|it| &it.items) {
+            if in_body.contains(&name.value.as_str()) {
+                let message = format!(
+                    "`{}` is bound, and a request with a body of its own does not have it",
+                    name.value
+                );
+                let remedy =
+                    "take `accept_body` away, or give the parameter a place outside of the body";
+                told.error(&name.place, message, remedy);
+            }
+        }
     }
 
     /// A body that a template makes.
@@ -51,17 +109,7 @@ impl Known<'_, '_> {
         template: Option<BodyTemplate>,
         told: &mut Told<'_>,
     ) -> Option<ContentRule> {
-        if let Some(accept) = &self.raw.accept_body {
-            told.error(
-                accept.place(),
-                "`accept_body` beside `body` is not supported yet",
-                "remove one of them: a later release of exeat takes both",
-            );
-        }
-        let types = match &self.raw.content_types {
-            None => vec![MediaType::Json],
-            Some(types) => media_types(types, &|kind| unwritable(kind, false), told),
-        };
+        let types = self.types_of_template(told);
         if !self.entries.is_partial {
             self.tell_used_nowhere(told);
         }
@@ -77,6 +125,24 @@ impl Known<'_, '_> {
             }
         }
         Some(ContentRule::Template(types, Box::new(template)))
+    }
+
+    /// With `accept_body: any`, all but the first are for proxied requests alone.
+    fn types_of_template(&self, told: &mut Told<'_>) -> Vec<MediaType> {
+        let Some(list) = &self.raw.content_types else {
+            return vec![MediaType::Json];
+        };
+        let is_any = matches!(self.raw.accept_body, Some(AcceptBody::Any(_)));
+        if !is_any {
+            return media_types(list, &|kind| unwritable(kind, false), told);
+        }
+        let mut types = media_types(list, &|_| None, told);
+        types.truncate(1);
+        if let Some(wrong) = types.first().and_then(|kind| unwritable(kind, false)) {
+            let message = format!("the first media type is that of the template, and {wrong}");
+            told.error(&list.place, message, "name `application/json` first");
+        }
+        types
     }
 
     fn rule(&self, told: &mut Told<'_>) -> Option<ContentRule> {
@@ -148,15 +214,15 @@ impl Known<'_, '_> {
                 Some(ContentRule::Unread(types.unwrap_or_default()))
             }
             AcceptBody::Schema(schema) => {
-                if let Some(types) = &self.raw.content_types {
-                    media_types(
-                        types,
-                        &|kind| (*kind != MediaType::Json).then_some(JSON_ONLY),
-                        told,
-                    );
-                }
+                let types = match &self.raw.content_types {
+                    None => vec![MediaType::Json],
+                    Some(types) => {
+                        let wrong = |kind: &MediaType| unwritable(kind, false).and(Some(JSON_ONLY));
+                        media_types(types, &wrong, told)
+                    }
+                };
                 let schema = parameters::compile(schema, false, told)?;
-                Some(ContentRule::Wire(Box::new(schema)))
+                Some(ContentRule::Wire(types, Box::new(schema)))
             }
         }
     }
@@ -241,10 +307,9 @@ impl Known<'_, '_> {
     fn headers(&self, rule: &ContentRule, told: &mut Told<'_>) -> Vec<(HeaderName, Template)> {
         let sent = match rule {
             ContentRule::Query => None,
-            ContentRule::Object(types) | ContentRule::Template(types, _) => {
-                types.first().map(MediaType::as_str)
-            }
-            ContentRule::Wire(_) => Some(MediaType::Json.as_str()),
+            ContentRule::Object(types)
+            | ContentRule::Template(types, _)
+            | ContentRule::Wire(types, _) => types.first().map(MediaType::as_str),
             ContentRule::Unread(_) => Some(""),
         };
         let mut headers = Vec::with_capacity(self.entries.headers.len());
@@ -267,7 +332,7 @@ impl Known<'_, '_> {
     }
 }
 
-const JSON_ONLY: &str = "a body with a schema is `application/json`";
+const JSON_ONLY: &str = "a body with a schema is JSON";
 
 /// Why parameters cannot be written as this media type.
 fn unwritable(kind: &MediaType, is_flat: bool) -> Option<&'static str> {

@@ -18,7 +18,7 @@ use crate::policy::raw::connection::Connection as RawConnection;
 use crate::policy::raw::decode::Text;
 use crate::policy::raw::secret::Value;
 use crate::problem::{Place, Problem};
-use crate::template::{Part, Template};
+use crate::template::{Part, Template, Unguarded};
 
 /// What stands around the entries of an action.
 pub(super) struct Around<'x, 'a> {
@@ -213,7 +213,7 @@ impl<'a> Entries<'a> {
 }
 
 impl Around<'_, '_> {
-    /// Reads a template whose text can be read back: `widest` is what may stand in it.
+    /// Reads a template: `widest` is what may stand in it.
     fn template(&self, text: &Text, widest: Fit, told: &mut Told<'_>) -> Option<Template> {
         if leak::in_located(text, told) {
             return None;
@@ -228,26 +228,17 @@ impl Around<'_, '_> {
             }
         };
         self.tell_unknown_variables(&template, text, told);
-        let names: Vec<&str> = template.parameters().collect();
-        if !names.is_empty() && template.is_of_the_moment() {
-            told.error(
-                &text.place,
-                "a parameter beside the time cannot be read back",
-                "give each an entry of its own",
-            );
-            return None;
-        }
-        if !template.is_invertible() {
-            told.error(
-                &text.place,
-                "at most one parameter can be read back from a header or query entry",
-                "give each parameter an entry of its own",
-            );
-            return None;
-        }
-        let fits = names
-            .iter()
-            .all(|name| self.fits(name, &template, text, (widest, told)));
+        let is_whole = |part: &Part| !matches!(part, Part::Property(_) | Part::Computed);
+        let fits = if template.parts().iter().all(is_whole) {
+            let mut names = template.parameters();
+            names.all(|name| self.fits(name, &template, text, (widest, told)))
+        } else {
+            let lacking = template.unguarded();
+            let lacking = lacking.filter(|_| template.only_property().is_none());
+            let lacking = lacking.map(Unguarded::problem);
+            let mistakes = template.structured().into_iter().chain(&lacking);
+            mistakes.map(|it| told.template(text, it)).count() == 0
+        };
         fits.then_some(template)
     }
 
@@ -289,9 +280,8 @@ impl Around<'_, '_> {
 /// Whether the policy's text and nothing of a call decides the value: a built-in beside the text of a credential makes
 /// it no other.
 fn is_fixed(template: &Template) -> bool {
-    let has_text = |part: &Part| matches!(part, Part::Text(text) if !text.is_empty());
-    let beside = || template.parameters().next().is_none() && template.parts().iter().any(has_text);
-    template.literal().is_some() || beside()
+    let has_text = || template.texts().iter().any(|text| !text.trim().is_empty());
+    template.literal().is_some() || (!template.prints_parameter() && has_text())
 }
 
 /// Whether what is fixed of a header can stand in one (RFC 9110 §5.5), and is no credential.
@@ -300,13 +290,9 @@ fn fits_header(template: &Template, text: &Text, name: &HeaderName, told: &mut T
         told.leak(&text.place, &format!("the value of `{name}`"));
         return false;
     }
-    let fixed = template.parts().iter().filter_map(|part| match part {
-        Part::Text(text) => Some(text.as_str()),
-        Part::Parameter(_) | Part::Known(_) | Part::Context(_) | Part::Computed => None,
-    });
     let (mut printable, mut tidy) = (true, true);
     let last = template.parts().len().saturating_sub(1);
-    for text in fixed {
+    for text in template.texts() {
         printable &= text.bytes().all(|b| matches!(b, b' '..=b'~'));
     }
     if let Some(Part::Text(text)) = template.parts().first() {

@@ -1,5 +1,6 @@
 //! The parameters of an action: their schema, and where each of them can stand.
 
+use std::borrow::Cow;
 use std::collections::HashSet;
 use std::sync::{Arc, LazyLock};
 
@@ -28,8 +29,27 @@ pub(super) struct Parameters<'a> {
     name: &'a Place,
     /// `None`: its mistakes have been told.
     schema: Option<Arc<Schema>>,
+    /// From which it was compiled.
+    source: Cow<'a, Value>,
     names: HashSet<String>,
 }
+
+/// Keywords at the root that say nothing about which parameters go together.
+const SEPARATE: [&str; 13] = [
+    "$schema",
+    "$comment",
+    "$defs",
+    "definitions",
+    "title",
+    "description",
+    "examples",
+    "type",
+    "properties",
+    "parameters",
+    "required",
+    "additionalProperties",
+    "unevaluatedProperties",
+];
 
 /// Whether a parameter can stand in text.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -45,9 +65,13 @@ pub(super) enum Fit {
 impl<'a> Parameters<'a> {
     pub(super) fn read(action: &'a Action, name: &'a Place, told: &mut Told<'_>) -> Self {
         let raw = action.parameters.as_ref();
+        let mut source = raw.map_or(Cow::Owned(Value::Null), |it| Cow::Borrowed(&it.json.value));
         let schema = match (raw, &action.variables) {
             (Some(raw), None) => compile(raw, true, told).map(Arc::new),
-            (None, Some(list)) => variables::schema(list, told),
+            (None, Some(list)) => variables::schema(list, told).map(|(schema, from)| {
+                source = Cow::Owned(from);
+                schema
+            }),
             (None, None) => NO_PARAMETERS.clone(),
             (Some(_), Some(list)) => {
                 let message = "an action has `parameters` or `variables`, not both";
@@ -62,6 +86,7 @@ impl<'a> Parameters<'a> {
             variables: action.variables.as_ref().map_or(&[], |it| &it.items),
             name,
             schema,
+            source,
             names,
         }
     }
@@ -73,6 +98,7 @@ impl<'a> Parameters<'a> {
             variables: &[],
             name,
             schema: None,
+            source: Cow::Owned(Value::Null),
             names: HashSet::new(),
         }
     }
@@ -141,6 +167,32 @@ impl<'a> Parameters<'a> {
     pub(super) fn leftovers(&self, placed: &HashSet<&str>) -> Vec<&str> {
         let names = self.schema.iter().flat_map(|schema| schema.properties());
         names.filter(|name| !placed.contains(name)).collect()
+    }
+
+    /// The schema of a request that brings a body of its own: what stands in the template of the body alone, it does
+    /// not have, and need not.
+    pub(super) fn without(&self, in_body: &[&str], told: &mut Told<'_>) -> Option<Arc<Schema>> {
+        let schema = self.schema.as_ref()?;
+        if in_body.is_empty() {
+            return Some(schema.clone());
+        }
+        let rule = |key: &&String| !SEPARATE.contains(&key.as_str());
+        let mut rules = self.source.as_object().into_iter().flat_map(|it| it.keys());
+        if let Some(rule) = rules.find(rule) {
+            let place = self.raw.map(|it| it.json.places.key(&format!("/{rule}")));
+            let message = format!(
+                "`{rule}` may be about `{}`, which a request with a body of its own does not have",
+                in_body[0]
+            );
+            let remedy = "take `accept_body` away, or say it within the properties";
+            told.error(place.unwrap_or(self.name), message, remedy);
+            return None;
+        }
+        let mut source = self.source.clone().into_owned();
+        if let Some(required) = source.get_mut("required").and_then(Value::as_array_mut) {
+            required.retain(|it| !in_body.iter().any(|name| it == name));
+        }
+        Schema::compile(&source).ok().map(Arc::new)
     }
 
     /// Where one is declared.

@@ -133,6 +133,7 @@ fn remedy(bad: &BadPath) -> Option<&str> {
         BadPath::TwoPlaceholders => "make it one parameter, or two segments",
         BadPath::TwiceTheSame(_) => "use two parameters",
         BadPath::RestNotLast => "move it to the end, alone between slashes",
+        BadPath::Property => "make it a parameter at the top",
         BadPath::BuiltIn => "use a parameter",
     })
 }

@@ -409,7 +409,62 @@ $P"#,
         &[
             "17:31 `n` may be missing, and there is text beside it",
             "17:44 `object` is not a single value, and cannot stand here",
-            "17:61 at most one parameter can be read back from a header or query entry",
+            "17:61 `n` may be missing, and there is text beside it",
+        ],
+    ),
+    (
+        r#"method: POST
+url: https://h.example.com/a
+query: {q: "{{if .parameters.n}}{{n}}{{end}}", r: "{{id}}-{{if eq id \"x\"}}{{n}}{{end}}", s: "{{if .parameters.list}}{{list}}{{end}}", t: "{{.parameters.object.x}} "}
+$P"#,
+        &[
+            "17:13 this action has no proxy door: a value that is computed from a parameter, or stands beside one cannot be taken apart again",
+            "17:55 `n` may be missing here",
+            "17:123 `list` may be a list or an object, and stands inside a text",
+            "17:145 `object.x` may be missing here",
+        ],
+    ),
+    (
+        r#"method: POST
+url: https://h.example.com/a
+query: {q: "{{id}} {{.parameters.id}}"}
+$P"#,
+        &[
+            "17:13 this action has no proxy door: more than one parameter in one entry cannot be taken apart again",
+        ],
+    ),
+    (
+        r#"method: POST
+url: https://h.example.com/a
+query: {q: "{{id}} {{current_datetime}}"}
+doors: [proxy, http]
+$P"#,
+        &[
+            "18:13 the proxy door is closed: a parameter beside the time cannot be taken apart again",
+        ],
+    ),
+    (
+        r#"method: POST
+url: https://h.example.com/a
+headers: {X-A: "{{.parameters.object.x}}", X-B: "{{if id}}ü{{end}}", X-C: "{{range id}}{{end}}"}
+$P"#,
+        &[
+            "17:53 a header's value is printable ASCII, without spaces at its ends",
+            "17:80 `range` is not part of the template language",
+        ],
+    ),
+    (
+        r#"method: POST
+url: https://h.example.com/a
+headers: {X-Api-Key: '{{if eq environment "default"}}abc{{else}}def{{end}}'}"#,
+        &["17:26 the value of `x-api-key` stands in the policy (secret_in_policy)"],
+    ),
+    (
+        r#"method: GET
+url: https://h.example.com/{{.parameters.object.x}}
+$P"#,
+        &[
+            "16:32 a segment prints a whole parameter; give what stands in the path a name of its own",
         ],
     ),
     (
@@ -472,7 +527,7 @@ accept_body: {type: object, propertys: {}}"#,
 url: https://h.example.com/a
 accept_body: {type: object}
 content_types: [text/plain]"#,
-        &["18:21 a body with a schema is `application/json`"],
+        &["18:21 a body with a schema is JSON"],
     ),
     (
         r#"method: GET
@@ -619,6 +674,116 @@ headers: {X-A: {secret: nope}, X-B: {secret: s, prefix: "Tü"}}"#,
         &[
             "17:29 no secret `nope` is declared",
             "17:61 a prefix has only printable ASCII characters",
+        ],
+    ),
+    (
+        r#"method: GET
+url: https://h.example.com/a
+doors: [http, proxy, http]"#,
+        &["17:26 `http` stands here twice"],
+    ),
+    (
+        r#"method: GET
+url: https://h.example.com/a
+hints: {}"#,
+        &["17:12 `hints` says nothing"],
+    ),
+    (
+        r#"method: POST
+url: https://h.example.com/a
+hints: {read_only: true, destructive: true}"#,
+        &["17:43 what changes nothing is not destructive"],
+    ),
+    (
+        r#"method: GET
+url: https://h.example.com/a
+hints: {destructive: true}"#,
+        &["17:26 what changes nothing is not destructive"],
+    ),
+    (
+        r#"method: POST
+url: https://h.example.com/a
+hints: {read_only: true, idempotent: false}"#,
+        &["17:42 what changes nothing is idempotent"],
+    ),
+    (
+        r#"method: GET
+url: https://h.example.com/a
+hints: {idempotent: false}"#,
+        &[],
+    ),
+    (
+        r#"method: POST
+url: https://h.example.com/a
+sensitive: [idd, nothing, "$", "$.object.y", "$.object.x", "$.list[0]", "$.list[*]", "$.no"]
+$P"#,
+        &[
+            "17:17 no parameter `idd` is declared",
+            "17:22 no parameter `nothing` is declared",
+            "17:31 this is no parameter",
+            "17:36 no property `object.y` is declared",
+            "17:77 this JSONPath may select several values; use only names and indexes, such as `$.items[0].id`",
+            "17:90 no parameter `no` is declared",
+        ],
+    ),
+    (
+        r#"method: POST
+url: https://h.example.com/a
+query_style: comma
+$P"#,
+        &["17:18 no list stands in the query"],
+    ),
+    (
+        r#"method: GET
+url: https://h.example.com/a
+query: {"Tags[]": x}
+query_style: brackets
+parameters: {properties: {tags: {type: array, items: {type: string}}}}"#,
+        &["18:18 the list `tags` would be sent as `tags[]`, beside another `tags[]`"],
+    ),
+    (
+        r#"method: GET
+url: https://h.example.com/a
+query_style: pipes"#,
+        &["17:18 expected `comma` or `brackets`, found `pipes`"],
+    ),
+    (
+        r#"method: GET
+url: https://h.example.com/a
+success: {path: $.ok, equals: true}
+outputs: {order.id: {path: $.order.di}, order.at: {path: $.order.at}, first: {path: "$.items[0]"}}
+response: {fields: [$.order], shape: {x: $.order.id, y: $.order.none}}
+outcomes: [{name: gone, path: $.error, exists: true}, {name: old, path: $.odrer.id, equals: 1}]
+response_example: {status: 201, headers: {X-A: b}, body: {ok: true, order: {id: 7, at: x}, items: []}}"#,
+        &[
+            "18:32 `$.order.di` selects nothing in `response_example`",
+            "18:89 `$.items[0]` selects nothing in `response_example`",
+            "19:61 `$.order.none` selects nothing in `response_example`",
+            "20:77 `$.odrer.id` selects nothing in `response_example`",
+        ],
+    ),
+    (
+        r#"method: GET
+url: https://h.example.com/a
+success: {path: $.verified, equals: true}
+response_example: {body: {verifed: true}}"#,
+        &["17:21 `$.verified` selects nothing in `response_example`"],
+    ),
+    (
+        r#"method: GET
+url: https://h.example.com/a
+outputs: {x: {path: $.x}}
+response_example: {status: 404, body: {}}"#,
+        &["18:23 this reply is no success: the paths of `outputs` and `response` are not run"],
+    ),
+    (
+        r#"method: GET
+url: https://h.example.com/a
+response_example: {status: 2xx, body: {key: sk_live_0123456789abcdef}, x: 1}"#,
+        &[
+            "17:32 `2xx` is not the status of a reply",
+            "17:43 something with the shape of a Stripe key stands in the policy (secret_in_policy)",
+            "17:76 unknown field `x` in an example of a reply",
         ],
     ),
     (
@@ -1002,6 +1167,31 @@ agents:
 }
 
 #[test]
+fn hints_follow_from_the_method_and_from_each_other() {
+    for (method, hints, expected) in [
+        ("GET", "{read_only: false}", (false, true, true)),
+        ("POST", "{read_only: true}", (true, false, true)),
+        ("POST", "{destructive: false}", (false, false, false)),
+        ("PATCH", "{idempotent: true}", (false, true, true)),
+        ("DELETE", "{idempotent: false}", (false, true, false)),
+    ] {
+        let loaded = read(&format!(
+            "version: 1\nactions:\n  a:\n    description: Does it for you.\n    method: {method}\n    \
+             url: https://h.example.com\n    hints: {hints}\n"
+        ));
+        assert_eq!(told(&loaded), [""; 0], "{method} {hints}");
+        let action = loaded.policy.unwrap().environments()[0].actions["a"].clone();
+        let it = action.hints;
+        assert_eq!(
+            (it.read_only, it.destructive, it.idempotent),
+            expected,
+            "{method} {hints}"
+        );
+        assert_eq!(action.idempotent(), expected.2);
+    }
+}
+
+#[test]
 fn what_a_request_carries_follows_from_its_parameters() {
     let flat = "parameters: {properties: {x: {type: string}}, required: [x]}";
     let nested = "parameters: {properties: {x: {type: object}}, required: [x]}";
@@ -1019,7 +1209,7 @@ fn what_a_request_carries_follows_from_its_parameters() {
         (
             "POST",
             "accept_body: {type: object}",
-            "Wire(Schema { properties: [], .. })",
+            "Wire([Json], Schema { properties: [], .. })",
             false,
         ),
     ] {
@@ -1065,6 +1255,12 @@ const OF_BODIES: &[(&str, &[&str])] = &[
     (
         r#"body: '{"a": "{{a}}"'"#,
         &["8:25 an object is not closed"],
+    ),
+    (
+        "body: |\n      {\n        \"a\": \"{{nope}}\"\n      }",
+        &[
+            "10:21 `nope` is neither a declared parameter nor a built-in name or variable of the context",
+        ],
     ),
     (
         r#"body: '{"a": "{{range .parameters.a}}x{{end}}"}'"#,
@@ -1115,7 +1311,38 @@ doors: [mcp]"#,
         r#"body: '{"a": "{{a}}{{with $B}}{{.}}{{end}}{{with $T}}{{.}}{{end}}"}'
 accept_body: any
 doors: [http]"#,
-        &["9:18 `accept_body` beside `body` is not supported yet"],
+        &["9:18 `accept_body` is for the proxy door, which is not among the `doors`"],
+    ),
+    (
+        r#"body: '{"a": "{{a}}{{with $B}}{{.}}{{end}}{{with $T}}{{.}}{{end}}"}'
+accept_body: any"#,
+        &[],
+    ),
+    (
+        r#"body: '{"a": "{{a}}{{with $B}}{{.}}{{end}}{{with $T}}{{.}}{{end}}"}'
+accept_body: any
+content_types: [image/png, application/json]"#,
+        &[
+            "10:20 the first media type is that of the template, and parameters are sent as JSON or as a form",
+        ],
+    ),
+    (
+        r#"body: '{"a": "{{a}}{{with $B}}{{.}}{{end}}{{with $T}}{{.}}{{end}}"}'
+accept_body: {type: object}
+auth: k"#,
+        &[
+            "10:11 the credential is a member of the body, and that of a proxied request is passed on as it comes",
+        ],
+    ),
+    (
+        r#"body: '{"a": "{{with $B}}{{.}}{{end}}{{with $T}}{{.}}{{end}}"}'
+accept_body: any"#,
+        &["10:31 `a` is used nowhere: the body is not made from parameters"],
+    ),
+    (
+        r#"body: '{"a": "{{a}}{{with $B}}{{.}}{{end}}{{with $T}}{{.}}{{end}}"}'
+accept_body: {type: objekt}"#,
+        &["9:25 type must be one of array, boolean, integer, null, number, object, string"],
     ),
     (
         r#"body: '{"a": "{{a}}{{with $B}}{{.}}{{end}}{{with $T}}{{.}}{{end}}"}'
@@ -1130,6 +1357,27 @@ fn mistakes_of_body_templates_are_told_at_their_places() {
     for (line, expected) in OF_BODIES {
         assert_eq!(of_body(line), *expected, "{line}");
     }
+}
+
+#[test]
+fn rules_across_parameters_do_not_stand_beside_a_body_of_its_own() {
+    let action = |parameters: &str| {
+        format!(
+            "method: POST\nurl: https://h.example.com/{{{{a}}}}\nbody: '{{\"b\": \"{{{{b}}}}\"}}'\naccept_body: any\n{parameters}"
+        )
+    };
+    let properties = "properties: {a: {type: string}, b: {type: string}}, required: [a, b]";
+    let sound = format!("parameters: {{{properties}}}");
+    assert_eq!(of_action(&action(&sound)), [""; 0]);
+    let ruled = format!("parameters: {{{properties}, dependentRequired: {{a: [b]}}}}");
+    let expected = "19:88 `dependentRequired` may be about `b`, which a request with a body of its own does not have";
+    assert_eq!(of_action(&action(&ruled)), [expected]);
+    let bound = format!("{sound}\nrequires: [{{action: a, bind: {{b: b}}}}]");
+    let bound = of_action(&action(&bound));
+    let expected = "20:35 `b` is bound, and a request with a body of its own does not have it";
+    assert!(bound.iter().any(|it| it == expected), "{bound:?}");
+    let listed = "variables: [{name: a, type: string, required: true}, {name: b, type: date, required: true}]";
+    assert_eq!(of_action(&action(listed)), [""; 0]);
 }
 
 fn of_body(lines: &str) -> Vec<String> {

@@ -16,8 +16,8 @@ use crate::problem::Problem;
 use crate::schema::{ScalarType, Schema, coerce};
 use crate::template::{Context, Kind, Known};
 
-/// The schema of these variables, if they are sound.
-pub(super) fn schema(list: &List<Variable>, told: &mut Told<'_>) -> Option<Arc<Schema>> {
+/// The schema of these variables and its source, if they are sound.
+pub(super) fn schema(list: &List<Variable>, told: &mut Told<'_>) -> Option<(Arc<Schema>, Value)> {
     let mut first: HashMap<&str, &Text> = HashMap::new();
     let (mut properties, mut required) = (Map::new(), Vec::new());
     let mut is_sound = true;
@@ -49,7 +49,7 @@ pub(super) fn schema(list: &List<Variable>, told: &mut Told<'_>) -> Option<Arc<S
     }
     let source = json!({"type": "object", "properties": properties, "required": required});
     let problems = match Schema::compile(&source) {
-        Ok(schema) => return Some(Arc::new(schema)),
+        Ok(schema) => return Some((Arc::new(schema), source)),
         Err(problems) => problems,
     };
     for problem in &problems {

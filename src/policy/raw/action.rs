@@ -8,6 +8,7 @@ use crate::policy::raw::decode::List;
 use crate::policy::raw::decode::Text;
 use crate::policy::raw::fields::Shape;
 use crate::policy::raw::names::Entries;
+use crate::policy::raw::outcome::Example;
 use crate::policy::raw::outcome::Outcomes;
 use crate::policy::raw::outcome::Output;
 use crate::policy::raw::outcome::Response;
@@ -16,8 +17,6 @@ use crate::policy::raw::per_environment::PerEnvironment;
 use crate::policy::raw::scalars::ByteCount;
 use crate::policy::raw::scalars::Wrong;
 use crate::policy::raw::secret::Value;
-use crate::policy::raw::unread::AnyMap;
-use crate::policy::raw::unread::AnyValue;
 use crate::policy::raw::unread::TextOrMap;
 use crate::policy::raw::variable::Variable;
 use crate::problem::Located;
@@ -40,6 +39,7 @@ section! {
         variables: List<Variable>, Optional, "the short form of `parameters`";
         headers: Entries<Value>, Optional, "headers of the request: templates or secrets";
         query: Entries<Value>, Optional, "query parameters of the request: templates or secrets";
+        query_style: Located<QueryStyle>, Optional, "how lists stand in the query";
         body: Text, Optional, "the JSON template of the body";
         accept_body: AcceptBody, Optional, "the JSON Schema of a proxied body, or `any`";
         content_types: List<Text>, Optional, "media types that a request body may have";
@@ -55,18 +55,17 @@ section! {
         outcomes: Outcomes, Optional, "names for replies";
         outputs: Entries<Output>, Optional, "values of a reply that a session keeps";
         response: Response, Optional, "what of a reply reaches the agent";
+        response_example: Example, Optional, "a reply, against which `check` runs every JSONPath";
+        hints: Hints, Optional, "what tools are told of its effects";
+        sensitive: List<Text>, Optional, "parameters that no log shows, by name or JSONPath";
         requires: List<Requirement>, Optional, "what must have succeeded before";
         doors: List<Located<Door>>, Optional, "where it can be called: `proxy`, `http`, `mcp`";
         allow_http: Located<bool>, Optional, "`true`: its URL may be `http://`";
     }
     later {
-        query_style: Located<QueryStyle>, "how arrays stand in the query";
         rate_limit: TextOrMap, "how often it may be called";
-        response_example: AnyValue, "a reply, to check paths against";
         upgrade: Located<Upgrade>, "`websocket`: a handshake, then bytes both ways";
         trailers: Located<bool>, "`true`: trailers of replies pass";
-        hints: AnyMap, "what tools are told: `read_only`, `destructive`, `idempotent`";
-        sensitive: List<Text>, "parameters that no log shows";
     }
 }
 
@@ -100,8 +99,17 @@ choice! {
     }
 }
 
+section! {
+    /// What a call of an action does to the world.
+    Hints, "the hints of an action" {
+        read_only: Located<bool>, Optional, "`true`: it changes nothing";
+        destructive: Located<bool>, Optional, "`true`: it may overwrite or remove something";
+        idempotent: Located<bool>, Optional, "`true`: a second call like the first changes nothing more";
+    }
+}
+
 choice! {
-    /// How arrays stand in the query.
+    /// How lists stand in the query.
     QueryStyle {
         Comma = "comma", "`k=a,b`.";
         Brackets = "brackets", "`k[]=a&k[]=b`.";

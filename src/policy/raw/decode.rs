@@ -85,6 +85,9 @@ impl<'a> Decoder<'a> {
         let problem = Problem::error(&node.place, message);
         self.tell(match (&node.value, shape) {
             (Value::Null, _) => problem.remedy("give it a value, or remove the line"),
+            (_, Shape::JsonSchema) => {
+                problem.remedy("write its keywords: `{properties: {NAME: {type: string}}}`")
+            }
             (Value::Scalar(_), Shape::List(_)) => {
                 problem.remedy("write a list: `[…]`, or `- …` on lines of their own")
             }

@@ -60,6 +60,15 @@ section! {
     }
 }
 
+section! {
+    /// A reply, as it may come.
+    Example, "an example of a reply" {
+        status: Text, Optional, "its status; `200` unless written";
+        headers: Entries<Text>, Optional, "its headers, for readers";
+        body: Constant, Optional, "its JSON, or its text";
+    }
+}
+
 /// `outcomes`.
 #[derive(Clone, Debug)]
 pub(in crate::policy) enum Outcomes {

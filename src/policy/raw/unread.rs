@@ -29,10 +29,6 @@ macro_rules! unread {
 }
 
 unread! {
-    /// A mapping.
-    AnyMap, Shape::AnyMap, Value::Mapping(_),
-    /// Anything that is not nothing.
-    AnyValue, Shape::Any, Value::Scalar(_) | Value::Sequence(_) | Value::Mapping(_),
     /// Text or a mapping.
     TextOrMap, Shape::Either(&[Shape::Text, Shape::AnyMap]), Value::Scalar(_) | Value::Mapping(_),
 }

@@ -26,7 +26,9 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
 
-use crate::action::{Action, ContentRule, Doors, Limits as ActionLimits, PathPattern};
+use crate::action::{
+    Action, ContentRule, Doors, Hints, Limits as ActionLimits, PathPattern, QueryStyle, Sensitive,
+};
 use crate::audit::{Audit, MemorySink};
 use crate::authority::Authority;
 use crate::body::Body;
@@ -343,12 +345,16 @@ fn action(name: &str, method: Method, url: (Scheme, &str, u16), path: &str) -> A
         parameters: Arc::new(Schema::compile(&parameters).unwrap()),
         converts: false,
         query: Vec::new(),
+        query_style: QueryStyle::Repeat,
         headers: Vec::new(),
+        hints: Hints::of(&method),
+        sensitive: Sensitive::default(),
         content: if method == Method::POST {
             ContentRule::Unread(Vec::new())
         } else {
             ContentRule::Query
         },
+        proxied: None,
         method,
         accept_headers: Vec::new(),
         credentials: Vec::new(),

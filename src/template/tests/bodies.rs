@@ -144,7 +144,7 @@ const NOT_JSON: &[(&str, Range<usize>, &str)] = &[
     ("", 0..0, "empty"),
     ("{} é", 3..5, "nothing stands after"),
     ("{'a': 1}", 1..2, "key in quotes"),
-    (r#"{"a": "{{nil}}"}"#, 7..14, "must be a string"),
+    (r#"{"a": "{{nil}}"}"#, 7..14, "cannot be printed"),
 ];
 
 #[test]

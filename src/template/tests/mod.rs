@@ -142,7 +142,10 @@ fn names_are_resolved_at_load() {
             vec![Part::Context("contact.first_name".into())],
         ),
         ("{{.variables.ticket.key}}", vec![Part::Computed]),
-        ("{{.parameters.customer.name}}", vec![Part::Computed]),
+        (
+            "{{.parameters.customer.name}}",
+            vec![Part::Property(vec!["customer".into(), "name".into()])],
+        ),
         ("{{unsure}}", vec![Part::Parameter("unsure".into())]),
         ("{{agent_id}}", vec![Part::Known(Known::AgentId)]),
         ("{{.variables.unsure}}", vec![Part::Computed]),
@@ -366,6 +369,7 @@ fn an_unguarded_optional_parameter_is_seen() {
 
 #[test]
 fn a_rendering_can_be_read_back() {
+    let customer_name = ["customer".to_owned(), "name".to_owned()];
     for (template, text, expected) in [
         ("Token {{id}}", "Token 7", Inverted::Parameter("id", "7")),
         ("{{id}}.json", "7.json", Inverted::Parameter("id", "7")),
@@ -373,6 +377,14 @@ fn a_rendering_can_be_read_back() {
         ("a{{id}}a", "a", Inverted::Different),
         ("{{id}}{{id}}", "77", Inverted::Different),
         ("{{if flag}}{{id}}{{end}}", "7", Inverted::Different),
+        ("{{id}} {{city}}", "7 a", Inverted::Different),
+        ("{{id}} {{current_datetime}}", "7 now", Inverted::Different),
+        ("{{or id \"x\"}}", "7", Inverted::Different),
+        (
+            "v/{{.parameters.customer.name}}",
+            "v/Ada",
+            Inverted::Property(customer_name.as_slice(), "Ada"),
+        ),
         ("fixed", "fixed", Inverted::Equal),
         ("fixed", "fixed2", Inverted::Different),
         ("", "", Inverted::Equal),
@@ -400,11 +412,13 @@ fn a_rendering_can_be_read_back() {
         };
         let found = with_values(&json!({}), |values| match read.invert(text, values) {
             Inverted::Parameter(name, value) => Some((name.to_owned(), value.to_owned())),
+            Inverted::Property(names, value) => Some((names.join("."), value.to_owned())),
             Inverted::Equal => Some((String::new(), String::new())),
             Inverted::Different => None,
         });
         let expected = match expected {
             Inverted::Parameter(name, value) => Some((name.to_owned(), value.to_owned())),
+            Inverted::Property(names, value) => Some((names.join("."), value.to_owned())),
             Inverted::Equal => Some((String::new(), String::new())),
             Inverted::Different => None,
         };

@@ -7,6 +7,7 @@
 //! nobody adapted get their answers, and can read a refusal.
 
 mod apis;
+mod characters;
 mod client;
 mod git;
 mod installed;

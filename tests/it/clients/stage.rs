@@ -2,9 +2,11 @@
 
 use std::ffi::{OsStr, OsString};
 use std::fs;
+use std::io::{BufRead as _, BufReader};
 use std::path::{Path, PathBuf};
-use std::process::{Command, ExitStatus};
+use std::process::{Command, ExitStatus, Output, Stdio};
 
+use rustix::process::{Pid, Signal, kill_process};
 use serde_json::Value;
 use tempfile::TempDir;
 
@@ -18,6 +20,7 @@ const PATIENCE: &str = "60";
 pub(super) struct Stage {
     folder: TempDir,
     settings: Vec<OsString>,
+    agent: Option<String>,
     secrets: Vec<(&'static str, &'static str)>,
 }
 
@@ -45,6 +48,7 @@ impl Stage {
         let stage = Self {
             folder: tempfile::tempdir().unwrap(),
             settings: Vec::new(),
+            agent: None,
             secrets: Vec::new(),
         };
         fs::create_dir(stage.policies()).unwrap();
@@ -77,7 +81,7 @@ impl Stage {
              agents:\n  {name}: {{token: {{secret: agent_token}}, allow: [\"*\"]}}\n"
         );
         fs::write(self.policies().join("agents.yaml"), agents).unwrap();
-        self.settings.extend(["--agent".into(), name.into()]);
+        self.agent = Some(name.into());
         self.secret("AGENT_TOKEN", token)
     }
 
@@ -119,6 +123,10 @@ impl Stage {
         line.extend(["--state-dir".into(), self.file("state").into()]);
         line.extend(["--audit".into(), self.audit().into()]);
         line.extend_from_slice(&self.settings);
+        match &self.agent {
+            Some(name) if command != "run" => line.extend(["--agent".into(), name.into()]),
+            _ => {}
+        }
         line
     }
 
@@ -126,7 +134,35 @@ impl Stage {
         self.file("audit.jsonl")
     }
 
+    /// Runs a program to its end whose last argument is the URL of a running exeat's MCP.
+    pub(super) fn beside_run<A: AsRef<OsStr>>(&self, program: &Path, arguments: &[A]) -> Ran {
+        let mut exeat = self.exeat("run");
+        for listener in ["--proxy-listen", "--tools-listen", "--admin-listen"] {
+            exeat.extend([listener.into(), "127.0.0.1:0".into()]);
+        }
+        exeat.push("--json".into());
+        let mut running = self.command(&exeat).stderr(Stdio::piped()).spawn().unwrap();
+        let mut ready = String::new();
+        let told = running.stderr.take().unwrap();
+        BufReader::new(told).read_line(&mut ready).unwrap();
+        let ready: Value = serde_json::from_str(&ready).unwrap_or_else(|_| panic!("{ready}"));
+        let url = format!("http://{}/mcp", ready["tools"].as_str().unwrap());
+        let mut line = vec![program.into()];
+        line.extend(arguments.iter().map(|it| it.as_ref().to_owned()));
+        line.push(url.into());
+        let output = self.command(&line).output().unwrap();
+        // A stop writes the last records.
+        kill_process(Pid::from_child(&running), Signal::TERM).unwrap();
+        running.wait().unwrap();
+        self.ran(output)
+    }
+
     fn run(&self, line: &[OsString]) -> Ran {
+        let output = self.command(line).output().unwrap();
+        self.ran(output)
+    }
+
+    fn command(&self, line: &[OsString]) -> Command {
         let mut command = Command::new(installed::program("timeout"));
         command
             .args(["--kill-after=5", PATIENCE])
@@ -141,7 +177,10 @@ impl Stage {
         command
             .env("NODE_PATH", installed::node_modules())
             .env("PYTHONDONTWRITEBYTECODE", "1");
-        let output = command.output().unwrap();
+        command
+    }
+
+    fn ran(&self, output: Output) -> Ran {
         Ran {
             status: output.status,
             stdout: String::from_utf8(output.stdout).unwrap(),

@@ -1,9 +1,43 @@
 //! MCP: the agent's actions as tools, told in raw messages.
 
 mod command;
+mod http;
 mod stdio;
 
+use std::io::Read as _;
+use std::net::{TcpListener, TcpStream};
+use std::time::Duration;
+
 use serde_json::Value;
+
+use crate::world::World;
+
+/// An origin of the test's own, in cleartext at `api.two.test`.
+fn hanging(world: &World) -> TcpListener {
+    let upstream = TcpListener::bind("127.0.0.1:0").unwrap();
+    world.lead("api.two.test", 80, upstream.local_addr().unwrap());
+    upstream
+}
+
+/// A request that it has got, to be answered or not.
+fn asked(upstream: &TcpListener) -> TcpStream {
+    let (mut asked, _) = upstream.accept().unwrap();
+    asked
+        .set_read_timeout(Some(Duration::from_secs(20)))
+        .unwrap();
+    let mut head = Vec::new();
+    while !head.ends_with(b"\r\n\r\n") {
+        let mut byte = [0];
+        asked.read_exact(&mut byte).unwrap();
+        head.extend(byte);
+    }
+    asked
+}
+
+/// That exeat has ended the request's connection, without anybody having answered.
+fn is_given_up(mut asked: TcpStream) {
+    asked.read_to_end(&mut Vec::new()).unwrap();
+}
 
 /// What a result that is no error holds, once that its text says the same.
 fn done(answer: &Value) -> &Value {

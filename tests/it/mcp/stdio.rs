@@ -1,11 +1,10 @@
 //! One client behind a pipe, as `exeat mcp` serves it.
 
-use std::io::{Read as _, Write as _};
-use std::net::TcpListener;
+use std::io::Write as _;
 
 use serde_json::{Value, json};
 
-use super::{done, failed};
+use super::{asked, done, failed, hanging, is_given_up};
 use crate::world::{Plan, Revision, World, json_reply};
 
 const POLICY: &str = r#"
@@ -94,7 +93,7 @@ fn a_tool_tells_what_its_action_does_and_takes() {
         ("get_item", true, false, true),
         ("remove_item", false, true, true),
         ("rename_item", false, true, true),
-        ("write_to_customer", false, false, false),
+        ("write_to_customer", false, true, false),
     ] {
         let found = tools.iter().find(|it| it["name"] == tool).unwrap();
         let hints = &found["annotations"];
@@ -222,10 +221,18 @@ fn what_is_no_tool_is_a_protocol_error() {
         assert_eq!(method["error"]["code"], -32601, "{method}");
         pipe.close();
     }
-    for record in world.records(6) {
-        assert_eq!(record["code"], "action_undeclared");
-        assert_eq!(record["agent"], "bot");
-    }
+    let records = world.records(9);
+    let codes: Vec<_> = records.iter().map(|it| &it["code"]).collect();
+    let each = [
+        "action_undeclared",
+        "action_undeclared",
+        "request_malformed",
+    ];
+    assert_eq!(codes, each.repeat(3));
+    assert!(
+        records.iter().all(|it| it["agent"] == "bot"),
+        "{records:#?}"
+    );
 }
 
 #[test]
@@ -268,18 +275,16 @@ fn the_calls_of_a_process_share_its_session() {
 #[test]
 fn a_cancelled_call_takes_its_upstream_request_with_it() {
     let world = world();
-    let upstream = TcpListener::bind("127.0.0.1:0").unwrap();
-    world.lead("api.two.test", 80, upstream.local_addr().unwrap());
+    let upstream = hanging(&world);
     let mut pipe = world.pipe(LATEST, Some("bot"), None);
     let id = pipe.send("tools/call", json!({"name": "slow", "arguments": {}}));
-    let (mut asked, _) = upstream.accept().unwrap();
-    asked.read_exact(&mut [0; 16]).unwrap();
+    let asked = asked(&upstream);
     let cancel =
         json!({"jsonrpc": "2.0", "method": "notifications/cancelled", "params": {"requestId": id}});
     pipe.write(&cancel.to_string());
     // The connection to the server ends, unanswered.
-    asked.read_to_end(&mut Vec::new()).unwrap();
-    assert_eq!(world.record()["outcome"], "abandoned");
+    is_given_up(asked);
+    assert_eq!(world.record()["end"], "abandoned");
     // Nothing comes for the call that was cancelled.
     assert_eq!(pipe.tools().len(), 5);
 }
@@ -288,8 +293,7 @@ fn a_cancelled_call_takes_its_upstream_request_with_it() {
 fn a_client_that_asks_for_progress_is_told_each_step() {
     for revision in Revision::ALL {
         let world = world();
-        let upstream = TcpListener::bind("127.0.0.1:0").unwrap();
-        world.lead("api.two.test", 80, upstream.local_addr().unwrap());
+        let upstream = hanging(&world);
         let mut pipe = world.pipe(revision, Some("bot"), None);
         let id = pipe.send_telling("t7", "tools/call", json!({"name": "slow", "arguments": {}}));
         let mut progress = |number: f64, message: &str| {
@@ -299,7 +303,7 @@ fn a_client_that_asks_for_progress_is_told_each_step() {
             assert_eq!(told["params"], expected, "{revision:?}");
         };
         progress(1.0, "the request is on its way");
-        let (mut asked, _) = upstream.accept().unwrap();
+        let mut asked = asked(&upstream);
         asked
             .write_all(b"HTTP/1.1 202 X\r\nContent-Length: 2\r\n\r\n")
             .unwrap();
@@ -315,11 +319,10 @@ fn a_client_that_asks_for_progress_is_told_each_step() {
 fn calls_do_not_wait_for_each_other() {
     let world = world();
     world.origin("api.good.test", |_| json_reply("{}"));
-    let upstream = TcpListener::bind("127.0.0.1:0").unwrap();
-    world.lead("api.two.test", 80, upstream.local_addr().unwrap());
+    let upstream = hanging(&world);
     let mut pipe = world.pipe(LATEST, Some("bot"), None);
     let slow = pipe.send("tools/call", json!({"name": "slow", "arguments": {}}));
-    let (mut asked, _) = upstream.accept().unwrap();
+    let mut asked = asked(&upstream);
     done(&pipe.call("get_item", json!({"id": "a"})));
     asked.write_all(&json_reply("{}")).unwrap();
     let answer = pipe.read();

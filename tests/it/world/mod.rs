@@ -9,6 +9,7 @@ mod names;
 mod origin;
 mod safe;
 mod switchboard;
+mod web;
 
 use std::io::Write as _;
 use std::net::{IpAddr, Shutdown, SocketAddr, TcpListener, TcpStream};

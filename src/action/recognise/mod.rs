@@ -1,23 +1,23 @@
-//! From a proxied request back to parameters.
+//! From a proxied request back to parameters: path, query and headers here, the body in [`content`].
+
+mod content;
 
 use std::collections::HashMap;
 
 use bytes::Bytes;
-use http::header::CONTENT_TYPE;
 use http::{HeaderMap, HeaderName};
 use serde_json::{Map, Value};
 
-use crate::action::headers::{expect_type, read_type, sift_headers, type_refused};
-use crate::action::plan::pointer;
-use crate::action::{Action, Arguments, ContentRule, Facts, MediaType, WireBody};
+use crate::action::headers::sift_headers;
+use crate::action::plan::{pointer, unseparable};
+use crate::action::{Action, Arguments, ContentRule, Facts, QueryStyle};
 use crate::body::Body;
 use crate::credential::Place;
-use crate::json;
 use crate::json::fold_case;
 use crate::refusal::{Code, Refusal};
-use crate::request::{Intent, Pair, Query};
+use crate::request::{Intent, Pair};
 use crate::schema::{ScalarType, Shape, coerce};
-use crate::template::{BodyTemplate, Inverted, Template};
+use crate::template::{Inverted, Template};
 
 /// The content of a proxied request, under the action's cap.
 #[derive(Debug)]
@@ -107,27 +107,72 @@ impl<'a> Found<'a> {
             self.note_replaced(format!("query {}", pair.name));
             return Ok(());
         }
-        let declared = self
-            .action
-            .query
-            .iter()
-            .find(|(name, _)| *name == pair.name);
-        if let Some((_, template)) = declared {
-            return self.read_declared(&pair.name, template, &pair.value, again);
+        let name = self.without_brackets(&pair.name)?;
+        if let Some((_, template)) = self.action.query.iter().find(|(it, _)| it == name) {
+            return self.read_declared(name, template, &pair.value, again);
         }
-        if !matches!(self.action.content, ContentRule::Query) || self.action.places(&pair.name) {
-            return Err(self.undeclared(&pair.name));
+        if !matches!(self.action.content, ContentRule::Query) || self.action.places(name) {
+            return Err(self.undeclared(name));
         }
-        self.read_field(pair, again)
+        self.read_field((name, &pair.value), again, self.action.query_style)
+    }
+
+    /// The entry or parameter that is sent under a name of the query. Where lists have brackets, one without them is
+    /// not another spelling of it.
+    fn without_brackets<'n>(&self, sent: &'n str) -> Result<&'n str, Refusal> {
+        if self.action.query_style != QueryStyle::Brackets {
+            return Ok(sent);
+        }
+        match sent.strip_suffix("[]") {
+            Some(name) if self.is_list(name) => Ok(name),
+            None if self.is_list(sent) => Err(Refusal::new(
+                Code::ParameterUndeclared,
+                format!("{sent} is a list, which is sent as {sent}[]"),
+            )
+            .at(pointer(sent))
+            .allowing([format!("{sent}[]")])),
+            _ => Ok(sent),
+        }
+    }
+
+    /// Whether a list is sent under this name of the query.
+    fn is_list(&self, name: &str) -> bool {
+        let declared = self.action.query.iter().find(|(it, _)| it == name);
+        let parameter = match declared {
+            Some((_, template)) => template.only_parameter(),
+            None => Some(name).filter(|_| matches!(self.action.content, ContentRule::Query)),
+        };
+        let shape = parameter.map(|it| self.action.parameters.shape(it));
+        matches!(shape, Some(Shape::ArrayOfScalar(_)))
     }
 
     /// A leftover in a query, or a field of a form.
-    fn read_field(&mut self, pair: &Pair, again: bool) -> Result<(), Refusal> {
-        match self.action.parameters.shape(&pair.name) {
-            Shape::ArrayOfScalar(element) => self.push(&pair.name, &pair.value, element),
-            _ if again => Err(duplicate(&pair.name)),
-            _ => self.set(&pair.name, &pair.value),
+    fn read_field(
+        &mut self,
+        (name, text): (&str, &str),
+        again: bool,
+        style: QueryStyle,
+    ) -> Result<(), Refusal> {
+        match self.action.parameters.shape(name) {
+            Shape::ArrayOfScalar(item) if style == QueryStyle::Comma => match again {
+                true => Err(duplicate(name)),
+                false => self.split(name, text, item),
+            },
+            Shape::ArrayOfScalar(item) => self.push(name, text, item),
+            _ if again => Err(duplicate(name)),
+            _ => self.set(name, text),
         }
+    }
+
+    /// A comma separates items however it was encoded: it would upstream.
+    fn split(&mut self, name: &str, text: &str, item: ScalarType) -> Result<(), Refusal> {
+        for part in text.split(',') {
+            if part.is_empty() {
+                return Err(unseparable(name));
+            }
+            self.push(name, part, item)?;
+        }
+        Ok(())
     }
 
     /// Whether a name is that of a credential in this part of the request. One that differs only in case is refused:
@@ -169,9 +214,9 @@ impl<'a> Found<'a> {
         again: bool,
     ) -> Result<(), Refusal> {
         if let Some(parameter) = template.only_parameter()
-            && let Shape::ArrayOfScalar(element) = self.action.parameters.shape(parameter)
+            && let Shape::ArrayOfScalar(_) = self.action.parameters.shape(parameter)
         {
-            return self.push(parameter, text, element);
+            return self.read_field((parameter, text), again, self.action.query_style);
         }
         if again {
             return Err(duplicate(name));
@@ -186,6 +231,10 @@ impl<'a> Found<'a> {
             Inverted::Parameter(parameter, value) => {
                 let (parameter, value) = (parameter.to_owned(), value.to_owned());
                 self.set(&parameter, &value)
+            }
+            Inverted::Property(names, value) => {
+                let (names, value) = (names.to_vec(), value.to_owned());
+                self.set_property(&names, &value)
             }
             Inverted::Equal => Ok(()),
             Inverted::Different => Err(different(name, template)),
@@ -213,132 +262,6 @@ impl<'a> Found<'a> {
         Ok(())
     }
 
-    fn read_content(
-        &mut self,
-        headers: &HeaderMap,
-        content: Content,
-    ) -> Result<Option<WireBody>, Refusal> {
-        match (&self.action.content, content) {
-            (ContentRule::Unread(types), content) => pass_unread(types, headers, content).map(Some),
-            (_, Content::Unread(_)) => Err(Refusal::new(
-                Code::Internal,
-                "the body of this action must be read",
-            )),
-            (ContentRule::Query, Content::Read(bytes)) if bytes.is_empty() => Ok(None),
-            (ContentRule::Query, Content::Read(_)) => Err(Refusal::new(
-                Code::BodyUnexpected,
-                "this action has no request body; send its parameters in the query",
-            )),
-            (ContentRule::Object(types), Content::Read(bytes)) => {
-                self.read_object(types, headers, &bytes).map(|()| None)
-            }
-            (ContentRule::Template(types, template), Content::Read(bytes)) => self
-                .read_template(types, template, headers, &bytes)
-                .map(|()| None),
-            (ContentRule::Wire(schema), Content::Read(bytes)) => {
-                expect_type(&[MediaType::Json], headers)?;
-                let mut value = parse_json(&bytes)?;
-                schema.check(&value).map_err(Refusal::from)?;
-                schema.order(&mut value);
-                let mut body = Vec::with_capacity(bytes.len());
-                json::write(&value, &mut body);
-                Ok(Some(WireBody {
-                    content_type: Some(MediaType::Json.header()),
-                    body: body.into(),
-                }))
-            }
-        }
-    }
-
-    fn read_object(
-        &mut self,
-        types: &[MediaType],
-        headers: &HeaderMap,
-        bytes: &Bytes,
-    ) -> Result<(), Refusal> {
-        if bytes.is_empty() {
-            return Ok(());
-        }
-        match expect_type(types, headers)? {
-            MediaType::Form => {
-                let form = Query::parse_form(bytes)?;
-                let mut seen = Seen::default();
-                for pair in form.pairs() {
-                    if self.is_replaced(&pair.name)? {
-                        continue;
-                    }
-                    self.refuse_placed(&pair.name)?;
-                    let again = seen.again(&pair.name)?;
-                    self.read_field(pair, again)?;
-                }
-                Ok(())
-            }
-            _ => {
-                let Value::Object(members) = parse_json(bytes)? else {
-                    return Err(Refusal::new(
-                        Code::BodyUnexpected,
-                        "the body must be a JSON object with the parameters as members",
-                    ));
-                };
-                for (name, value) in members {
-                    if self.is_replaced(&name)? {
-                        continue;
-                    }
-                    self.refuse_placed(&name)?;
-                    self.parameters.insert(name, value);
-                }
-                Ok(())
-            }
-        }
-    }
-
-    /// A missing body leaves every parameter of the template out.
-    fn read_template(
-        &mut self,
-        types: &[MediaType],
-        template: &BodyTemplate,
-        headers: &HeaderMap,
-        bytes: &Bytes,
-    ) -> Result<(), Refusal> {
-        if bytes.is_empty() {
-            return Ok(());
-        }
-        expect_type(types, headers)?;
-        let mut body = parse_json(bytes)?;
-        if let Value::Object(members) = &mut body {
-            self.take_credentials(members)?;
-        }
-        let inverted = self
-            .facts
-            .with_values(&Map::new(), |values| template.invert(&body, values));
-        for (name, value) in inverted? {
-            self.insert(name, value)?;
-        }
-        Ok(())
-    }
-
-    /// Takes out what the agent sent in the place of a credential.
-    fn take_credentials(&mut self, members: &mut Map<String, Value>) -> Result<(), Refusal> {
-        let mut theirs = Vec::new();
-        for name in members.keys() {
-            if self.is_replaced(name)? {
-                theirs.push(name.clone());
-            }
-        }
-        for name in &theirs {
-            members.shift_remove(name);
-        }
-        Ok(())
-    }
-
-    /// A parameter of the path, the query or a header has no second place in the body.
-    fn refuse_placed(&self, name: &str) -> Result<(), Refusal> {
-        if self.action.places(name) {
-            return Err(self.undeclared(name));
-        }
-        Ok(())
-    }
-
     fn note_replaced_headers(&mut self, headers: &HeaderMap) {
         let places = self.action.credentials.iter().map(|it| &it.place);
         for header in places.filter_map(|place| place.header()) {
@@ -353,27 +276,51 @@ impl<'a> Found<'a> {
             Shape::Scalar(kind) => kind,
             _ => ScalarType::String,
         };
-        let value = self.coerced(name, text, kind)?;
+        let value = self.coerced(&[name], text, kind)?;
         self.insert(name.to_owned(), value)
     }
 
+    fn set_property(&mut self, names: &[String], text: &str) -> Result<(), Refusal> {
+        let borrowed: Vec<&str> = names.iter().map(String::as_str).collect();
+        let kind = match self
+            .action
+            .parameters
+            .property(&borrowed)
+            .map(|it| it.shape)
+        {
+            Some(Shape::Scalar(kind)) => kind,
+            _ => ScalarType::String,
+        };
+        let Some((first, below)) = names.split_first() else {
+            return Ok(());
+        };
+        let value = self.coerced(&borrowed, text, kind)?;
+        let nested = below.iter().rev().fold(value, |inner, name| {
+            let mut object = Map::new();
+            object.insert(name.clone(), inner);
+            Value::Object(object)
+        });
+        self.insert(first.clone(), nested)
+    }
+
+    /// What stands in two places is the same in both; of an object, each may have its part.
     fn insert(&mut self, name: String, value: Value) -> Result<(), Refusal> {
-        match self.parameters.get(&name) {
-            Some(other) if *other != value => Err(Refusal::new(
+        let Some(other) = self.parameters.get_mut(&name) else {
+            self.parameters.insert(name, value);
+            return Ok(());
+        };
+        match merge(other, value) {
+            true => Ok(()),
+            false => Err(Refusal::new(
                 Code::ParameterInvalid,
                 format!("{name} stands in two places of the request, which must agree"),
             )
             .at(pointer(&name))),
-            Some(_) => Ok(()),
-            None => {
-                self.parameters.insert(name, value);
-                Ok(())
-            }
         }
     }
 
     fn push(&mut self, name: &str, text: &str, element: ScalarType) -> Result<(), Refusal> {
-        let value = self.coerced(name, text, element)?;
+        let value = self.coerced(&[name], text, element)?;
         let entry = self.parameters.entry(name.to_owned());
         if let Value::Array(elements) = entry.or_insert_with(|| Value::Array(Vec::new())) {
             elements.push(value);
@@ -381,10 +328,12 @@ impl<'a> Found<'a> {
         Ok(())
     }
 
-    fn coerced(&self, name: &str, text: &str, kind: ScalarType) -> Result<Value, Refusal> {
+    fn coerced(&self, names: &[&str], text: &str, kind: ScalarType) -> Result<Value, Refusal> {
         coerce(text, kind).map_err(|expected| {
-            Refusal::new(Code::ParameterInvalid, format!("{name} must be {expected}"))
-                .at(pointer(name))
+            let at: String = names.iter().map(|it| pointer(it)).collect();
+            let expected = self.action.wording(&at, &expected);
+            let message = format!("{} must be {expected}", names.join("."));
+            Refusal::new(Code::ParameterInvalid, message).at(at)
         })
     }
 
@@ -401,6 +350,20 @@ impl<'a> Found<'a> {
     }
 }
 
+/// Puts a value to another one of the same name; whether they agree.
+fn merge(one: &mut Value, other: Value) -> bool {
+    match (one, other) {
+        (Value::Object(one), Value::Object(other)) => other.into_iter().all(|(name, value)| {
+            if let Some(known) = one.get_mut(&name) {
+                return merge(known, value);
+            }
+            one.insert(name, value);
+            true
+        }),
+        (one, other) => *one == other,
+    }
+}
+
 /// The names of a query or a form so far, by their folded spelling.
 #[derive(Default)]
 struct Seen<'a>(HashMap<String, &'a str>);
@@ -414,30 +377,6 @@ impl<'a> Seen<'a> {
             Some(_) => Err(duplicate(name)),
         }
     }
-}
-
-fn pass_unread(
-    types: &[MediaType],
-    headers: &HeaderMap,
-    content: Content,
-) -> Result<WireBody, Refusal> {
-    let body = match content {
-        Content::Unread(body) => body,
-        Content::Read(bytes) if bytes.is_empty() => Body::Empty,
-        Content::Read(bytes) => Body::Bytes(bytes),
-    };
-    let content_type = headers.get(CONTENT_TYPE).cloned();
-    if !types.is_empty() && !body.is_empty() {
-        let kind = read_type(headers)?;
-        if !types.contains(&kind) {
-            return Err(type_refused(types));
-        }
-    }
-    Ok(WireBody { content_type, body })
-}
-
-fn parse_json(bytes: &[u8]) -> Result<Value, Refusal> {
-    json::parse(bytes).map_err(Refusal::from)
 }
 
 fn duplicate(name: &str) -> Refusal {

@@ -1,0 +1,16 @@
+import requests
+import json
+
+url = "https://api.convai.com/character/get"
+
+payload = json.dumps({
+  "charID": "<id of the character>"
+})
+headers = {
+  'CONVAI-API-KEY': '<your api key>',
+  'Content-Type': 'application/json'
+}
+
+response = requests.request("POST", url, headers=headers, data=payload)
+
+print(response.text)

@@ -1,0 +1,6 @@
+curl --location --request POST 'https://api.convai.com/character/get' \
+--header 'CONVAI-API-KEY: <your api key>' \
+--header 'Content-Type: application/json' \
+--data-raw '{
+    "charID": "<id of the character>"
+}'

@@ -54,14 +54,14 @@ pub fn plan(action: &Action, arguments: Arguments, facts: &Facts) -> Result<Plan
         ContentRule::Query => {
             let leftovers = take_leftovers(action, &mut parameters);
             refuse_taken_names(action, &leftovers)?;
-            append_leftovers(&leftovers, &|name| action.style_of(name), &mut query)?;
+            append_leftovers(action, &leftovers, &mut query)?;
             Body::Empty
         }
         ContentRule::Object(types) => {
             let mut leftovers = take_leftovers(action, &mut parameters);
             refuse_credential_members(action, &leftovers)?;
             action.parameters.order(&mut leftovers);
-            let (kind, body) = write_object(types, &leftovers)?;
+            let (kind, body) = write_object(action, types, &leftovers)?;
             headers.insert(CONTENT_TYPE, kind);
             body
         }
@@ -102,6 +102,7 @@ fn render_query(
     for (name, template) in &action.query {
         if let Some((parameter, value)) = only_value(template, parameters) {
             if let Some(value) = value {
+                refuse_traceless(action, parameter, value)?;
                 let style = action.style_of(parameter);
                 append_value(style, (name, parameter), value, &mut query)?;
             }
@@ -245,15 +246,37 @@ fn refuse_credential_members(action: &Action, leftovers: &Value) -> Result<(), R
     }
 }
 
-fn append_leftovers(
-    leftovers: &Value,
-    style: &dyn Fn(&str) -> QueryStyle,
-    query: &mut String,
-) -> Result<(), Refusal> {
+/// In a query or a form.
+fn append_leftovers(action: &Action, leftovers: &Value, pairs: &mut String) -> Result<(), Refusal> {
     for (name, value) in leftovers.as_object().into_iter().flatten() {
-        append_value(style(name), (name, name), value, query)?;
+        refuse_traceless(action, name, value)?;
+        let style = match action.content {
+            ContentRule::Query => action.style_of(name),
+            _ => QueryStyle::Repeat,
+        };
+        append_value(style, (name, name), value, pairs)?;
     }
     Ok(())
+}
+
+/// Nothing is sent for an empty list. Where that would be read as something else, as the default or as a parameter that
+/// is missing, no door sends it.
+fn refuse_traceless(action: &Action, name: &str, value: &Value) -> Result<(), Refusal> {
+    if !value.as_array().is_some_and(Vec::is_empty) {
+        return Ok(());
+    }
+    let is_lost = match action.parameters.default_of(name) {
+        Some(default) => default != value,
+        None => action.parameters.required(name),
+    };
+    if !is_lost {
+        return Ok(());
+    }
+    Err(Refusal::new(
+        Code::ParameterInvalid,
+        format!("{name} must not be an empty list, since nothing is sent for one where it stands"),
+    )
+    .at(pointer(name)))
 }
 
 /// A scalar once, an array of scalars in its style; an empty one is nothing.
@@ -339,11 +362,15 @@ fn control(parameter: &str) -> Refusal {
     .at(pointer(parameter))
 }
 
-fn write_object(types: &[MediaType], object: &Value) -> Result<(HeaderValue, Body), Refusal> {
+fn write_object(
+    action: &Action,
+    types: &[MediaType],
+    object: &Value,
+) -> Result<(HeaderValue, Body), Refusal> {
     match types.first() {
         Some(MediaType::Form) => {
             let mut form = String::new();
-            append_leftovers(object, &|_| QueryStyle::Repeat, &mut form)?;
+            append_leftovers(action, object, &mut form)?;
             Ok((MediaType::Form.header(), form.into_bytes().into()))
         }
         _ => {

@@ -22,7 +22,8 @@ pub(super) struct Reader<'a> {
 
 /// One step of the way to the place being read.
 enum Step {
-    Key(String),
+    /// The offset of the key's quote: only a problem asks what the key is.
+    Key(usize),
     Index(usize),
 }
 
@@ -85,7 +86,7 @@ impl<'a> Reader<'a> {
             }
             self.space();
             self.expect(b':')?;
-            self.path.push(Step::Key(name.clone()));
+            self.path.push(Step::Key(start));
             let value = self.value()?;
             self.path.pop();
             members.insert(name, value);
@@ -288,7 +289,7 @@ impl<'a> Reader<'a> {
         for step in &self.path {
             pointer.push('/');
             match step {
-                Step::Key(name) => pointer.push_str(&name.replace('~', "~0").replace('/', "~1")),
+                Step::Key(at) => pointer.push_str(&self.key(*at)),
                 Step::Index(index) => pointer.push_str(&index.to_string()),
             }
         }
@@ -297,6 +298,14 @@ impl<'a> Reader<'a> {
             pointer,
             offset,
         }
+    }
+
+    /// The key at an offset where one has been read, as it stands in a pointer (RFC 6901 section 3).
+    fn key(&self, at: usize) -> String {
+        let path = Vec::new();
+        let mut again = Reader { at, path, ..*self };
+        let name = again.string().unwrap_or_default();
+        name.replace('~', "~0").replace('/', "~1")
     }
 }
 
@@ -307,9 +316,9 @@ const FEW: usize = 8;
 /// outgrow [`FEW`].
 fn is_repeated(name: &str, members: &Map<String, Value>, many: &mut HashSet<String>) -> bool {
     if members.len() < FEW {
+        let is_ascii = name.is_ascii();
         let alike = |key: &String| {
-            let ascii = key.is_ascii() && name.is_ascii();
-            if ascii {
+            if is_ascii && key.is_ascii() {
                 key.eq_ignore_ascii_case(name)
             } else {
                 fold_case(key) == fold_case(name)

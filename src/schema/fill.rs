@@ -86,7 +86,7 @@ pub(super) fn named(nodes: &Nodes, members: &[NodeId], name: &str) -> Vec<NodeId
 pub(super) fn default_of<'a>(nodes: &'a Nodes, views: &[NodeId]) -> Option<&'a Value> {
     certain(nodes, views)
         .into_iter()
-        .find_map(|id| nodes.get(id).default.as_ref())
+        .find_map(|id| nodes.get(id).default.as_deref())
 }
 
 /// Whether null is certainly invalid, as far as types and listed values tell.

@@ -23,12 +23,17 @@ use super::validator;
 
 /// The index of a node.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub(super) struct NodeId(usize);
+pub(super) struct NodeId(u32);
 
 impl NodeId {
     /// Its place in the order of [`Nodes::ids`].
     pub(super) const fn index(self) -> usize {
-        self.0
+        self.0 as usize
+    }
+
+    /// A file of a policy has a million bytes: there are not more nodes.
+    fn at(index: usize) -> Self {
+        Self(u32::try_from(index).expect("a schema has fewer than four billion nodes"))
     }
 }
 
@@ -52,7 +57,7 @@ pub(super) enum Step<'a> {
     ItemsFrom(usize),
 }
 
-/// One schema: an object of keywords, or a boolean.
+/// One schema: an object of keywords, or a boolean. A policy has tens of thousands of them, so what few have is boxed.
 #[derive(Default)]
 pub(super) struct Node {
     /// Its place as a URI fragment, `#/properties/a`.
@@ -72,11 +77,7 @@ pub(super) struct Node {
     pub(super) excluded: Option<NodeId>,
 
     // What applies to properties and items of the instance.
-    properties: Vec<(String, NodeId)>,
-    /// Where in `properties` a name stands.
-    index: HashMap<String, usize>,
-    /// The names in `properties`, with their case folded.
-    folded: HashSet<String>,
+    properties: Option<Box<Properties>>,
     pub(super) patterns: Vec<(Validator, NodeId)>,
     pub(super) additional: Option<NodeId>,
     key: Option<NodeId>,
@@ -90,7 +91,7 @@ pub(super) struct Node {
 
     // What is said about the instance itself.
     pub(super) required: Vec<String>,
-    pub(super) default: Option<Value>,
+    pub(super) default: Option<Box<Value>>,
     pub(super) types: Option<Vec<String>>,
     /// Whether `writeOnly` is `true`.
     pub(super) write_only: bool,
@@ -103,20 +104,37 @@ pub(super) struct Node {
     pub(super) possible: Vec<NodeId>,
 }
 
+/// What stands under `properties`.
+#[derive(Default)]
+struct Properties {
+    listed: Vec<(String, NodeId)>,
+    /// Where in `listed` a name stands.
+    index: HashMap<String, usize>,
+    /// The names, with their case folded.
+    folded: HashSet<String>,
+}
+
 impl Node {
     /// The node of a property that `properties` names.
     pub(super) fn property(&self, name: &str) -> Option<NodeId> {
-        self.index.get(name).map(|at| self.properties[*at].1)
+        let properties = self.properties.as_ref()?;
+        let at = properties.index.get(name)?;
+        Some(properties.listed[*at].1)
     }
 
     /// The names under `properties`, in their order.
     pub(super) fn names(&self) -> impl Iterator<Item = &str> {
-        self.properties.iter().map(|(name, _)| name.as_str())
+        self.named().map(|(name, _)| name.as_str())
+    }
+
+    fn named(&self) -> impl Iterator<Item = &(String, NodeId)> {
+        self.properties.iter().flat_map(|it| &it.listed)
     }
 
     /// Whether `properties` has a name that differs from the one folded here in case at most.
     pub(super) fn names_folded(&self, folded: &str) -> bool {
-        self.folded.contains(folded)
+        let properties = self.properties.as_ref();
+        properties.is_some_and(|it| it.folded.contains(folded))
     }
 
     /// Whether it admits properties that it does not name.
@@ -143,9 +161,11 @@ impl Node {
     }
 
     fn declare(&mut self, name: &str, node: NodeId) {
-        self.index.insert(name.to_owned(), self.properties.len());
-        self.folded.insert(fold_case(name));
-        self.properties.push((name.to_owned(), node));
+        let properties = self.properties.get_or_insert_default();
+        let at = properties.listed.len();
+        properties.index.insert(name.to_owned(), at);
+        properties.folded.insert(fold_case(name));
+        properties.listed.push((name.to_owned(), node));
     }
 
     /// The nodes that apply to the same instance whenever this one does, itself aside.
@@ -187,6 +207,7 @@ impl Nodes {
         };
         builder.add(schema, String::new());
         builder.resolve(anchors, problems);
+        builder.nodes.shrink_to_fit();
         let mut nodes = Self(builder.nodes);
         nodes.refuse_loops(&builder.references, problems);
         nodes.close();
@@ -194,7 +215,7 @@ impl Nodes {
     }
 
     pub(super) fn get(&self, id: NodeId) -> &Node {
-        &self.0[id.0]
+        &self.0[id.index()]
     }
 
     pub(super) fn iter(&self) -> impl Iterator<Item = &Node> {
@@ -203,16 +224,13 @@ impl Nodes {
 
     /// Every node, root first.
     pub(super) fn ids(&self) -> impl Iterator<Item = NodeId> + use<> {
-        (0..self.0.len()).map(NodeId)
+        (0..self.0.len()).map(NodeId::at)
     }
 
     /// The nodes that are asked about parts of the instance.
     pub(super) fn below(&self, id: NodeId) -> Vec<(Step<'_>, NodeId)> {
         let node = self.get(id);
-        let named = node
-            .properties
-            .iter()
-            .map(|(name, it)| (Step::Name(name), *it));
+        let named = node.named().map(|(name, it)| (Step::Name(name), *it));
         let patterns = node
             .patterns
             .iter()
@@ -260,7 +278,7 @@ impl Nodes {
     /// Fills in `always` and `possible` of every node.
     fn close(&mut self) {
         for at in 0..self.0.len() {
-            let id = NodeId(at);
+            let id = NodeId::at(at);
             let always = self.reach(id, |node| node.certain().collect());
             let possible = self.reach(id, |node| node.certain().chain(node.uncertain()).collect());
             self.0[at].always = always;
@@ -329,7 +347,7 @@ struct Builder {
 
 impl Builder {
     fn add(&mut self, schema: &Value, pointer: String) -> NodeId {
-        let id = NodeId(self.nodes.len());
+        let id = NodeId::at(self.nodes.len());
         let mut node = Node {
             fragment: format!("#{pointer}"),
             ..Node::default()
@@ -366,7 +384,7 @@ impl Builder {
         keywords: &Map<String, Value>,
     ) {
         let dialect = self.dialect;
-        let parent = &mut self.nodes[parent.0];
+        let parent = &mut self.nodes[parent.index()];
         match (child.keyword, child.name) {
             ("allOf", _) => parent.all_of.push(node),
             ("anyOf" | "oneOf", _) => parent.branches.push(node),
@@ -413,7 +431,7 @@ impl Builder {
                 None => fragment.as_ref(),
             };
             match self.places.get(pointer) {
-                Some(target) => self.nodes[reference.from.0].reference = Some(*target),
+                Some(target) => self.nodes[reference.from.index()].reference = Some(*target),
                 None => problems.add(
                     &reference.pointer,
                     "this reference leads to no schema",
@@ -438,7 +456,7 @@ impl Node {
         };
         self.types = keywords.get("type").map(texts);
         self.required = keywords.get("required").map(texts).unwrap_or_default();
-        self.default = keywords.get("default").cloned();
+        self.default = keywords.get("default").cloned().map(Box::new);
         self.write_only = keywords.get("writeOnly") == Some(&Value::Bool(true));
         self.values = match (keywords.get("const"), keywords.get("enum")) {
             (Some(one), _) => Some(vec![one.clone()]),

@@ -1,5 +1,7 @@
 //! From a JSON body back to the parameters that render it: one walk along the pattern of a template.
 
+use std::borrow::Cow;
+
 use serde_json::{Map, Value};
 
 use crate::schema::coerce;
@@ -95,25 +97,19 @@ impl Reading<'_> {
         let Value::Object(body) = body else {
             return Err(self.different("an object"));
         };
-        let declares = |key: &str| members.iter().any(|member| member.key == key);
-        if let Some(extra) = body.keys().find(|key| !declares(key)) {
-            let names: Vec<&str> = members.iter().map(|it| it.key.as_str()).collect();
-            let expected = format!("one of {}", names.join(", "));
-            let (pointer, kind) = (
-                format!("{}/{}", self.pointer, escaped(extra)),
-                MismatchKind::Undeclared,
-            );
-            return Err(Mismatch {
-                pointer,
-                kind,
-                expected,
-                spells: None,
-            });
+        // Most bodies are whole and in the template's order: then no name has to be looked for.
+        let is_in_order =
+            body.len() == members.len() && body.keys().zip(members).all(|(key, it)| *key == it.key);
+        if !is_in_order {
+            self.refuse_extra(members, body)?;
         }
+        let mut in_order = body.values();
         for member in members {
-            let Some(value) = body.get(&member.key) else {
-                continue;
+            let value = match is_in_order {
+                true => in_order.next(),
+                false => body.get(&member.key),
             };
+            let Some(value) = value else { continue };
             self.below(&escaped(&member.key), |it| {
                 if let Some(group) = member.group {
                     it.seen[group].get_or_insert_with(|| it.pointer.clone());
@@ -122,6 +118,20 @@ impl Reading<'_> {
             })?;
         }
         Ok(())
+    }
+
+    fn refuse_extra(&self, members: &[Member], body: &Map<String, Value>) -> Result<(), Mismatch> {
+        let declares = |key: &str| members.iter().any(|member| member.key == key);
+        let Some(extra) = body.keys().find(|key| !declares(key)) else {
+            return Ok(());
+        };
+        let names: Vec<&str> = members.iter().map(|it| it.key.as_str()).collect();
+        Err(Mismatch {
+            pointer: format!("{}/{}", self.pointer, escaped(extra)),
+            kind: MismatchKind::Undeclared,
+            expected: format!("one of {}", names.join(", ")),
+            spells: None,
+        })
     }
 
     fn array(&mut self, items: &[Shape], body: &Value) -> Result<(), Mismatch> {
@@ -278,6 +288,9 @@ fn same(one: &Value, other: &Value) -> bool {
 }
 
 /// RFC 6901 section 3.
-fn escaped(key: &str) -> String {
-    key.replace('~', "~0").replace('/', "~1")
+fn escaped(key: &str) -> Cow<'_, str> {
+    match key.contains(['~', '/']) {
+        true => key.replace('~', "~0").replace('/', "~1").into(),
+        false => key.into(),
+    }
 }

@@ -1,8 +1,6 @@
 //! From YAML that is shaped like JSON (a JSON Schema, an example) to a JSON value, with a table
 //! that finds the place of each part again.
 
-use std::collections::BTreeMap;
-
 use serde_json::Map;
 use serde_json::Value as JsonValue;
 
@@ -29,7 +27,8 @@ pub struct Json {
 #[derive(Clone, Debug)]
 pub struct Places {
     root: Place,
-    parts: BTreeMap<String, Part>,
+    /// Sorted by pointer: this takes a third of the memory of a map, and every action has one.
+    parts: Box<[(Box<str>, Part)]>,
 }
 
 #[derive(Clone, Debug)]
@@ -55,8 +54,9 @@ impl Places {
     fn nearest(&self, pointer: &str) -> Option<&Part> {
         let mut pointer = pointer;
         loop {
-            if let Some(part) = self.parts.get(pointer) {
-                return Some(part);
+            let found = self.parts.binary_search_by(|(it, _)| (**it).cmp(pointer));
+            if let Ok(at) = found {
+                return Some(&self.parts[at].1);
             }
             pointer = &pointer[..pointer.rfind('/')?];
         }
@@ -65,23 +65,26 @@ impl Places {
 
 /// The JSON value of a node. `None`: parts of it are not JSON, which `problems` says.
 pub fn to_json(node: &Node, problems: &mut Problems) -> Option<Json> {
-    let parts = BTreeMap::new();
     let mut conversion = Conversion {
         problems,
-        parts,
+        parts: Vec::new(),
         pointer: String::new(),
     };
     let value = conversion.value(node)?;
-    let (root, parts) = (node.place.clone(), conversion.parts);
+    let (root, mut parts) = (node.place.clone(), conversion.parts);
+    parts.sort_unstable_by(|(one, _), (other, _)| one.cmp(other));
     Some(Json {
         value,
-        places: Places { root, parts },
+        places: Places {
+            root,
+            parts: parts.into(),
+        },
     })
 }
 
 struct Conversion<'p> {
     problems: &'p mut Problems,
-    parts: BTreeMap<String, Part>,
+    parts: Vec<(Box<str>, Part)>,
     pointer: String,
 }
 
@@ -157,7 +160,7 @@ impl Conversion<'_> {
             key: key.cloned(),
             value: node.place.clone(),
         };
-        self.parts.insert(self.pointer.clone(), part);
+        self.parts.push((self.pointer.as_str().into(), part));
         let value = self.value(node);
         self.pointer.truncate(length);
         value

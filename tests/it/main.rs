@@ -24,6 +24,7 @@ mod check;
 mod clients;
 mod commands;
 mod connectors;
+mod corpus;
 mod credentials;
 mod decisions;
 mod docs;

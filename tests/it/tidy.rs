@@ -93,7 +93,9 @@ fn root() -> PathBuf {
 }
 
 fn rust_files() -> Vec<(PathBuf, String)> {
-    let mut folders: Vec<PathBuf> = ["src", "tests", "benches"].map(|it| root().join(it)).into();
+    let mut folders: Vec<PathBuf> = ["src", "tests", "benches", "fuzz/src", "fuzz/fuzz_targets"]
+        .map(|it| root().join(it))
+        .into();
     let mut found = Vec::new();
     while let Some(folder) = folders.pop() {
         for entry in fs::read_dir(folder).unwrap() {

@@ -439,6 +439,57 @@ fn values_stay_in_their_segment() {
     }
 }
 
+const LISTS: &str = r#"
+version: 1
+actions:
+  search:
+    description: Searches by lists of labels.
+    method: GET
+    url: https://api.good.test/v1/search
+    query: {of: "{{of}}"}
+    parameters:
+      properties:
+        of: {type: array, items: {type: string}}
+        any: {type: array, items: {type: string}, default: [new]}
+        none: {type: array, items: {type: string}, default: []}
+        more: {type: array, items: {type: string}}
+      required: [of]
+"#;
+
+#[test]
+fn an_empty_list_is_sent_only_where_its_absence_means_the_same() {
+    let query = LISTS.to_owned();
+    let form = query.replace("method: GET", "method: POST").replace(
+        "query: {of: \"{{of}}\"}",
+        "content_types: [application/x-www-form-urlencoded]",
+    );
+    let json = form.replace("application/x-www-form-urlencoded", "application/json");
+    for (policy, given, refused) in [
+        (&query, json!({"of": ["a"], "none": [], "more": []}), None),
+        (&query, json!({"of": []}), Some("/of")),
+        (&query, json!({"of": ["a"], "any": []}), Some("/any")),
+        (&form, json!({"of": ["a"], "none": [], "more": []}), None),
+        (&form, json!({"of": []}), Some("/of")),
+        (&form, json!({"of": ["a"], "any": []}), Some("/any")),
+        (
+            &json,
+            json!({"of": [], "any": [], "none": [], "more": []}),
+            None,
+        ),
+    ] {
+        let world = Plan::of(policy).start();
+        let _origin = world.origin("api.good.test", |_| item());
+        let answer = world.call("search", "", &json!({"parameters": given}));
+        match refused {
+            None => assert_eq!(answer.status, 200, "{given}: {answer:?}"),
+            Some(pointer) => {
+                let expected = (403, "parameter_invalid".to_owned(), pointer.to_owned());
+                assert_eq!(error(&answer), expected, "{given}");
+            }
+        }
+    }
+}
+
 /// Exact headers and body.
 fn raw(world: &World, method: &str, path: &str, headers: &[&str], body: &str) -> Answer {
     let mut stream = TcpStream::connect(world.tools()).unwrap();

@@ -17,7 +17,8 @@ use crate::yaml::Node;
 pub(in crate::policy) struct Names<T> {
     /// Where the section stands first; `None` where no file has it.
     pub(in crate::policy) place: Option<Place>,
-    entries: Vec<(Text, Option<T>)>,
+    /// Boxed: what is declared may have kilobytes, and a list of thousands grows by copying.
+    entries: Vec<(Text, Option<Box<T>>)>,
     index: HashMap<String, usize>,
 }
 
@@ -31,14 +32,14 @@ impl<T> Names<T> {
     /// What is declared under a name, with the name's place.
     pub(in crate::policy) fn get(&self, name: &str) -> Option<(&Text, &T)> {
         let (name, value) = &self.entries[*self.index.get(name)?];
-        Some((name, value.as_ref()?))
+        Some((name, value.as_deref()?))
     }
 
     /// All that could be decoded, in the order of the files.
     pub(in crate::policy) fn iter(&self) -> impl Iterator<Item = (&Text, &T)> {
         self.entries
             .iter()
-            .filter_map(|(name, value)| Some((name, value.as_ref()?)))
+            .filter_map(|(name, value)| Some((name, value.as_deref()?)))
     }
 
     /// All declared names, in the order of the files.
@@ -60,7 +61,7 @@ impl<T> Names<T> {
         }
     }
 
-    fn add(&mut self, name: Text, value: Option<T>, decoder: &mut Decoder<'_>) {
+    fn add(&mut self, name: Text, value: Option<Box<T>>, decoder: &mut Decoder<'_>) {
         if let Some(&first) = self.index.get(&name.value) {
             let message = format!("`{}` is declared twice", name.value);
             let first = &self.entries[first].0.place;
@@ -100,7 +101,7 @@ impl<T: Decode> Decode for Names<T> {
             ..Self::default()
         };
         for entry in mapping.iter() {
-            let value = decoder.named(entry);
+            let value = decoder.named(entry).map(Box::new);
             names.add(entry.located_name(), value, decoder);
         }
         Some(names)

@@ -4,6 +4,7 @@
 //! thread with a current-thread runtime, a pool of connections and nothing to wait for on another. What workers share
 //! is `exchange::Services`.
 
+mod descriptors;
 mod settings;
 mod setup;
 mod worker;
@@ -22,6 +23,7 @@ use crate::dial;
 use crate::exchange::Services;
 use crate::secret::Secret;
 
+pub use descriptors::raise_file_limit;
 pub use settings::{AuditTarget, Given, Settings, json_schema};
 pub use setup::{ca_file, ca_folder, environment, gate, open_authority, prepare, store, to_pem};
 use worker::Workers;

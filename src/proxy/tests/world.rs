@@ -301,6 +301,7 @@ fn policy(port: u16, agents: bool) -> Policy {
         index,
         actions,
         placeholders: Vec::new(),
+        exposed: Vec::new(),
     };
     let agent = Agent {
         title: None,

@@ -2,6 +2,7 @@
 
 mod command;
 mod http;
+mod load;
 mod stdio;
 
 use std::io::Read as _;
@@ -21,6 +22,11 @@ fn hanging(world: &World) -> TcpListener {
 
 /// A request that it has got, to be answered or not.
 fn asked(upstream: &TcpListener) -> TcpStream {
+    arrived(upstream).1
+}
+
+/// As [`asked`], with its head.
+fn arrived(upstream: &TcpListener) -> (String, TcpStream) {
     let (mut asked, _) = upstream.accept().unwrap();
     asked
         .set_read_timeout(Some(Duration::from_secs(20)))
@@ -31,7 +37,7 @@ fn asked(upstream: &TcpListener) -> TcpStream {
         asked.read_exact(&mut byte).unwrap();
         head.extend(byte);
     }
-    asked
+    (String::from_utf8(head).unwrap(), asked)
 }
 
 /// That exeat has ended the request's connection, without anybody having answered.

@@ -332,7 +332,81 @@ fn unknown() -> Refusal {
 
 #[cfg(test)]
 mod tests {
+    use http::HeaderName;
+
     use super::*;
+    use crate::policy;
+    use crate::policy::SecretSource;
+    use crate::vault::Getting;
+
+    const POLICY: &str = "
+version: 1
+secrets: {a_token: {env: A}, b_token: {env: B}, run_token: {env: R}}
+actions: {a: {description: Does something., method: GET, url: \"https://a.test/\"}}
+agents:
+  a: {token: {secret: a_token}, runtime_token: {secret: run_token}, allow: [a]}
+  b: {token: {secret: b_token}, runtime_token: {secret: run_token}, allow: [a]}
+";
+
+    /// Secrets by name, and which were asked for.
+    #[derive(Default)]
+    struct Script {
+        secrets: Mutex<HashMap<String, String>>,
+        asked: Mutex<Vec<String>>,
+    }
+
+    impl Script {
+        fn set(&self, name: &str, value: &str) {
+            let mut secrets = self.secrets.lock().unwrap();
+            secrets.insert(name.into(), value.into());
+        }
+
+        fn asked(&self) -> Vec<String> {
+            std::mem::take(&mut self.asked.lock().unwrap())
+        }
+    }
+
+    impl Vault for Script {
+        fn get<'a>(&'a self, name: &'a SecretName, _: &'a SecretSource) -> Getting<'a> {
+            self.asked.lock().unwrap().push(name.to_string());
+            let value = self.secrets.lock().unwrap()[name.as_str()].clone();
+            Box::pin(std::future::ready(Ok(Secret::new(value.into()).unwrap())))
+        }
+    }
+
+    #[tokio::test]
+    async fn a_token_that_is_known_is_found_without_trying_all() {
+        let loaded = policy::from_texts(&[("p.yaml".into(), POLICY.into())]);
+        let (policy, script) = (loaded.policy.unwrap(), Script::default());
+        for (name, value) in [("a_token", "one"), ("b_token", "two"), ("run_token", "run")] {
+            script.set(name, value);
+        }
+        let (bearers, environment) = (Bearers::default(), &policy.environments()[0].name);
+        let who = async |token: &str, named: Option<&'static str>| {
+            let mut headers = HeaderMap::new();
+            headers.insert(AUTHORIZATION, format!("Bearer {token}").parse().unwrap());
+            headers.extend(named.map(|it| (HeaderName::from_static(AGENT), it.parse().unwrap())));
+            let found = bearers.identify(&policy, &script, &headers, environment);
+            let found = found.await.ok()?;
+            Some((found.caller.agent.unwrap().to_string(), found.is_runtime))
+        };
+        let all = ["a_token", "run_token", "b_token", "run_token"];
+        assert_eq!(who("two", None).await, Some(("b".into(), false)));
+        assert_eq!(script.asked(), all);
+        assert_eq!(who("two", None).await, Some(("b".into(), false)));
+        assert_eq!(script.asked(), ["b_token"]);
+        assert_eq!(who("one", Some("b")).await, None);
+        assert_eq!(script.asked(), ["a_token"]);
+        assert_eq!(who("run", None).await, None);
+        assert_eq!(who("run", Some("a")).await, Some(("a".into(), true)));
+        assert_eq!(script.asked(), ["run_token"; 4]);
+        assert_eq!(who("none", None).await, None);
+        assert_eq!(script.asked(), all);
+        // What was good is no more, from one request to the next.
+        script.set("b_token", "three");
+        assert_eq!(who("two", None).await, None);
+        assert_eq!(who("three", None).await, Some(("b".into(), false)));
+    }
 
     #[test]
     fn bearer_credentials_are_read_strictly() {

@@ -13,6 +13,17 @@ use serde_json::Value;
 
 use crate::world::World;
 
+/// Methods of capabilities that exeat does not declare.
+const NOT_OFFERED: [(&str, &str); 4] = [
+    ("resources/list", "{}"),
+    ("resources/templates/list", "{}"),
+    ("prompts/list", "{}"),
+    (
+        "completion/complete",
+        r#"{"ref": {"type": "ref/prompt", "name": "x"}, "argument": {"name": "a", "value": "b"}}"#,
+    ),
+];
+
 /// An origin of the test's own, in cleartext at `api.two.test`.
 fn hanging(world: &World) -> TcpListener {
     let upstream = TcpListener::bind("127.0.0.1:0").unwrap();

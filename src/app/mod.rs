@@ -5,6 +5,7 @@
 //! is `exchange::Services`.
 
 mod descriptors;
+mod flags;
 mod settings;
 mod setup;
 mod worker;
@@ -24,7 +25,8 @@ use crate::exchange::Services;
 use crate::secret::Secret;
 
 pub use descriptors::raise_file_limit;
-pub use settings::{AuditTarget, Given, Settings, json_schema};
+pub use flags::AuditTarget;
+pub use settings::{Given, Settings, json_schema};
 pub use setup::{ca_file, ca_folder, environment, gate, open_authority, prepare, store, to_pem};
 use worker::Workers;
 

@@ -112,7 +112,7 @@ impl Gate {
         let received = Received::default();
         received.add(call.bytes);
         match Box::pin(self.carry_call((&policy, steps), call, &mut ticket)).await {
-            Ok(carried) => Ok(respond::done(carried, &received, ticket)),
+            Ok(carried) => respond::done(carried, &received, ticket),
             Err(stop) => Err(respond::denied(stop, &received, ticket)),
         }
     }
@@ -126,6 +126,7 @@ impl Gate {
     ) -> Result<Carried, Stop> {
         let caller = call.caller;
         ticket.known(&caller);
+        let mut hold = self.hold(&caller)?;
         let selected =
             policy::choose(policy, &caller, call.door, &call.action).inspect_err(|refusal| {
                 refusal
@@ -138,7 +139,6 @@ impl Gate {
         let host = exact_host(&action)?;
         note_chosen(&action, &host, call.version, ticket);
         let deadline = Deadline::after(action.limits.timeout);
-        let mut hold = self.services.room.hold();
         take_room(&action, call.bytes, &mut hold)?;
         let facts = self.facts_of_call(&selected, call.context).await?;
         let arguments = action::given(&action, call.parameters)

@@ -34,6 +34,7 @@ use std::sync::Arc;
 use crate::action::Action;
 use crate::action::outcome::OutputName;
 use crate::name::{ActionName, AgentName, ConnectorName, EnvironmentName, SecretName, TunnelName};
+use crate::rate::Rate;
 use crate::request::{Host, HostPattern};
 
 pub use allow::AllowPattern;
@@ -90,6 +91,8 @@ pub struct Agent {
     pub runtime_token: Option<SecretName>,
     /// The environment it lives in; else that of the process.
     pub environment: Option<EnvironmentName>,
+    /// How often it may call anything.
+    pub rate: Option<Arc<Rate>>,
     /// The actions that its patterns fit.
     pub allow: HashSet<ActionName>,
     /// The patterns, as they are written.

@@ -17,7 +17,7 @@ pub struct Place {
     length: u32,
     /// Lines after the first that the value goes on for.
     more_lines: u32,
-    /// Where the text of a scalar begins, if the source holds it character by character.
+    /// Where each line of a scalar's text begins, if the source holds it character by character.
     text_column: Option<NonZeroU32>,
 }
 
@@ -41,7 +41,7 @@ impl Place {
         Self::new(file, 1, 1, 0)
     }
 
-    /// The same place, whose value stands in the source as it is, from `column` on.
+    /// The same place, whose value stands in the source as it is: each line of it from `column` on.
     #[must_use]
     pub fn with_text_at(mut self, column: usize) -> Self {
         self.text_column = NonZeroU32::new(narrow(column));
@@ -55,17 +55,18 @@ impl Place {
         self
     }
 
-    /// A part of the value that stands here: `length` characters after the first `skipped`.
+    /// A part of the value that stands here: `length` characters on its line `line`, counted from 0, after the first
+    /// `skipped`.
     ///
-    /// It is the whole place where the source writes the value in another way (escapes, several
-    /// lines).
+    /// It is the whole place where the source writes the value in another way (escapes, folded lines).
     #[must_use]
-    pub fn within(&self, skipped: usize, length: usize) -> Self {
+    pub fn within(&self, line: usize, skipped: usize, length: usize) -> Self {
         let Some(column) = self.text_column else {
             return self.clone();
         };
         let column = (column.get() as usize).saturating_add(skipped);
-        Self::new(&self.file, self.line(), column, length)
+        let line = self.line().saturating_add(line);
+        Self::new(&self.file, line, column, length)
     }
 
     /// The file, as it was named by whoever asked to read it.

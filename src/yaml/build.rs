@@ -121,8 +121,14 @@ impl<'a> Build<'a> {
             ScalarStyle::SingleQuoted | ScalarStyle::DoubleQuoted => (Style::Quoted, 1),
             ScalarStyle::Literal | ScalarStyle::Folded => (Style::Block, 0),
         };
-        let is_verbatim = source.get(opening..source.len().saturating_sub(opening)) == Some(text);
-        let place = if is_verbatim && !text.contains('\n') {
+        let is_verbatim = match style {
+            Style::Block => stands_as_it_is(text, source, place.column() - 1),
+            Style::Plain | Style::Quoted => {
+                let inside = source.get(opening..source.len().saturating_sub(opening));
+                inside == Some(text) && !text.contains('\n')
+            }
+        };
+        let place = if is_verbatim {
             let column = place.column() + opening;
             place.with_text_at(column)
         } else {
@@ -349,6 +355,19 @@ impl<'a> Build<'a> {
         let last = span.start.line() + source.lines().count().saturating_sub(1);
         Place::new(self.file, span.start.line(), span.start.col() + 1, length).through(last)
     }
+}
+
+/// Whether a block of text stands in the source line by line, each behind the same indentation. The source begins
+/// behind that of its first line.
+fn stands_as_it_is(text: &str, source: &str, indentation: usize) -> bool {
+    let mut lines = source.lines().enumerate();
+    text.lines().all(|text| match lines.next() {
+        Some((0, line)) => line == text,
+        // Empty lines have as many spaces as their author likes.
+        Some((_, line)) if text.is_empty() => line.trim_start_matches(' ').is_empty(),
+        Some((_, line)) => line.get(indentation..) == Some(text),
+        None => false,
+    })
 }
 
 #[derive(Default)]

@@ -92,12 +92,34 @@ fn a_part_of_a_text_can_be_underlined_where_the_source_is_verbatim() {
     let root = good("a: /x/{{id}}\nb: '/x/{{id}}'\nc: \"\\x2fx/{{id}}\"\n");
     let mapping = root.mapping().unwrap();
     let within = |key: &str| {
-        let part = mapping.get(key).unwrap().place.within(3, 6);
+        let part = mapping.get(key).unwrap().place.within(0, 3, 6);
         (part.column(), part.length())
     };
     assert_eq!(within("a"), (7, 6));
     assert_eq!(within("b"), (8, 6));
     assert_eq!(within("c"), (4, 14));
+}
+
+#[test]
+fn a_part_of_a_block_of_text_is_on_its_own_line() {
+    for (source, line, skipped, expected) in [
+        ("a: |\n  one\n\n    two\n", 0, 1, (2, 4, 2)),
+        ("a: |\n  one\n\n    two\n", 2, 2, (4, 5, 2)),
+        ("a: |2\n    one\n  two\n", 1, 0, (3, 3, 2)),
+        ("a:\n  - |-\n   one\n   two\n", 1, 0, (4, 4, 2)),
+        // What is folded stands in the source in another way: it is meant as a whole.
+        ("a: >\n  one\n  two\n", 0, 4, (2, 3, 3)),
+    ] {
+        let root = good(source);
+        let value = root.mapping().unwrap().get("a").unwrap();
+        let value = match &value.value {
+            Value::Sequence(items) => &items[0],
+            _ => value,
+        };
+        let part = value.place.within(line, skipped, 2);
+        let found = (part.line(), part.column(), part.length());
+        assert_eq!(found, expected, "{source:?}");
+    }
 }
 
 #[test]

@@ -22,6 +22,7 @@ mod lists;
 mod network;
 mod oauth;
 mod parameters;
+mod rates;
 mod reading;
 mod requires;
 mod secrets;

@@ -1257,6 +1257,12 @@ const OF_BODIES: &[(&str, &[&str])] = &[
         &["8:25 an object is not closed"],
     ),
     (
+        "body: |\n      {\n        \"a\": \"{{nope}}\"\n      }",
+        &[
+            "10:21 `nope` is neither a declared parameter nor a built-in name or variable of the context",
+        ],
+    ),
+    (
         r#"body: '{"a": "{{range .parameters.a}}x{{end}}"}'"#,
         &["8:19 `range` is not part of the template language"],
     ),
@@ -1548,6 +1554,52 @@ proptest! {
             let drawn = loaded.sources.render(problem, Style::Plain);
             prop_assert!(drawn.starts_with(&problem.headline()));
         }
+    }
+}
+
+#[test]
+fn rate_limits_are_those_of_the_action_then_of_its_connection_there() {
+    let text = r#"version: 1
+environments: [production, staging]
+connections:
+  c:
+    base_url: https://api.example.com
+    rate_limit: {production: 5/minute, staging: {limit: 2, per: hour, burst: 48, key: agent}}
+actions:
+  a: {description: Does it for you., method: GET, connection: c, path: /a, rate_limit: {limit: 1, per: day, key: action}}
+  b: {description: Does it for all., method: GET, connection: c, path: /b}
+"#;
+    let loaded = read(text);
+    assert_eq!(told(&loaded), [""; 0]);
+    let policy = loaded.policy.unwrap();
+    let rates = |environment: usize, action: &str| -> Vec<String> {
+        let rates = policy.environments()[environment].actions[action]
+            .rates
+            .iter();
+        rates
+            .map(|it| format!("{it}, {} at once, {:?}", it.burst, it.key))
+            .collect()
+    };
+    let (own, connection) = (
+        "1 call a day, 1 at once, All",
+        "5 calls a minute, 5 at once, All",
+    );
+    let staging = "2 calls an hour, 48 at once, Agent";
+    assert_eq!(rates(0, "a"), [own, connection]);
+    assert_eq!(rates(1, "a"), [own, staging]);
+    assert_eq!(rates(0, "b"), [connection]);
+    assert_eq!(rates(1, "b"), [staging]);
+}
+
+#[test]
+fn mistakes_of_rate_limits_are_told_at_their_places() {
+    let day = "after a burst it would take more than a day until all of it is back";
+    for (limit, expected) in [
+        ("{limit: 1, per: day, burst: 2}", format!("17:45 {day}")),
+        ("{limit: 2, per: hour, burst: 49}", format!("17:46 {day}")),
+    ] {
+        let lines = format!("url: https://api.example.com/a\nmethod: GET\nrate_limit: {limit}");
+        assert_eq!(of_action(&lines), [expected], "{limit}");
     }
 }
 

@@ -88,12 +88,15 @@ impl<'a> Told<'a> {
     }
 }
 
-/// The place of some bytes of a text, counted from its start.
+/// The place of some bytes of a text, counted from its start; of those on its first line, where there are several.
 pub(super) fn part_of(text: &Text, start: usize, end: usize) -> Place {
-    let characters = |from: usize, to: usize| {
-        let part = text.value.get(from..to);
-        part.map_or(0, |part| part.chars().count())
-    };
-    text.place
-        .within(characters(0, start), characters(start, end))
+    let text_of = |from: usize, to: usize| text.value.get(from..to).unwrap_or_default();
+    let before = text_of(0, start);
+    let line = before.rsplit('\n').next().unwrap_or_default();
+    let meant = text_of(start, end).lines().next().unwrap_or_default();
+    text.place.within(
+        before.matches('\n').count(),
+        line.chars().count(),
+        meant.chars().count(),
+    )
 }

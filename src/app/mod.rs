@@ -4,6 +4,7 @@
 //! thread with a current-thread runtime, a pool of connections and nothing to wait for on another. What workers share
 //! is `exchange::Services`.
 
+mod descriptors;
 mod flags;
 mod settings;
 mod setup;
@@ -23,6 +24,7 @@ use crate::dial;
 use crate::exchange::Services;
 use crate::secret::Secret;
 
+pub use descriptors::raise_file_limit;
 pub use flags::AuditTarget;
 pub use settings::{Given, Settings, json_schema};
 pub use setup::{ca_file, ca_folder, environment, gate, open_authority, prepare, store, to_pem};

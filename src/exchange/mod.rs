@@ -174,7 +174,7 @@ struct Sent {
 struct Carried {
     sent: Sent,
     concluded: Concluded,
-    /// Outputs that the agent is shown, by their names.
+    /// Variables that the agent is shown, by the names of outputs.
     variables: Map<String, Value>,
     hold: Hold,
 }

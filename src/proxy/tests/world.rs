@@ -308,6 +308,7 @@ fn policy(port: u16, agents: bool) -> Policy {
         index,
         actions,
         placeholders: Vec::new(),
+        exposed: Vec::new(),
     };
     let agent = Agent {
         title: None,

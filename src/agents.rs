@@ -1,5 +1,9 @@
 //! Who is asking: the agent behind a `Proxy-Authorization` header, or behind a bearer token at the tool doors.
 
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use aws_lc_rs::digest;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use http::header::{AUTHORIZATION, PROXY_AUTHORIZATION};
@@ -84,61 +88,174 @@ pub struct Bearer {
     pub is_runtime: bool,
 }
 
-/// Finds out whose bearer token a request has (RFC 6750 §2.1): an agent's own, or that of its runtime.
+/// Whose bearer tokens are whose, so that the owner of one is found without trying all.
 ///
-/// Without `agents:` in the policy it is nobody in particular, who may do everything.
-///
-/// # Errors
-/// As [`identify`].
-pub async fn identify_bearer(
-    policy: &Policy,
-    vault: &dyn Vault,
-    headers: &HeaderMap,
-    environment: &EnvironmentName,
-) -> Result<Bearer, Unidentified> {
-    let Some(agents) = policy.agents() else {
-        let caller = nobody(environment);
-        return Ok(Bearer {
-            caller,
-            is_runtime: true,
-        });
-    };
-    let no_token = || Unidentified::Refused(no_bearer());
-    let presented = read_bearer(headers).ok_or_else(no_token)?;
-    let (mut found, mut broken) = (Vec::new(), None);
-    // All of them, however many, so that the time taken does not tell which was near.
-    for (name, agent) in agents {
-        let environment = agent.environment.as_ref().unwrap_or(environment);
-        let tokens = [
-            (Some(&agent.token), false),
-            (agent.runtime_token.as_ref(), true),
-        ];
-        for (token, is_runtime) in tokens {
-            let Some(token) = token else { continue };
-            match token_of(policy, vault, token, environment).await {
-                Ok(expected) if expected.matches(presented) => {
-                    found.push((name, environment, is_runtime));
+/// What is kept is a digest of each token. It only says where to look: the token itself is asked of the vault for each
+/// request, and compared with what was presented, so one that has changed is no good from then on. A token that nobody
+/// is known to have is compared with all.
+#[derive(Default)]
+pub struct Bearers {
+    // Held for a look-up and never across an await.
+    known: Mutex<Known>,
+}
+
+/// The owners under one policy: as many as it has tokens.
+#[derive(Default)]
+struct Known {
+    policy: Option<Arc<str>>,
+    owners: HashMap<Digest, Vec<Owner>>,
+}
+
+/// An agent, and whether it is its runtime's token.
+type Owner = (AgentName, bool);
+
+/// SHA-256 of a token.
+type Digest = [u8; 32];
+
+impl Bearers {
+    /// Finds out whose bearer token a request has (RFC 6750 §2.1): an agent's own, or that of its runtime.
+    ///
+    /// Without `agents:` in the policy it is nobody in particular, who may do everything.
+    ///
+    /// # Errors
+    /// As [`identify`].
+    pub async fn identify(
+        &self,
+        policy: &Policy,
+        vault: &dyn Vault,
+        headers: &HeaderMap,
+        environment: &EnvironmentName,
+    ) -> Result<Bearer, Unidentified> {
+        if policy.agents().is_none() {
+            return Ok(Bearer {
+                caller: nobody(environment),
+                is_runtime: true,
+            });
+        }
+        let presented = read_bearer(headers).ok_or_else(no_token)?;
+        let tokens = Tokens {
+            policy,
+            vault,
+            environment,
+        };
+        let likely = self.owners(policy, presented);
+        let mut found = tokens.held_by(&likely, presented).await;
+        if found.is_empty() {
+            found = self.learn(&tokens, presented).await?;
+        }
+        let named = headers.get(AGENT);
+        found.retain(|(name, _)| named.is_none_or(|it| it.as_bytes() == name.as_str().as_bytes()));
+        match found.as_slice() {
+            [(name, is_runtime)] => Ok(Bearer {
+                caller: Caller {
+                    agent: Some(name.clone()),
+                    ..nobody(tokens.home(name))
+                },
+                is_runtime: *is_runtime,
+            }),
+            [] => Err(no_token()),
+            _ => Err(Unidentified::Refused(Refusal::new(
+                Code::AgentUnknown,
+                "several agents have this token: name one of them in the header Exeat-Agent",
+            ))),
+        }
+    }
+
+    fn owners(&self, policy: &Policy, presented: &[u8]) -> Vec<Owner> {
+        let known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
+        let is_of_policy = known.policy.as_ref() == Some(policy.hash());
+        let owners = known
+            .owners
+            .get(&sha256(presented))
+            .filter(|_| is_of_policy);
+        owners.cloned().unwrap_or_default()
+    }
+
+    /// Compares with all tokens, however many, so that the time taken does not tell which was near; and remembers
+    /// whose they are.
+    async fn learn(
+        &self,
+        tokens: &Tokens<'_>,
+        presented: &[u8],
+    ) -> Result<Vec<Owner>, Unidentified> {
+        let (mut found, mut owners, mut broken) = (Vec::new(), HashMap::new(), None);
+        for owner in tokens.owners() {
+            match tokens.read(&owner).await {
+                Ok(token) => {
+                    if token.matches(presented) {
+                        found.push(owner.clone());
+                    }
+                    let same = owners.entry(sha256(token.expose()));
+                    same.or_insert_with(Vec::new).push(owner);
                 }
-                Ok(_) => {}
                 Err(why) => broken = Some(why),
             }
         }
+        let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
+        *known = Known {
+            policy: Some(tokens.policy.hash().clone()),
+            owners,
+        };
+        match (found.as_slice(), broken) {
+            ([], Some(why)) => Err(why),
+            _ => Ok(found),
+        }
     }
-    let named = headers.get(AGENT);
-    found.retain(|(name, ..)| named.is_none_or(|it| it.as_bytes() == name.as_str().as_bytes()));
-    match found.as_slice() {
-        [(name, environment, is_runtime)] => Ok(Bearer {
-            caller: Caller {
-                agent: Some(AgentName::clone(name)),
-                ..nobody(environment)
-            },
-            is_runtime: *is_runtime,
-        }),
-        [] => Err(broken.unwrap_or_else(no_token)),
-        _ => Err(Unidentified::Refused(Refusal::new(
-            Code::AgentUnknown,
-            "several agents have this token: name one of them in the header Exeat-Agent",
-        ))),
+}
+
+fn sha256(token: &[u8]) -> Digest {
+    let mut digest = Digest::default();
+    digest.copy_from_slice(digest::digest(&digest::SHA256, token).as_ref());
+    digest
+}
+
+/// Where the tokens of a policy's agents are read.
+struct Tokens<'a> {
+    policy: &'a Policy,
+    vault: &'a dyn Vault,
+    /// Of those who have none of their own.
+    environment: &'a EnvironmentName,
+}
+
+impl<'a> Tokens<'a> {
+    /// Everybody who has one.
+    fn owners(&self) -> impl Iterator<Item = Owner> + use<'a> {
+        self.policy
+            .agents()
+            .into_iter()
+            .flatten()
+            .flat_map(|(name, agent)| {
+                let runtime = agent.runtime_token.as_ref().map(|_| (name.clone(), true));
+                [(name.clone(), false)].into_iter().chain(runtime)
+            })
+    }
+
+    /// Those of them whose token this is.
+    async fn held_by(&self, owners: &[Owner], presented: &[u8]) -> Vec<Owner> {
+        let mut found = Vec::new();
+        for owner in owners {
+            if self.read(owner).await.is_ok_and(|it| it.matches(presented)) {
+                found.push(owner.clone());
+            }
+        }
+        found
+    }
+
+    async fn read(&self, (name, is_runtime): &Owner) -> Result<Secret, Unidentified> {
+        let agent = self.policy.agents().and_then(|it| it.get(name));
+        let token = agent.and_then(|it| match is_runtime {
+            true => it.runtime_token.as_ref(),
+            false => Some(&it.token),
+        });
+        let token = token.ok_or_else(no_token)?;
+        token_of(self.policy, self.vault, token, self.home(name)).await
+    }
+
+    fn home(&self, name: &AgentName) -> &'a EnvironmentName {
+        let agent = self.policy.agents().and_then(|it| it.get(name));
+        agent
+            .and_then(|it| it.environment.as_ref())
+            .unwrap_or(self.environment)
     }
 }
 
@@ -199,11 +316,11 @@ fn read_basic(value: &HeaderValue) -> Option<(String, Zeroizing<Vec<u8>>)> {
     Some((name, Zeroizing::new(decoded[colon + 1..].to_vec())))
 }
 
-fn no_bearer() -> Refusal {
-    Refusal::new(
+fn no_token() -> Unidentified {
+    Unidentified::Refused(Refusal::new(
         Code::AgentUnknown,
         "send the agent's token: Authorization: Bearer TOKEN",
-    )
+    ))
 }
 
 fn unknown() -> Refusal {
@@ -215,7 +332,81 @@ fn unknown() -> Refusal {
 
 #[cfg(test)]
 mod tests {
+    use http::HeaderName;
+
     use super::*;
+    use crate::policy;
+    use crate::policy::SecretSource;
+    use crate::vault::Getting;
+
+    const POLICY: &str = "
+version: 1
+secrets: {a_token: {env: A}, b_token: {env: B}, run_token: {env: R}}
+actions: {a: {description: Does something., method: GET, url: \"https://a.test/\"}}
+agents:
+  a: {token: {secret: a_token}, runtime_token: {secret: run_token}, allow: [a]}
+  b: {token: {secret: b_token}, runtime_token: {secret: run_token}, allow: [a]}
+";
+
+    /// Secrets by name, and which were asked for.
+    #[derive(Default)]
+    struct Script {
+        secrets: Mutex<HashMap<String, String>>,
+        asked: Mutex<Vec<String>>,
+    }
+
+    impl Script {
+        fn set(&self, name: &str, value: &str) {
+            let mut secrets = self.secrets.lock().unwrap();
+            secrets.insert(name.into(), value.into());
+        }
+
+        fn asked(&self) -> Vec<String> {
+            std::mem::take(&mut self.asked.lock().unwrap())
+        }
+    }
+
+    impl Vault for Script {
+        fn get<'a>(&'a self, name: &'a SecretName, _: &'a SecretSource) -> Getting<'a> {
+            self.asked.lock().unwrap().push(name.to_string());
+            let value = self.secrets.lock().unwrap()[name.as_str()].clone();
+            Box::pin(std::future::ready(Ok(Secret::new(value.into()).unwrap())))
+        }
+    }
+
+    #[tokio::test]
+    async fn a_token_that_is_known_is_found_without_trying_all() {
+        let loaded = policy::from_texts(&[("p.yaml".into(), POLICY.into())]);
+        let (policy, script) = (loaded.policy.unwrap(), Script::default());
+        for (name, value) in [("a_token", "one"), ("b_token", "two"), ("run_token", "run")] {
+            script.set(name, value);
+        }
+        let (bearers, environment) = (Bearers::default(), &policy.environments()[0].name);
+        let who = async |token: &str, named: Option<&'static str>| {
+            let mut headers = HeaderMap::new();
+            headers.insert(AUTHORIZATION, format!("Bearer {token}").parse().unwrap());
+            headers.extend(named.map(|it| (HeaderName::from_static(AGENT), it.parse().unwrap())));
+            let found = bearers.identify(&policy, &script, &headers, environment);
+            let found = found.await.ok()?;
+            Some((found.caller.agent.unwrap().to_string(), found.is_runtime))
+        };
+        let all = ["a_token", "run_token", "b_token", "run_token"];
+        assert_eq!(who("two", None).await, Some(("b".into(), false)));
+        assert_eq!(script.asked(), all);
+        assert_eq!(who("two", None).await, Some(("b".into(), false)));
+        assert_eq!(script.asked(), ["b_token"]);
+        assert_eq!(who("one", Some("b")).await, None);
+        assert_eq!(script.asked(), ["a_token"]);
+        assert_eq!(who("run", None).await, None);
+        assert_eq!(who("run", Some("a")).await, Some(("a".into(), true)));
+        assert_eq!(script.asked(), ["run_token"; 4]);
+        assert_eq!(who("none", None).await, None);
+        assert_eq!(script.asked(), all);
+        // What was good is no more, from one request to the next.
+        script.set("b_token", "three");
+        assert_eq!(who("two", None).await, None);
+        assert_eq!(who("three", None).await, Some(("b".into(), false)));
+    }
 
     #[test]
     fn bearer_credentials_are_read_strictly() {

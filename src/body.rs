@@ -55,6 +55,15 @@ impl Body {
     }
 }
 
+/// What is left of a stream of which so many bytes were taken and have yet to be handed on.
+pub fn with_held(mut left: SizeHint, held: u64) -> SizeHint {
+    if let Some(upper) = left.upper() {
+        left.set_upper(upper + held);
+    }
+    left.set_lower(left.lower() + held);
+    left
+}
+
 impl From<Vec<u8>> for Body {
     fn from(bytes: Vec<u8>) -> Self {
         if bytes.is_empty() {

@@ -37,6 +37,8 @@ pub enum FaultKind {
     Malformed,
     /// The upstream's answer is larger than the action allows.
     ReplyTooLarge,
+    /// The upstream's answer holds a credential, which is not to be passed on masked.
+    Echo,
     /// The client's body broke off while it was being passed on.
     ClientGone,
     /// The client's body can be read in more than one way.
@@ -45,6 +47,8 @@ pub enum FaultKind {
     ClientSlow,
     /// The client's body passed the limit of the action.
     ClientTooLarge,
+    /// The client's body holds a known secret.
+    ClientSecret,
     /// A bug: a task panicked or a promise inside exeat was not kept.
     Internal,
 }
@@ -72,10 +76,12 @@ impl FaultKind {
             Self::Tls => Code::UpstreamTls,
             Self::Malformed => Code::UpstreamMalformed,
             Self::ReplyTooLarge => Code::UpstreamTooLarge,
+            Self::Echo => Code::SecretEchoed,
             Self::ClientGone => Code::ClientGone,
             Self::ClientMalformed => Code::RequestMalformed,
             Self::ClientSlow => Code::ClientTooSlow,
             Self::ClientTooLarge => Code::TooLarge,
+            Self::ClientSecret => Code::SecretOutgoing,
             Self::Internal => Code::Internal,
         }
     }
@@ -84,16 +90,19 @@ impl FaultKind {
     pub fn side(self) -> Side {
         match self {
             Self::Secret | Self::Internal => Side::Exeat,
-            Self::ClientGone | Self::ClientMalformed | Self::ClientSlow | Self::ClientTooLarge => {
-                Side::Client
-            }
+            Self::ClientGone
+            | Self::ClientMalformed
+            | Self::ClientSlow
+            | Self::ClientTooLarge
+            | Self::ClientSecret => Side::Client,
             Self::Token
             | Self::Unreachable
             | Self::Address
             | Self::Timeout
             | Self::Tls
             | Self::Malformed
-            | Self::ReplyTooLarge => Side::Upstream,
+            | Self::ReplyTooLarge
+            | Self::Echo => Side::Upstream,
         }
     }
 }

@@ -11,8 +11,8 @@
 //!
 //! | Floor | Modules |
 //! |---|---|
-//! | ground: values and rules; no IO, no clock, no tokio | [`name`] [`secret`] [`refusal`] [`fault`] [`body`] [`request`] [`address`] [`problem`] [`yaml`] [`json`] [`jsonpath`] [`wire`] [`schema`] [`template`] [`credential`] [`action`] [`policy`] [`toolbox`] |
-//! | services: each owns one thing outside the process | [`metrics`] [`private`] [`vault`] [`agents`] [`sessions`] [`dial`] [`tokens`] [`authority`] [`audit`] [`live`] |
+//! | ground: values and rules; no IO, no clock, no tokio | [`name`] [`secret`] [`refusal`] [`fault`] [`body`] [`request`] [`address`] [`problem`] [`yaml`] [`json`] [`jsonpath`] [`wire`] [`schema`] [`template`] [`credential`] [`rate`] [`action`] [`policy`] [`toolbox`] [`scrub`] |
+//! | services: each owns one thing outside the process | [`metrics`] [`meter`] [`private`] [`vault`] [`known`] [`agents`] [`sessions`] [`dial`] [`tokens`] [`authority`] [`audit`] [`live`] |
 //! | spine: one request's way through | [`rehearsal`] [`exchange`] [`proxy`] |
 //! | faces: what else listens | [`browser`] [`admin`] [`mcp`] [`tools`] |
 //! | whole | [`app`] [`cli`] |
@@ -35,9 +35,10 @@
 //! | 7 | `exchange`: body | the body, under the caps of what was selected |
 //! | 8 | [`action::recognise`] | the request taken apart into parameters |
 //! | 9 | [`policy::decide`] | schema, placeholders, preconditions, the rebuilt request: a [`policy::Permit`], or a refusal |
-//! | 10 | [`vault`], [`tokens`], [`policy::Permit::equip`] | the agent's credentials off, ours on: a [`policy::Outgoing`] |
-//! | 11 | [`dial::Dialer::send`] | one lookup, every answer judged, TLS verified |
-//! | 12 | `exchange`: respond | what is not for the client comes off; the ticket closes with the last byte |
+//! | 10 | [`meter::Meter::take`] | rates: one call taken from every limit that holds for it, or a refusal |
+//! | 11 | [`vault`], [`tokens`], [`policy::Permit::equip`] | no [`known`] secret of the agent's own; the agent's credentials off, ours on: a [`policy::Outgoing`] |
+//! | 12 | [`dial::Dialer::send`] | one lookup, every answer judged, TLS verified |
+//! | 13 | `exchange`: respond | decoded, [`scrub`]bed of every secret that is [`known`], read; the ticket closes with the last byte |
 //!
 //! # Invariants
 //!
@@ -48,8 +49,8 @@
 //! 3. Canonical or refused: decoded once, written in one way, matched as it is sent. [`request`] has the only parser of
 //!    authorities, paths and queries.
 //! 4. CONNECT host = server name = inner authority = certificate = scope of the credential.
-//! 5. A secret in clear exists in the vault, among the tokens and in the outgoing request, and no type that holds one
-//!    prints it.
+//! 5. A secret in clear exists in the vault, among the tokens, in what is scrubbed for and in the outgoing request, and
+//!    no type that holds one prints it.
 //! 6. Fail closed: an unknown field, an unknown host, a missing secret never open anything.
 //! 7. Every request ends in exactly one terminal audit record, also when the client goes away or a task panics. (A
 //!    stream that HTTP/2's framing itself resets never becomes a request, and has none.)
@@ -60,8 +61,9 @@
 //! # Vocabulary
 //!
 //! *intent* what was asked · *permit*, *refusal* what was decided · *fault* what broke · *problem* what is wrong in a
-//! file · *vault* where secrets come from · *dial* the way out · *authority* our CA · *exchange* one request and its
-//! answer · *live* the policy in force. *action, connection, connector, agent, environment* are as in the policy.
+//! file · *vault* where secrets come from · *meter* rates · *dial* the way out · *authority* our CA · *exchange* one
+//! request and its answer · *live* the policy in force. *action, connection, connector, agent, environment* are as in
+//! the policy.
 //!
 //! # Three decisions, with their measurements
 //!
@@ -102,13 +104,17 @@ pub mod wire;
 pub mod schema;
 pub mod template;
 pub mod credential;
+pub mod rate;
 pub mod action;
 pub mod policy;
 pub mod toolbox;
+pub mod scrub;
 // -- services --
 pub mod metrics;
+pub mod meter;
 pub mod private;
 pub mod vault;
+pub mod known;
 pub mod agents;
 pub mod sessions;
 pub mod dial;

@@ -53,6 +53,12 @@ const REFUSALS: Metric = Metric {
     labels: &["code", "door"],
     help: "Refusals and failures by code, with requests that found the audit queue full.",
 };
+const RATE_LIMITED: Metric = Metric {
+    name: "exeat_rate_limited_total",
+    kind: Kind::Counter,
+    labels: &["action", "agent"],
+    help: "Requests that a rate limit has refused.",
+};
 const DURATION: Metric = Metric {
     name: "exeat_request_duration_seconds",
     kind: Kind::Histogram,
@@ -89,6 +95,12 @@ const TOKENS: Metric = Metric {
     labels: &["outcome"],
     help: "Calls of token endpoints that have ended, `granted` or `failed`.",
 };
+const SCRUBBED: Metric = Metric {
+    name: "exeat_scrubbed_secrets_total",
+    kind: Kind::Counter,
+    labels: &["action"],
+    help: "Places in replies where a known secret was masked.",
+};
 const AUDIT_ERRORS: Metric = Metric {
     name: "exeat_audit_write_errors_total",
     kind: Kind::Counter,
@@ -112,12 +124,14 @@ const POLICY: Metric = Metric {
 pub const METRICS: &[Metric] = &[
     REQUESTS,
     REFUSALS,
+    RATE_LIMITED,
     DURATION,
     UPSTREAM,
     OVERHEAD,
     IN_FLIGHT,
     LEAVES,
     TOKENS,
+    SCRUBBED,
     AUDIT_ERRORS,
     BUILD,
     POLICY,
@@ -166,6 +180,7 @@ pub struct Metrics {
 struct Series {
     requests: Counter,
     refusals: Counter,
+    rate_limited: Counter,
     duration: Histogram,
     upstream: Histogram,
     overhead: Histogram,
@@ -213,6 +228,7 @@ impl Metrics {
         let series = self.series(labels);
         series.requests.increment(1);
         series.refusals.increment(1);
+        series.rate_limited.increment(1);
         series.duration.record(duration);
         if let Some(upstream) = upstream {
             series.upstream.record(upstream);
@@ -238,6 +254,12 @@ impl Metrics {
             true => self.tokens_granted.increment(1),
             false => self.tokens_failed.increment(1),
         }
+    }
+
+    /// Secrets were masked in so many places of a reply.
+    pub fn scrubbed(&self, action: Option<&ActionName>, places: u64) {
+        let action = action.map_or(NONE, ActionName::as_str);
+        counter(&self.recorder, &SCRUBBED, &[action]).increment(places);
     }
 
     /// The counter of failed writes of audit records, for whoever writes them.
@@ -312,6 +334,10 @@ fn register(recorder: &PrometheusRecorder, labels: &Labels) -> Series {
             Some(_) => counter(recorder, &REFUSALS, &[code, door]),
             None => Counter::noop(),
         },
+        rate_limited: match labels.code {
+            Some(Code::RateLimited) => counter(recorder, &RATE_LIMITED, &[action, agent]),
+            _ => Counter::noop(),
+        },
         duration: histogram(recorder, &DURATION, &[action, door]),
         upstream: histogram(recorder, &UPSTREAM, &[action, door]),
         overhead: histogram(recorder, &OVERHEAD, &[action, door]),
@@ -376,6 +402,13 @@ mod tests {
         }
     }
 
+    fn limited() -> Labels {
+        Labels {
+            code: Some(Code::RateLimited),
+            ..allowed()
+        }
+    }
+
     /// The value of the series whose line has all the given pieces.
     fn value(text: &str, pieces: &[&str]) -> Option<f64> {
         let line = text
@@ -387,7 +420,7 @@ mod tests {
     #[test]
     fn a_request_is_counted_under_the_labels_of_its_end() {
         let metrics = Metrics::new();
-        for labels in [allowed(), allowed(), refused()] {
+        for labels in [allowed(), allowed(), refused(), limited()] {
             metrics.begun(labels.door);
             metrics.ended(&labels, Duration::from_millis(30), None);
         }
@@ -418,6 +451,10 @@ mod tests {
             ),
             (&["exeat_refusals_total{", "host_undeclared"], Some(1.0)),
             (&["exeat_refusals_total{", "overloaded", "mcp"], Some(1.0)),
+            (
+                &["exeat_rate_limited_total{action=\"get_weather\",agent=\"none\"}"],
+                Some(1.0),
+            ),
             (&["exeat_refusals_total{", "code=\"none\""], None),
             (&["exeat_requests_in_flight{", "proxy"], Some(0.0)),
         ] {
@@ -470,8 +507,10 @@ mod tests {
         let metrics = Metrics::new();
         metrics.begun(Door::Proxy);
         metrics.ended(&refused(), Duration::ZERO, Some(Duration::ZERO));
+        metrics.ended(&limited(), Duration::ZERO, None);
         metrics.policy_in_force("aaaa");
         metrics.leaves().increment(1);
+        metrics.scrubbed(None, 1);
         let text = metrics.render();
         for metric in METRICS {
             let help = format!("# HELP {} {}\n", metric.name, metric.help);

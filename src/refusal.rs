@@ -186,6 +186,13 @@ impl Refusal {
         self
     }
 
+    /// Says how long to wait.
+    #[must_use]
+    pub fn after_waiting(mut self, wait: Duration) -> Self {
+        self.hints.retry_after = Some(wait);
+        self
+    }
+
     /// Names the closest declared actions.
     #[must_use]
     pub fn near(mut self, nearest: Vec<ActionName>) -> Self {

@@ -8,20 +8,22 @@ use std::fs;
 use std::net::SocketAddr;
 use std::path::Path;
 use std::path::PathBuf;
+use std::rc::Rc;
 
 use anyhow::Context;
 use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
 use serde::Deserialize;
 
+use crate::load::Form;
 use crate::origin;
 use crate::process::Process;
 use crate::stage::Contender;
 use crate::stage::READY_WITHIN;
 use crate::stage::Stage;
 
-/// Declared actions beside the two that are called.
-const OTHER_ACTIONS: usize = 998;
+/// Declared actions beside the three that are called.
+const OTHER_ACTIONS: usize = 997;
 
 const AGENT: &str = "bench";
 const AGENT_TOKEN: &str = "token-of-the-bench-agent";
@@ -30,12 +32,73 @@ const AGENT_TOKEN: &str = "token-of-the-bench-agent";
 #[derive(Deserialize)]
 struct Ready {
     proxy: SocketAddr,
+    tools: SocketAddr,
     ca: PathBuf,
 }
+
+/// The doors by which an action is called; the proxy is the one that the others are compared with.
+pub(crate) const DOORS: [(&str, Option<Form>); 4] = [
+    ("proxy", None),
+    ("HTTP tool", Some(Form::Tool)),
+    ("MCP 2025-11-25", Some(Form::Mcp)),
+    ("MCP 2026-07-28", Some(Form::McpStateless)),
+];
 
 /// Writes the policy and starts `exeat run` with it, on the cores of the proxies. `name` is the contender's and its
 /// folder's.
 pub(crate) fn start(stage: &Stage, name: &str, program: &Path) -> anyhow::Result<Contender> {
+    Ok(Running::start(stage, name, program)?.by_door(name, None))
+}
+
+/// As [`start`], once for each of its doors.
+pub(crate) fn doors(stage: &Stage, program: &Path) -> anyhow::Result<Vec<Contender>> {
+    let running = Running::start(stage, "doors", program)?;
+    let doors = DOORS.map(|(name, form)| running.by_door(name, form));
+    Ok(doors.into())
+}
+
+/// One exeat for one of its doors.
+pub(crate) fn door(
+    stage: &Stage,
+    (name, form): (&str, Option<Form>),
+    program: &Path,
+) -> anyhow::Result<Contender> {
+    Ok(Running::start(stage, "door", program)?.by_door(name, form))
+}
+
+struct Running {
+    process: Rc<Process>,
+    ready: Ready,
+}
+
+impl Running {
+    fn start(stage: &Stage, name: &str, program: &Path) -> anyhow::Result<Self> {
+        let process = launch(stage, name, program)?;
+        let ready = process.read(READY_WITHIN);
+        Ok(Self {
+            process: Rc::new(process),
+            ready: ready.context("`exeat run` did not say where it listens")?,
+        })
+    }
+
+    fn by_door(&self, name: &str, form: Option<Form>) -> Contender {
+        let basic = BASE64_STANDARD.encode(format!("{AGENT}:{AGENT_TOKEN}"));
+        let (address, authorization) = match form {
+            Some(_) => (self.ready.tools, format!("Bearer {AGENT_TOKEN}")),
+            None => (self.ready.proxy, format!("Basic {basic}")),
+        };
+        Contender {
+            name: name.to_owned(),
+            process: self.process.clone(),
+            address,
+            form,
+            trust: self.ready.ca.clone(),
+            authorization: Some(authorization),
+        }
+    }
+}
+
+fn launch(stage: &Stage, name: &str, program: &Path) -> anyhow::Result<Process> {
     let folder = stage.folder().join(name);
     let (policies, state) = (folder.join("policies"), folder.join("state"));
     fs::create_dir_all(&policies)?;
@@ -49,6 +112,8 @@ pub(crate) fn start(stage: &Stage, name: &str, program: &Path) -> anyhow::Result
         .arg(&state);
     command.args([
         "--proxy-listen",
+        "127.0.0.1:0",
+        "--tools-listen",
         "127.0.0.1:0",
         "--admin-listen",
         "127.0.0.1:0",
@@ -66,18 +131,7 @@ pub(crate) fn start(stage: &Stage, name: &str, program: &Path) -> anyhow::Result
     command
         .env("BENCH_AGENT_TOKEN", AGENT_TOKEN)
         .env("BENCH_API_TOKEN", "token-of-the-bench-api");
-    let process = Process::start_on_stderr(name, &mut command)?;
-    let ready: Ready = process
-        .read(READY_WITHIN)
-        .context("`exeat run` did not say where it listens")?;
-    let credential = BASE64_STANDARD.encode(format!("{AGENT}:{AGENT_TOKEN}"));
-    Ok(Contender {
-        name: name.to_owned(),
-        process,
-        address: ready.proxy,
-        trust: ready.ca,
-        authorization: Some(format!("Basic {credential}")),
-    })
+    Process::start_on_stderr(name, &mut command)
 }
 
 fn policy(ports: &origin::Ready) -> anyhow::Result<String> {
@@ -110,6 +164,18 @@ actions:
         "get_tls",
         &format!("https://{tls_host}:{tls}"),
         "auth: api",
+    )?;
+    write!(
+        text,
+        "  {}:
+    description: Reads one document together with others.
+    method: GET
+    url: \"https://{tls_host}:{tls}{}\"
+    parameters: {{properties: {{count: {{type: integer, minimum: 1}}}}, required: [count]}}
+    auth: api
+",
+        origin::TOGETHER,
+        origin::TOGETHER_PATH,
     )?;
     for other in 0..OTHER_ACTIONS {
         // Some actions to a host, many hosts: as in the policies of a company.

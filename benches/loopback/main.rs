@@ -7,6 +7,8 @@
 //! |---|---|
 //! | `trials` | what is compared with what |
 //! | `rounds` | how: interleaved rounds, one cell at a time |
+//! | `held` | how much memory: many calls under way at once |
+//! | `clients` | one run of the clients: what they ask of whom |
 //! | `table` | medians, ratios, and their spread |
 //! | `stage` | the processes of one trial, and which cores they have |
 //! | `process` | one process: started, listened to, its CPU time read, ended |
@@ -19,7 +21,9 @@
 
 mod bare;
 mod certs;
+mod clients;
 mod exeat;
+mod held;
 mod load;
 mod origin;
 mod process;

@@ -1,9 +1,14 @@
 //! The API behind the proxies: JSON of 1 KB and 64 KB over HTTP and TLS, as cheap as a hyper server gets.
+//!
+//! It can also hold its replies back until so and so many requests have come: then as many are under way.
 
+use std::collections::HashMap;
 use std::convert::Infallible;
 use std::net::Ipv4Addr;
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::sync::Mutex;
+use std::sync::PoisonError;
 
 use bytes::Bytes;
 use clap::ValueEnum;
@@ -22,6 +27,7 @@ use serde::Serialize;
 use tokio::io::AsyncRead;
 use tokio::io::AsyncWrite;
 use tokio::net::TcpListener;
+use tokio::sync::Barrier;
 use tokio_rustls::TlsAcceptor;
 
 use crate::certs;
@@ -64,7 +70,25 @@ impl Size {
     pub(crate) fn path(self) -> String {
         format!("/v1/documents/{}?lang=en&page=1", self.name())
     }
+
+    /// The same as parameters of a call.
+    pub(crate) fn parameters(self) -> String {
+        format!(r#"{{"size": "{}", "lang": "en", "page": 1}}"#, self.name())
+    }
 }
+
+/// The action whose replies are held back.
+pub(crate) const TOGETHER: &str = "get_together";
+
+/// Its path, as a policy has it.
+pub(crate) const TOGETHER_PATH: &str = "/v1/together/{{count}}";
+
+/// The target of a request that is answered when `count` of them have come.
+pub(crate) fn together(count: usize) -> String {
+    format!("{HELD}{count}")
+}
+
+const HELD: &str = "/v1/together/";
 
 /// The API behind the proxies.
 #[derive(clap::Args)]
@@ -133,6 +157,8 @@ async fn accept(
 struct Documents {
     small: Bytes,
     large: Bytes,
+    /// Where requests wait for each other, by how many they are to be.
+    together: Arc<Mutex<HashMap<usize, Arc<Barrier>>>>,
 }
 
 impl Documents {
@@ -140,23 +166,33 @@ impl Documents {
         Self {
             small: json(Size::Small.bytes()),
             large: json(Size::Large.bytes()),
+            together: Arc::default(),
         }
     }
 
     async fn answer_all(self, io: impl AsyncRead + AsyncWrite + Unpin) {
+        let documents = &self;
         let service =
-            service_fn(|request| std::future::ready(Ok::<_, Infallible>(self.answer(&request))));
+            service_fn(
+                |request| async move { Ok::<_, Infallible>(documents.answer(&request).await) },
+            );
         // The error of a client that went away is nobody's news.
         let _ = http1::Builder::new()
             .serve_connection(TokioIo::new(io), service)
             .await;
     }
 
-    fn answer(&self, request: &Request<Incoming>) -> Response<Full<Bytes>> {
+    async fn answer(&self, request: &Request<Incoming>) -> Response<Full<Bytes>> {
         let (status, body) = match request.uri().path() {
             "/v1/documents/1k" => (StatusCode::OK, self.small.clone()),
             "/v1/documents/64k" => (StatusCode::OK, self.large.clone()),
-            _ => (StatusCode::NOT_FOUND, Bytes::new()),
+            other => match other.strip_prefix(HELD).map(str::parse) {
+                Some(Ok(count)) => {
+                    self.barrier(count).wait().await;
+                    (StatusCode::OK, self.small.clone())
+                }
+                _ => (StatusCode::NOT_FOUND, Bytes::new()),
+            },
         };
         let mut response = Response::new(Full::new(body));
         *response.status_mut() = status;
@@ -164,6 +200,13 @@ impl Documents {
             .headers_mut()
             .insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
         response
+    }
+
+    fn barrier(&self, count: usize) -> Arc<Barrier> {
+        let together = self.together.lock();
+        let mut together = together.unwrap_or_else(PoisonError::into_inner);
+        let new = || Arc::new(Barrier::new(count));
+        together.entry(count).or_insert_with(new).clone()
     }
 }
 

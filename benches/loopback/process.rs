@@ -1,4 +1,5 @@
-//! One process of the bench: started on its cores, listened to by lines, its CPU time read from /proc, ended on drop.
+//! One process of the bench: started on its cores, listened to by lines, its CPU time and its memory read from /proc,
+//! ended on drop.
 
 use std::ffi::OsStr;
 use std::fs;
@@ -120,6 +121,28 @@ impl Process {
             busy += Duration::from_nanos(nanos.parse()?);
         }
         Ok(busy)
+    }
+
+    /// Resident memory, in KiB.
+    pub(crate) fn resident(&self) -> anyhow::Result<u64> {
+        self.status("VmRSS:")
+    }
+
+    /// The most that it was since [`Process::forget_peak`], in KiB.
+    pub(crate) fn peak(&self) -> anyhow::Result<u64> {
+        self.status("VmHWM:")
+    }
+
+    /// Starts a new peak (proc(5), `clear_refs`).
+    pub(crate) fn forget_peak(&self) -> io::Result<()> {
+        fs::write(format!("/proc/{}/clear_refs", self.child.id()), "5")
+    }
+
+    fn status(&self, field: &str) -> anyhow::Result<u64> {
+        let text = fs::read_to_string(format!("/proc/{}/status", self.child.id()))?;
+        let line = text.lines().find_map(|line| line.strip_prefix(field));
+        let number = line.and_then(|line| line.split_whitespace().next());
+        Ok(number.with_context(|| format!("no {field}"))?.parse()?)
     }
 }
 

@@ -2,18 +2,15 @@
 //!
 //! What disturbs the machine for some seconds then disturbs all contenders of a round, and their ratio bears it.
 
-use std::time::Duration;
-
-use anyhow::ensure;
 use clap::ValueEnum;
 
-use crate::load::Form;
-use crate::load::Tally;
-use crate::origin;
+use crate::clients;
+use crate::clients::Errand;
+use crate::clients::Ran;
+use crate::clients::Times;
 use crate::origin::Size;
 use crate::stage::Contender;
 use crate::stage::Stage;
-use crate::stage::argument;
 
 /// How a request comes in, and how it leaves.
 #[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -39,6 +36,8 @@ pub(crate) struct Effort {
     pub(crate) rounds: usize,
     pub(crate) requests: usize,
     pub(crate) connections: usize,
+    /// Connections where it is asked how many bear.
+    pub(crate) many: usize,
 }
 
 /// One cell of one round.
@@ -93,8 +92,8 @@ impl Measured {
     }
 }
 
-/// A whole run takes at most a minute, after which the load ends itself.
-const TALLY_WITHIN: Duration = Duration::from_secs(70);
+/// Most requests before the measured ones.
+const WARM_UP: usize = 2_000;
 
 fn sample(
     stage: &Stage,
@@ -102,55 +101,14 @@ fn sample(
     scenario: Scenario,
     effort: &Effort,
 ) -> anyhow::Result<Sample> {
-    let mut load = stage.load(|command| {
-        let (form, host, port) = match scenario.mode {
-            Mode::Forward => (Form::Absolute, origin::PLAIN_HOST, stage.ports.plain),
-            Mode::Carried => (Form::Absolute, origin::TLS_HOST, stage.ports.tls),
-            Mode::Intercepted => (Form::Connect, origin::TLS_HOST, stage.ports.tls),
-        };
-        command
-            .arg("--proxy")
-            .arg(contender.address.to_string())
-            .arg("--trust")
-            .arg(&contender.trust);
-        command.args([
-            "--form",
-            &argument(form),
-            "--host",
-            host,
-            "--port",
-            &port.to_string(),
-        ]);
-        command.args([
-            "--path",
-            &scenario.size.path(),
-            "--expect-bytes",
-            &scenario.size.bytes().to_string(),
-        ]);
-        command.args(["--connections", &effort.connections.to_string()]);
+    let errand = Errand::of(scenario, &stage.ports);
+    let times = Times {
+        connections: effort.connections,
         // Every connection several times, so that pools, caches and buffers have the size that they keep.
-        command.args(["--warm-up", &(effort.connections * 10).to_string()]);
-        command.args(["--requests", &effort.requests.to_string()]);
-        command.args(
-            contender
-                .authorization
-                .iter()
-                .flat_map(|value| ["--authorization", value]),
-        );
-    })?;
-    let _warm: String = load.read(TALLY_WITHIN)?;
-    let before = contender.process.cpu_time()?;
-    load.release()?;
-    let tally: Tally = load.read(TALLY_WITHIN)?;
-    let busy = contender.process.cpu_time()?.saturating_sub(before);
-    ensure!(
-        tally.errors == 0 && tally.replies == effort.requests,
-        "{}: {} of {} requests failed, the first by: {}",
-        contender.name,
-        effort.requests - tally.replies,
-        effort.requests,
-        tally.first_error.unwrap_or_default(),
-    );
+        warm_up: (effort.connections * 10).min(WARM_UP),
+        requests: effort.requests,
+    };
+    let Ran { tally, busy } = clients::run(stage, contender, &errand, &times)?;
     Ok(Sample {
         cpu_us: busy.as_secs_f64() * 1e6 / tally.replies as f64,
         p50_us: tally.p50_us,

@@ -9,6 +9,7 @@ use std::net::SocketAddr;
 use std::path::Path;
 use std::path::PathBuf;
 use std::process::Command;
+use std::rc::Rc;
 use std::time::Duration;
 
 use anyhow::Context;
@@ -17,6 +18,7 @@ use clap::ValueEnum;
 use crate::bare;
 use crate::bare::Setup;
 use crate::certs;
+use crate::load::Form;
 use crate::origin;
 use crate::process;
 use crate::process::Cores;
@@ -36,17 +38,19 @@ pub(crate) struct Stage {
     folder: Folder,
 }
 
-/// A proxy under test, running.
+/// A proxy under test, running; or one door of it.
 pub(crate) struct Contender {
     /// As tables call it.
     pub(crate) name: String,
     /// Whose CPU time is read.
-    pub(crate) process: Process,
-    /// Where the proxy listens.
+    pub(crate) process: Rc<Process>,
+    /// Where it listens.
     pub(crate) address: SocketAddr,
+    /// How it is asked, where the mode does not say.
+    pub(crate) form: Option<Form>,
     /// The CA of its interception.
     pub(crate) trust: PathBuf,
-    /// What its clients send as `Proxy-Authorization`.
+    /// What its clients send as `Proxy-Authorization`, or `Authorization` to a tool door.
     pub(crate) authorization: Option<String>,
 }
 
@@ -96,8 +100,9 @@ impl Stage {
         let ready: bare::Ready = process.read(READY_WITHIN)?;
         Ok(Contender {
             name: name.to_owned(),
-            process,
+            process: Rc::new(process),
             address: ready.proxy,
+            form: None,
             trust: self.ca_file(),
             authorization: None,
         })

@@ -10,6 +10,7 @@ use crate::bare::Body;
 use crate::bare::Layout;
 use crate::bare::Setup;
 use crate::exeat;
+use crate::held;
 use crate::origin::Size;
 use crate::process;
 use crate::rounds;
@@ -58,10 +59,12 @@ enum Trial {
     Bodies,
     /// What does exeat add to the bare stack?
     Exeat,
+    /// What do the doors of tools add to the proxy's, and how much memory do many calls at once take?
+    Doors,
 }
 
 /// Run when no trial is named.
-const DEFAULT_TRIALS: [Trial; 3] = [Trial::Exeat, Trial::Layouts, Trial::Bodies];
+const DEFAULT_TRIALS: [Trial; 4] = [Trial::Exeat, Trial::Doors, Trial::Layouts, Trial::Bodies];
 
 /// Runs the trials and prints a table for each.
 pub(crate) fn run(args: &Args, smoke: bool) -> anyhow::Result<()> {
@@ -79,6 +82,7 @@ pub(crate) fn run(args: &Args, smoke: bool) -> anyhow::Result<()> {
             Trial::Layouts => layouts(&effort)?,
             Trial::Bodies => bodies(&effort)?,
             Trial::Exeat => against_exeat(args, &effort)?,
+            Trial::Doors => doors(&effort)?,
         }
     }
     Ok(())
@@ -93,12 +97,14 @@ impl Args {
                 rounds,
                 requests: 1_000,
                 connections,
+                many: if smoke { 50 } else { MANY },
             };
         }
         Effort {
             rounds: self.rounds.into(),
             requests: self.requests as usize,
             connections,
+            many: MANY,
         }
     }
 }
@@ -199,6 +205,31 @@ fn against_exeat(args: &Args, effort: &Effort) -> anyhow::Result<()> {
         &scenarios,
         effort,
     )
+}
+
+/// Calls at once.
+const MANY: usize = 1_000;
+
+/// Rounds of so many: what is not given back shows within a few.
+const HELD_ROUNDS: usize = 10;
+
+/// Exeat's own doors, side by side in one process; then its memory.
+fn doors(effort: &Effort) -> anyhow::Result<()> {
+    let program = Path::new(env!("CARGO_BIN_EXE_exeat"));
+    let stage = Stage::open(1)?;
+    let contenders = exeat::doors(&stage, program)?;
+    let title = "The doors of exeat, cores: 1";
+    let carried = across(&[Mode::Carried], &[Size::Small]);
+    compare(title, &stage, &contenders, &carried, effort)?;
+    let many = Effort {
+        connections: effort.many,
+        ..effort.clone()
+    };
+    // In cleartext: a pool keeps 64 connections to a host, and past them each call would measure a handshake.
+    let forward = across(&[Mode::Forward], &[Size::Small]);
+    compare(title, &stage, &contenders, &forward, &many)?;
+    drop((contenders, stage));
+    held::trial(program, effort.many, effort.rounds.min(HELD_ROUNDS))
 }
 
 fn or_all<'a, T>(asked: &'a [T], all: &'a [T]) -> &'a [T] {

@@ -30,6 +30,7 @@ use crate::action::requires::{Attempts, Requirement};
 use crate::body::Body;
 use crate::credential::Credential;
 use crate::name::{ActionName, EnvironmentName};
+use crate::rate::Rate;
 use crate::refusal::Refusal;
 use crate::request::{Door, HostPattern, Scheme, SessionId};
 use crate::schema::{Schema, Shape, spelling};
@@ -87,6 +88,8 @@ pub struct Action {
     pub credentials: Vec<Credential>,
     /// Deadlines and sizes.
     pub limits: Limits,
+    /// How often it may be called, and how often anything of its connection: the narrowest first.
+    pub rates: Vec<Arc<Rate>>,
     /// What it does to the world.
     pub hints: Hints,
     /// What no log shows of its parameters, besides what their schema marks.

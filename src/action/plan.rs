@@ -36,9 +36,16 @@ pub struct Planned {
 pub fn plan(action: &Action, arguments: Arguments, facts: &Facts) -> Result<Planned, Refusal> {
     let Arguments {
         mut parameters,
-        forwarded,
+        mut forwarded,
         wire,
     } = arguments;
+    if matches!(
+        action.content,
+        ContentRule::Object(_) | ContentRule::Template(..)
+    ) {
+        // Ours says what is written, and stands in one place whether or not a client has sent its own.
+        forwarded.remove(CONTENT_TYPE);
+    }
     let path = render_path(action, &parameters)?;
     let mut query = render_query(action, &parameters, facts)?;
     let mut headers = render_headers(action, &parameters, facts, forwarded)?;

@@ -4,6 +4,8 @@
 //! thread with a current-thread runtime, a pool of connections and nothing to wait for on another. What workers share
 //! is `exchange::Services`.
 
+mod descriptors;
+mod flags;
 mod settings;
 mod setup;
 mod worker;
@@ -22,7 +24,9 @@ use crate::dial;
 use crate::exchange::Services;
 use crate::secret::Secret;
 
-pub use settings::{AuditTarget, Given, Settings, json_schema};
+pub use descriptors::raise_file_limit;
+pub use flags::AuditTarget;
+pub use settings::{Given, Settings, json_schema};
 pub use setup::{ca_file, ca_folder, environment, gate, open_authority, prepare, store, to_pem};
 use worker::Workers;
 

@@ -10,8 +10,9 @@ use std::str::FromStr;
 use clap::{Arg, Args, Command, ValueEnum};
 use serde_json::{Map, Value as Json, json};
 
+use crate::app::flags::{AuditTarget, HostEntry, OnEchoFlag, PlainHttpFlag};
 use crate::dial::Answer;
-use crate::exchange::PlainHttp;
+use crate::exchange::{AGENT_REQUESTS, OnEcho, PlainHttp};
 use crate::name::EnvironmentName;
 use crate::problem::{Problem, Problems, Sources};
 use crate::request::Host;
@@ -43,6 +44,9 @@ pub struct Given {
     /// What becomes of http:// requests to https:// actions [default: upgrade]
     #[arg(long, env = "EXEAT_PLAIN_HTTP", value_enum)]
     pub plain_http: Option<PlainHttpFlag>,
+    /// What becomes of replies that hold a known secret [default: redact]
+    #[arg(long, env = "EXEAT_ON_ECHO", value_enum)]
+    pub on_echo: Option<OnEchoFlag>,
     /// PEM file with a CA to trust beside the system's; may be repeated
     #[arg(
         long,
@@ -68,60 +72,9 @@ pub struct Given {
     /// Worker threads [default: one for each core]
     #[arg(long, env = "EXEAT_WORKERS", value_name = "N")]
     pub workers: Option<usize>,
-}
-
-/// `plain_http` as it is written.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub enum PlainHttpFlag {
-    /// Carried upstream over TLS.
-    Upgrade,
-    /// Refused.
-    Refuse,
-}
-
-/// Where audit records go.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum AuditTarget {
-    /// Standard output.
-    Stdout,
-    /// Standard error.
-    Stderr,
-    /// The end of a file.
-    File(PathBuf),
-}
-
-impl FromStr for AuditTarget {
-    type Err = String;
-
-    fn from_str(text: &str) -> Result<Self, String> {
-        Ok(match text {
-            "stdout" => Self::Stdout,
-            "stderr" => Self::Stderr,
-            "" => return Err("a target is stdout, stderr or a file".into()),
-            path => Self::File(path.into()),
-        })
-    }
-}
-
-/// `NAME=ADDRESS` as a flag.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct HostEntry {
-    host: Host,
-    address: Answer,
-}
-
-impl FromStr for HostEntry {
-    type Err = String;
-
-    fn from_str(text: &str) -> Result<Self, String> {
-        let (name, address) = text
-            .split_once('=')
-            .ok_or("write NAME=ADDRESS, such as api.example.com=127.0.0.1:8443")?;
-        Ok(Self {
-            host: Host::parse(name).map_err(|bad| bad.to_string())?,
-            address: address.parse()?,
-        })
-    }
+    /// Requests that one agent may have under way [default: 1024]
+    #[arg(long, env = "EXEAT_AGENT_REQUESTS", value_name = "N")]
+    pub agent_requests: Option<usize>,
 }
 
 /// All settings, whole.
@@ -141,6 +94,8 @@ pub struct Settings {
     pub admin_token_file: Option<PathBuf>,
     /// What becomes of `http://` requests to `https://` actions.
     pub plain_http: PlainHttp,
+    /// What becomes of replies that hold a known secret.
+    pub on_echo: OnEcho,
     /// CAs to trust beside the system's.
     pub extra_ca: Vec<PathBuf>,
     /// Static names.
@@ -151,6 +106,8 @@ pub struct Settings {
     pub state_dir: PathBuf,
     /// At least one.
     pub workers: usize,
+    /// At least one: requests that one agent may have under way.
+    pub agent_requests: usize,
     /// How much sessions keep, and for how long. Not to be set from outside yet.
     pub sessions: Bounds,
 }
@@ -187,6 +144,10 @@ impl Settings {
                 Some(PlainHttpFlag::Refuse) => PlainHttp::Refuse,
                 Some(PlainHttpFlag::Upgrade) | None => PlainHttp::Upgrade,
             },
+            on_echo: match given.on_echo {
+                Some(OnEchoFlag::Refuse) => OnEcho::Refuse,
+                Some(OnEchoFlag::Redact) | None => OnEcho::Redact,
+            },
             extra_ca: given.extra_ca,
             hosts,
             audit: given.audit.unwrap_or(AuditTarget::Stdout),
@@ -195,6 +156,10 @@ impl Settings {
                 Some(0) => return Err("workers: at least 1".into()),
                 Some(workers) => workers,
                 None => std::thread::available_parallelism().map_or(1, usize::from),
+            },
+            agent_requests: match given.agent_requests {
+                Some(0) => return Err("agent_requests: at least 1".into()),
+                given => given.unwrap_or(AGENT_REQUESTS),
             },
             sessions: Bounds::default(),
         })
@@ -228,6 +193,7 @@ impl Given {
             admin_listen: self.admin_listen.or(other.admin_listen),
             admin_token_file: self.admin_token_file.or(other.admin_token_file),
             plain_http: self.plain_http.or(other.plain_http),
+            on_echo: self.on_echo.or(other.on_echo),
             extra_ca: first(self.extra_ca, other.extra_ca),
             hosts: if self.hosts.is_empty() {
                 other.hosts
@@ -237,6 +203,7 @@ impl Given {
             audit: self.audit.or(other.audit),
             state_dir: self.state_dir.or(other.state_dir),
             workers: self.workers.or(other.workers),
+            agent_requests: self.agent_requests.or(other.agent_requests),
         }
     }
 
@@ -304,7 +271,7 @@ impl Setting {
 }
 
 /// The settings of the file.
-const SETTINGS: [Setting; 12] = [
+const SETTINGS: [Setting; 14] = [
     Setting::new("policies", text, |it, node| {
         it.given.policies = it.path(node)
     }),
@@ -326,6 +293,9 @@ const SETTINGS: [Setting; 12] = [
     Setting::new("plain_http", plain_http, |it, node| {
         it.given.plain_http = it.plain_http(node)
     }),
+    Setting::new("on_echo", on_echo, |it, node| {
+        it.given.on_echo = it.on_echo(node)
+    }),
     Setting::new("extra_ca", texts, |it, node| {
         let files = items(node);
         it.given.extra_ca = files.iter().filter_map(|file| it.path(file)).collect();
@@ -337,8 +307,11 @@ const SETTINGS: [Setting; 12] = [
     Setting::new("state_dir", text, |it, node| {
         it.given.state_dir = it.path(node)
     }),
-    Setting::new("workers", workers, |it, node| {
-        it.given.workers = it.workers(node)
+    Setting::new("workers", at_least_one, |it, node| {
+        it.given.workers = it.number(node, "threads")
+    }),
+    Setting::new("agent_requests", at_least_one, |it, node| {
+        it.given.agent_requests = it.number(node, "requests")
     }),
 ];
 
@@ -346,12 +319,16 @@ fn plain_http() -> Json {
     json!({"enum": ["upgrade", "refuse"]})
 }
 
+fn on_echo() -> Json {
+    json!({"enum": ["redact", "refuse"]})
+}
+
 fn network() -> Json {
     let hosts = json!({"type": ["object", "null"], "additionalProperties": texts()});
     json!({"type": ["object", "null"], "properties": {"hosts": hosts}, "additionalProperties": false})
 }
 
-fn workers() -> Json {
+fn at_least_one() -> Json {
     json!({"type": "integer", "minimum": 1})
 }
 
@@ -432,17 +409,24 @@ impl Reading {
         text.parse().map_err(|_| self.tell(node, expected)).ok()
     }
 
-    fn workers(&mut self, node: &Node) -> Option<usize> {
+    fn number(&mut self, node: &Node, of: &str) -> Option<usize> {
         let text: String = self.parsed(node)?;
-        let expected = "expected a number of threads, 1 or more";
-        text.parse().map_err(|_| self.tell(node, expected)).ok()
+        let expected = format!("expected a number of {of}, 1 or more");
+        text.parse().map_err(|_| self.tell(node, &expected)).ok()
     }
 
     fn plain_http(&mut self, node: &Node) -> Option<PlainHttpFlag> {
+        self.choice(node, "expected `upgrade` or `refuse`")
+    }
+
+    fn on_echo(&mut self, node: &Node) -> Option<OnEchoFlag> {
+        self.choice(node, "expected `redact` or `refuse`")
+    }
+
+    fn choice<T: ValueEnum>(&mut self, node: &Node, expected: &str) -> Option<T> {
         let text: String = self.parsed(node)?;
-        let flag = PlainHttpFlag::from_str(&text, false);
-        flag.map_err(|_| self.tell(node, "expected `upgrade` or `refuse`"))
-            .ok()
+        let choice = T::from_str(&text, false);
+        choice.map_err(|_| self.tell(node, expected)).ok()
     }
 
     fn audit(&mut self, node: &Node) -> Option<AuditTarget> {
@@ -529,6 +513,7 @@ mod tests {
             ("polices: x\n", "1:1"),
             ("proxy_listen: nowhere\n", "1:15"),
             ("plain_http: maybe\n", "upgrade"),
+            ("on_echo: maybe\n", "redact"),
             ("network:\n  hosts:\n    1.2.3.4: 127.0.0.1\n", "3:5"),
             (
                 "network:\n  hosts:\n    a.test: b.test\n",

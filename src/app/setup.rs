@@ -16,7 +16,9 @@ use crate::dial;
 use crate::dial::{Dialer, Resolve, Static, System, Tcp, Tls};
 use crate::exchange;
 use crate::exchange::{Gate, Services};
+use crate::known::Known;
 use crate::live::Live;
+use crate::meter::Meter;
 use crate::metrics::Metrics;
 use crate::name::EnvironmentName;
 use crate::policy::Policy;
@@ -87,19 +89,24 @@ fn services(settings: &Settings, policy: Policy) -> anyhow::Result<Services> {
     let metrics = Arc::new(Metrics::new());
     metrics.policy_in_force(policy.hash());
     let authority = open_authority(&settings.state_dir)?.counting(&metrics);
-    let vault = Arc::new(Sources::new(store(&settings.state_dir)));
+    let known = Arc::new(Known::default());
+    let vault = known.watching(Arc::new(Sources::new(store(&settings.state_dir))));
     Ok(Services {
         live: Live::new(Arc::new(policy)),
-        tokens: Tokens::new(vault.clone(), metrics.clone()),
+        tokens: Tokens::new(vault.clone(), known.clone(), metrics.clone()),
         vault,
+        known,
         sessions: Arc::new(InMemory::new(settings.sessions)),
+        meter: Meter::default(),
         audit: open_audit(&settings.audit, &metrics)?,
         metrics,
         authority,
         room: exchange::Room::default(),
+        shares: exchange::Shares::of(settings.agent_requests),
         settings: exchange::Settings {
             environment,
             plain_http: settings.plain_http,
+            on_echo: settings.on_echo,
         },
     })
 }

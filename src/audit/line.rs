@@ -35,6 +35,12 @@ fn write<S: Serializer>(serializer: S, record: &Record, seq: u64) -> Result<S::O
     write_upstream(&mut line, record)?;
     write_connection(&mut line, &record.steps)?;
     write_prepared(&mut line, &record.steps)?;
+    let redactions = record.steps.redactions;
+    optional(
+        &mut line,
+        "redactions",
+        (redactions > 0).then_some(redactions),
+    )?;
     optional(&mut line, "detail", detail(&record.event))?;
     line.end()
 }

@@ -23,6 +23,7 @@
 //! | `duration_ms` | from the opening of the ticket to `time` |
 //! | `tls`, `http_version` | of the client's connection |
 //! | `replaced`, `dropped` | names of the client's credentials that were removed, and of headers not let through |
+//! | `redactions` | places of the reply where a known secret was masked, if any |
 //! | `body` | `unread` where the action passes bodies through unread |
 //! | `detail` | the operator's words of a fault |
 //!

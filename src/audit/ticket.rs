@@ -137,6 +137,7 @@ pub(super) struct Steps {
     pub(super) outcome: Option<OutcomeName>,
     pub(super) prepared: Option<Prepared>,
     pub(super) upstream: Option<Upstream>,
+    pub(super) redactions: u64,
 }
 
 /// One line to be: what the steps told, and the event that makes the line.
@@ -263,6 +264,7 @@ impl Ticket {
             outcome: None,
             prepared: None,
             upstream: None,
+            redactions: 0,
         };
         Self(Some(Box::new(Open {
             steps,
@@ -317,6 +319,11 @@ impl Ticket {
         self.steps().upstream = Some(upstream);
     }
 
+    /// Secrets were masked in so many places of the reply.
+    pub fn redacted(&mut self, places: u64) {
+        self.steps().redactions += places;
+    }
+
     /// There is a reply, and this is what the policy calls it.
     pub fn concluded(&mut self, outcome: &OutcomeName) {
         self.steps().outcome = Some(outcome.clone());
@@ -346,6 +353,10 @@ impl Ticket {
         let upstream = record.steps.upstream.map(|upstream| upstream.took);
         open.metrics
             .ended(&record.labels(), record.duration, upstream);
+        if record.steps.redactions > 0 {
+            let action = record.steps.action.as_ref();
+            open.metrics.scrubbed(action, record.steps.redactions);
+        }
         open.place.send(Message::Line(record));
     }
 

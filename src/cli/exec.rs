@@ -1,11 +1,13 @@
 //! `exeat exec -- CMD`: a program behind the proxy, with nothing to configure in it.
 //!
-//! The proxy runs in this process for as long as the program does, on ports of its own; what the program writes to its
-//! output is the program's alone, so audit records go to standard error unless the settings name another place.
+//! The proxy and the tools listener run in this process for as long as the program does, on ports of its own; what the
+//! program writes to its output is the program's alone, so audit records go to standard error unless the settings name
+//! another place.
 
 use std::collections::BTreeMap;
-use std::ffi::OsString;
+use std::ffi::{OsStr, OsString};
 use std::net::SocketAddr;
+use std::os::unix::ffi::OsStrExt as _;
 use std::os::unix::process::ExitStatusExt as _;
 use std::path::{Path, PathBuf};
 use std::process::ExitStatus;
@@ -29,6 +31,8 @@ use crate::sessions::Bounds;
 use crate::vault::{Sources, Vault as _};
 
 /// Start a program behind the proxy, with every proxy and CA variable set
+///
+/// It finds the same actions as tools at $EXEAT_TOOLS_URL, with $EXEAT_TOKEN and $EXEAT_SESSION.
 ///
 /// Environment variables that hold secrets of the policy are not passed on.
 #[derive(Args)]
@@ -81,7 +85,8 @@ impl Exec {
         let session = runtime.block_on(sessions.open(agent, context))?;
         let session = session.context("no session could be opened for the program")?;
         let login = login(identity.as_ref(), &session)?;
-        let variables = variables(running.proxy, &login, &settings.state_dir)?;
+        let mut variables = variables(running.proxy, &login, &settings.state_dir)?;
+        variables.extend(tools(running.tools, identity.as_ref(), &session));
         let status = runtime.block_on(run_child(&self.command, &variables, &withheld));
         running.stop();
         Ok(Verdict::Status(code(status?)))
@@ -170,6 +175,21 @@ fn variables(
     // Node reads the proxy variables only when asked to.
     variables.insert("NODE_USE_ENV_PROXY", "1".into());
     Ok(variables)
+}
+
+/// Where the program can call the same actions as tools, and how it shows there who it is, in which session. Where
+/// there are no agents the token says nothing, but a program need not know that.
+fn tools(
+    listener: SocketAddr,
+    identity: Option<&Identity>,
+    session: &SessionId,
+) -> [(&'static str, OsString); 3] {
+    let token = identity.map_or(&b"x"[..], |(_, token)| token.expose());
+    [
+        ("EXEAT_TOOLS_URL", format!("http://{listener}").into()),
+        ("EXEAT_TOKEN", OsStr::from_bytes(token).to_owned()),
+        ("EXEAT_SESSION", session.expose().into()),
+    ]
 }
 
 /// The system's CAs and ours in one file: most variables replace what a program trusts, and declared tunnels still

@@ -25,6 +25,7 @@ impl Run {
         let Some(policy) = load::policy(&settings.policies) else {
             return Ok(Verdict::Findings);
         };
+        app::raise_file_limit();
         let signals = Signals::new()?;
         let running = app::start(app::prepare(&settings, policy)?)?;
         announce(&running, &settings, self.json);

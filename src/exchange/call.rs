@@ -17,6 +17,7 @@ use crate::policy;
 use crate::policy::{Masked, Permit, Policy, Selected};
 use crate::refusal::{Code, Refusal};
 use crate::request::{Caller, Destination, Door, Host, HostPattern, Query};
+use crate::sessions;
 use crate::sessions::{Learnt, Said};
 
 /// An action, called by its name.
@@ -55,7 +56,8 @@ pub struct Done {
     pub say: Option<String>,
     /// JSON, or a text where the reply is none; null where it had no content, or none that may be shown.
     pub body: Value,
-    /// What the call has brought that the agent is shown, by the names of outputs.
+    /// The exposed variables of the session after the call, by the names of outputs; without a session, those that the
+    /// call has brought.
     pub variables: Map<String, Value>,
     /// The record of the call.
     pub request_id: RequestId,
@@ -110,7 +112,7 @@ impl Gate {
         let received = Received::default();
         received.add(call.bytes);
         match Box::pin(self.carry_call((&policy, steps), call, &mut ticket)).await {
-            Ok(carried) => Ok(respond::done(carried, &received, ticket)),
+            Ok(carried) => respond::done(carried, &received, ticket),
             Err(stop) => Err(respond::denied(stop, &received, ticket)),
         }
     }
@@ -122,21 +124,21 @@ impl Gate {
         call: Call,
         ticket: &mut Ticket,
     ) -> Result<Carried, Stop> {
-        ticket.known(&call.caller);
-        let selected = policy::choose(policy, &call.caller, call.door, &call.action).inspect_err(
-            |refusal| {
+        let caller = call.caller;
+        ticket.known(&caller);
+        let mut hold = self.hold(&caller)?;
+        let selected =
+            policy::choose(policy, &caller, call.door, &call.action).inspect_err(|refusal| {
                 refusal
                     .hints
                     .action
                     .iter()
                     .for_each(|it| ticket.selected(it))
-            },
-        )?;
+            })?;
         let action = selected.action().clone();
         let host = exact_host(&action)?;
         note_chosen(&action, &host, call.version, ticket);
         let deadline = Deadline::after(action.limits.timeout);
-        let mut hold = self.services.room.hold();
         take_room(&action, call.bytes, &mut hold)?;
         let facts = self.facts_of_call(&selected, call.context).await?;
         let arguments = action::given(&action, call.parameters)
@@ -152,7 +154,11 @@ impl Gate {
             deadline,
             hold,
         };
-        self.finish(meant, ticket).await
+        let mut carried = self.finish(meant, ticket).await?;
+        if let Some(session) = self.services.sessions.look(&caller).await? {
+            carried.variables = sessions::exposed(policy, &caller, &session);
+        }
+        Ok(carried)
     }
 
     /// Decides about a call in earnest and shows what it would send. No secret is fetched, nothing is sent, and nothing
@@ -230,7 +236,7 @@ pub(super) fn note_planned(permit: &Permit, ticket: &mut Ticket) -> Result<(), R
     Ok(())
 }
 
-/// The outputs that the agent is shown. Where one is no longer set, it is not there.
+/// Of what a call has brought, what the agent is shown. Where an output is no longer set, it is not there.
 pub(super) fn exposed(action: &Action, outputs: &Learnt) -> Map<String, Value> {
     let is_exposed = |name: &OutputName| {
         let mut declared = action.reading.outputs.iter();

@@ -14,7 +14,9 @@ mod body;
 mod call;
 mod deadline;
 mod keys;
+mod outgoing;
 mod respond;
+mod shares;
 mod steps;
 mod stop;
 
@@ -36,7 +38,9 @@ use crate::authority::Authority;
 use crate::body::Body;
 use crate::dial::{Dialer, Reply};
 use crate::fault::{Fault, FaultKind};
+use crate::known::Known;
 use crate::live::Live;
+use crate::meter::Meter;
 use crate::metrics::Metrics;
 use crate::name::{ActionName, EnvironmentName};
 use crate::policy;
@@ -52,6 +56,8 @@ pub use answer::Answer;
 pub use body::Room;
 pub use call::{Call, Called, Denied, Done};
 pub use deadline::Deadline;
+pub use respond::OnEcho;
+pub use shares::{AGENT_REQUESTS, Shares};
 pub use steps::{Seen, Step, Steps};
 pub use stop::Stop;
 
@@ -59,17 +65,22 @@ pub use crate::policy::PlainHttp;
 
 use body::Hold;
 use keys::{Keys, Wanted};
+use respond::Scrub;
 
 /// What all exchanges of the process share.
 pub struct Services {
     /// The policy in force.
     pub live: Live,
-    /// Where secrets come from.
+    /// Where secrets come from: a vault that [`known`](Self::known) watches.
     pub vault: Arc<dyn Vault>,
+    /// What is scrubbed from replies, and may not be sent by agents.
+    pub known: Arc<Known>,
     /// The tokens of OAuth connectors.
     pub tokens: Tokens,
     /// Where sessions are kept.
     pub sessions: Arc<dyn Sessions>,
+    /// How much of every rate limit is left.
+    pub meter: Meter,
     /// The record.
     pub audit: Audit,
     /// The figures.
@@ -78,6 +89,8 @@ pub struct Services {
     pub authority: Authority,
     /// What all requests together may hold of bodies.
     pub room: Room,
+    /// What each agent may have under way.
+    pub shares: Shares,
     /// Settings of the process that change what an exchange does.
     pub settings: Settings,
 }
@@ -89,6 +102,8 @@ pub struct Settings {
     pub environment: EnvironmentName,
     /// What becomes of `http://` requests to hosts whose actions are `https://`.
     pub plain_http: PlainHttp,
+    /// What becomes of replies that hold a known secret.
+    pub on_echo: OnEcho,
 }
 
 /// The services as one runtime thread uses them, with connections of its own.
@@ -140,7 +155,7 @@ struct Meant {
     facts: Facts,
     steps: Steps,
     deadline: Deadline,
-    /// Until the head of the reply: so long a body, or what was made of it, is in memory.
+    /// The agent's share, and until the head of the reply the body, or what was made of it.
     hold: Hold,
 }
 
@@ -152,13 +167,14 @@ struct Sent {
     dialled: Instant,
     /// Where other actions require this one: the session's number of the call.
     attempt: Option<AttemptNumber>,
+    scrub: Scrub,
 }
 
 /// A reply on its way back, and what it means.
 struct Carried {
     sent: Sent,
     concluded: Concluded,
-    /// Outputs that the agent is shown, by their names.
+    /// Variables that the agent is shown, by the names of outputs.
     variables: Map<String, Value>,
     hold: Hold,
 }
@@ -227,11 +243,12 @@ impl Gate {
         ticket: &mut Ticket,
     ) -> Result<Carried, Stop> {
         note_arrival(&arrival, ticket);
+        let mut hold = self.hold(&arrival.caller)?;
         let (intent, body) = self.understand(policy, arrival)?;
         let selected = select(policy, &intent, ticket)?;
         let deadline = Deadline::after(selected.action().limits.timeout);
-        let mut hold = self.services.room.hold();
         let content = body::read(&selected, body, deadline, received, &mut hold).await?;
+        let content = body::guarded(content, &self.services.known);
         let facts = self.facts(&selected).await?;
         let recognised = action::recognise(selected.action(), &intent, content, &facts)
             .map_err(|refusal| refusal.of_action(&selected.action().name))?;
@@ -258,14 +275,16 @@ impl Gate {
         if door != Door::Proxy {
             call::note_planned(&permit, ticket)?;
         }
+        self.services.meter.take(&permit, &meant.facts)?;
         let wanted = Wanted::by(&permit, &caller.environment)?;
         let keys = self.keys(wanted, deadline).await?;
+        outgoing::refuse_secrets(&permit, &self.services.known.forms())?;
         let action = permit.action().clone();
         meant.steps.tell(Step::Sent);
         let sent = self.send(permit, keys, deadline, ticket).await?;
         meant.steps.tell(Step::Answered(sent.reply.status));
-        drop(meant.hold);
-        let carried = self.read(sent, &action, &caller, door).await?;
+        let hold = meant.hold.emptied();
+        let carried = self.read(sent, &action, (&caller, door), hold).await?;
         ticket.concluded(&carried.concluded.outcome);
         Ok(carried)
     }
@@ -276,10 +295,9 @@ impl Gate {
         &self,
         mut sent: Sent,
         action: &Action,
-        caller: &Caller,
-        door: Door,
+        (caller, door): (&Caller, Door),
+        mut hold: Hold,
     ) -> Result<Carried, Stop> {
-        let mut hold = self.services.room.hold();
         let mut concluded = respond::conclude(&mut sent, action, door, &mut hold).await?;
         let outputs = std::mem::take(&mut concluded.outputs);
         let variables = call::exposed(action, &outputs);
@@ -294,6 +312,12 @@ impl Gate {
             variables,
             hold,
         })
+    }
+
+    /// Begins to hold what a request of this caller needs: of memory nothing yet.
+    fn hold(&self, caller: &Caller) -> Result<Hold, Refusal> {
+        let share = self.services.shares.take(caller.agent.as_ref())?;
+        Ok(self.services.room.hold().of(share))
     }
 
     /// From what was sent to what was meant, in canonical form.
@@ -329,7 +353,8 @@ impl Gate {
         deadline: Deadline,
         ticket: &mut Ticket,
     ) -> Result<Sent, Stop> {
-        let limits = permit.action().limits;
+        let action = permit.action().clone();
+        let limits = action.limits;
         // Noted before it is sent: it counts as failed, however it ends, until its reply says otherwise.
         let attempt = match permit.remembered() {
             Some(call) => self.services.sessions.begin(permit.caller(), call).await?,
@@ -349,8 +374,10 @@ impl Gate {
             ticket.reached(upstream(&reply, dialled));
         }
         respond::check(&reply, &limits)?;
+        let scrub = self.scrub(&mut reply, &action)?;
         Ok(Sent {
             reply,
+            scrub,
             limits,
             deadline,
             dialled,
@@ -358,12 +385,20 @@ impl Gate {
         })
     }
 
+    /// Makes a reply readable, and its head fit for the agent. With the secrets that are known now: those of this
+    /// request are among them.
+    fn scrub(&self, reply: &mut Reply, action: &Action) -> Result<Scrub, Fault> {
+        let on_echo = self.services.settings.on_echo;
+        let scrub = Scrub::new(&self.services.known, on_echo);
+        respond::open(reply, action, scrub)
+    }
+
     async fn dial(&self, keys: &Keys, permit: Permit, deadline: Deadline) -> Result<Reply, Stop> {
         let action = permit.action().clone();
         // Pinned here: handed over by value, it would have room twice in the future of every request.
         let sending = pin!(self.dialer.send(permit.equip(&keys.secrets)?));
         let sent = deadline.wait(FaultKind::Timeout, sending).await;
-        let reply = sent.map_err(|fault| body::refused_if_too_large(fault, &action))?;
+        let reply = sent.map_err(|fault| body::refused_if_decided(fault, &action))?;
         if reply.status != StatusCode::UNAUTHORIZED {
             keys.accepted();
         }

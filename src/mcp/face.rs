@@ -2,10 +2,14 @@
 
 use std::sync::{Arc, OnceLock};
 
+use http::StatusCode;
 use http::request::Parts;
 use rmcp::model::{
-    CallToolRequestParams, CallToolResponse, CustomRequest, CustomResult, ErrorCode, Extensions,
-    Implementation, ListToolsResult, PaginatedRequestParams, ServerCapabilities, ServerConfig,
+    CallToolRequestParams, CallToolResponse, CompleteRequestMethod, CompleteRequestParams,
+    CompleteResult, ConstString, CustomRequest, CustomResult, ErrorCode, Extensions,
+    Implementation, ListPromptsRequestMethod, ListPromptsResult,
+    ListResourceTemplatesRequestMethod, ListResourceTemplatesResult, ListResourcesRequestMethod,
+    ListResourcesResult, ListToolsResult, PaginatedRequestParams, ServerCapabilities, ServerConfig,
     SubscriptionFilter,
 };
 use rmcp::service::{NotificationContext, RequestContext, SubscriptionContext};
@@ -38,9 +42,17 @@ pub(super) struct Place {
 
 impl Place {
     /// Puts on record what did not get as far as a call.
-    pub(super) fn turn_away(&self, caller: &Caller, why: &str) {
+    pub(super) fn turn_away(&self, caller: &Caller, why: Refusal) {
         if let Ok(begun) = self.gate.open(Door::Mcp, None) {
-            deny(begun, caller, Refusal::new(Code::RequestMalformed, why));
+            deny(begun, caller, why);
+        }
+    }
+
+    /// Puts on record what was no message and has been answered.
+    pub(super) fn note(&self, caller: &Caller, status: StatusCode) {
+        if let Ok(mut begun) = self.gate.open(Door::Mcp, None) {
+            begun.ticket.known(caller);
+            begun.shown(status, 0);
         }
     }
 }
@@ -219,6 +231,38 @@ impl ServerHandler for Face {
         Ok(())
     }
 
+    async fn list_resources(
+        &self,
+        _: Option<PaginatedRequestParams>,
+        _: RequestContext<RoleServer>,
+    ) -> Result<ListResourcesResult, ErrorData> {
+        Err(not_offered::<ListResourcesRequestMethod>())
+    }
+
+    async fn list_resource_templates(
+        &self,
+        _: Option<PaginatedRequestParams>,
+        _: RequestContext<RoleServer>,
+    ) -> Result<ListResourceTemplatesResult, ErrorData> {
+        Err(not_offered::<ListResourceTemplatesRequestMethod>())
+    }
+
+    async fn list_prompts(
+        &self,
+        _: Option<PaginatedRequestParams>,
+        _: RequestContext<RoleServer>,
+    ) -> Result<ListPromptsResult, ErrorData> {
+        Err(not_offered::<ListPromptsRequestMethod>())
+    }
+
+    async fn complete(
+        &self,
+        _: CompleteRequestParams,
+        _: RequestContext<RoleServer>,
+    ) -> Result<CompleteResult, ErrorData> {
+        Err(not_offered::<CompleteRequestMethod>())
+    }
+
     /// rmcp takes a known method with parameters of another shape for an unknown one.
     async fn on_custom_request(
         &self,
@@ -234,10 +278,18 @@ impl ServerHandler for Face {
         if request.method == "tools/call" {
             let policy = self.place.gate.services.live.snapshot();
             let caller = self.caller(&context.extensions, &policy)?;
-            self.place.turn_away(&caller, &message);
+            let malformed = Refusal::new(Code::RequestMalformed, message.as_str());
+            self.place.turn_away(&caller, malformed);
         }
         Err(ErrorData::new(code, message, None))
     }
+}
+
+/// What no capability promises is not there (2025-11-25, basic/lifecycle, operation); rmcp would answer with nothing in a
+/// list.
+fn not_offered<M: ConstString>() -> ErrorData {
+    let message = format!("{}: there is no such method", M::VALUE);
+    ErrorData::new(ErrorCode::METHOD_NOT_FOUND, message, None)
 }
 
 fn deny(mut begun: Begun, caller: &Caller, refusal: Refusal) -> Denied {

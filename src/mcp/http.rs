@@ -65,15 +65,12 @@ impl Mcp {
     /// Bytes of the largest message: as much as the largest call that the policy allows, and what stands round it.
     pub fn largest_message(&self) -> u64 {
         let policy = self.place.gate.services.live.snapshot();
-        let environments = policy.environments().iter();
-        let actions = environments.flat_map(|it| it.actions.values());
-        let largest = actions.map(|it| it.limits.max_request_bytes).max();
-        largest.unwrap_or(0).saturating_add(ENVELOPE)
+        policy.largest_request().saturating_add(ENVELOPE)
     }
 
     /// Answers a request that comes from a program with a good token, its body read. Calls in it are the caller's, in
-    /// the session that the header `Exeat-Session` names. They are recorded here, and so is what cannot be read; other
-    /// messages are not.
+    /// the session that the header `Exeat-Session` names. They are recorded here, and so is what cannot be read, and
+    /// what is no message: a `GET` that listens, a `DELETE` that ends an MCP session. Other messages are not.
     ///
     /// # Errors
     /// Why the request did not get as far as the protocol.
@@ -97,13 +94,14 @@ impl Mcp {
             Method::POST => match agent.post(head, body).await? {
                 Ok(reply) => reply,
                 Err(unreadable) => {
-                    self.place.turn_away(&caller, unreadable.words());
+                    self.place.turn_away(&caller, unreadable.refusal());
                     return Ok(bad_request(&unreadable));
                 }
             },
             _ => {
-                let request = Request::from_parts(head, Empty::<Bytes>::new());
-                agent.protocol.handle(request).await
+                let reply = agent.attend(head).await?;
+                self.note(&caller, reply.status());
+                reply
             }
         };
         // Whoever takes the reply to its end has waited for it; who drops it before has gone.
@@ -112,6 +110,15 @@ impl Mcp {
             frame
         };
         Ok(reply.map(|body| body.map_frame(kept).boxed()))
+    }
+
+    fn note(&self, caller: &Caller, status: StatusCode) {
+        if status.is_success() {
+            return self.place.note(caller, status);
+        }
+        let message = format!("MCP has no such request: answered with {}", status.as_u16());
+        let refusal = Refusal::new(Code::RequestMalformed, message);
+        self.place.turn_away(caller, refusal);
     }
 
     fn agent(&self, name: &Option<AgentName>) -> Arc<Agent> {
@@ -160,8 +167,24 @@ impl Agent {
         Ok(match reply.status() {
             // rmcp's word for JSON that is no message; the media type is known to be good by now.
             StatusCode::UNSUPPORTED_MEDIA_TYPE => Err(Unreadable::no_message()),
+            StatusCode::NOT_FOUND if !is_json(&reply) => return Err(no_session()),
             _ => Ok(reply),
         })
+    }
+
+    /// Answers a request that has no message.
+    async fn attend(&self, head: Parts) -> Result<Reply, Refusal> {
+        const METHODS: [&str; 3] = ["GET", "POST", "DELETE"];
+        if !METHODS.contains(&head.method.as_str()) {
+            let message = format!("this page takes {}", METHODS.join(" and "));
+            return Err(Refusal::new(Code::MethodRefused, message).allowing(METHODS));
+        }
+        let request = Request::from_parts(head, Empty::<Bytes>::new());
+        let reply = self.protocol.handle(request).await;
+        match reply.status() {
+            StatusCode::NOT_FOUND => Err(no_session()),
+            _ => Ok(reply),
+        }
     }
 }
 
@@ -183,6 +206,21 @@ fn session(headers: &HeaderMap) -> Result<Option<SessionId>, Refusal> {
             "Exeat-Session must be one id that exeat has issued; without it, calls are in no session",
         )),
     }
+}
+
+/// An answer in JSON-RPC, and no word of the transport.
+fn is_json(reply: &Reply) -> bool {
+    let kind = reply.headers().get(CONTENT_TYPE);
+    kind.is_some_and(|it| it.as_bytes().starts_with(b"application/json"))
+}
+
+/// Whether it has ended, was another agent's or never was, is not told. Clients begin anew then (2025-11-25,
+/// basic/transports, session management).
+fn no_session() -> Refusal {
+    Refusal::new(
+        Code::SessionUnknown,
+        "there is no such MCP session of this agent; initialize again",
+    )
 }
 
 fn bad_request(unreadable: &Unreadable) -> Reply {

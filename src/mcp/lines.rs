@@ -100,7 +100,7 @@ impl<R: AsyncBufRead + Send + Unpin> Lines<R> {
                 Ok(Some(message)) => return Some(message),
                 Err(unreadable) => {
                     let (place, caller) = &self.record;
-                    place.turn_away(caller, unreadable.words());
+                    place.turn_away(caller, unreadable.refusal());
                     self.complaint = Some(line(&unreadable.to_json()));
                 }
             }

@@ -8,6 +8,7 @@ use bytes::Bytes;
 use serde_json::{Value, json};
 
 use crate::json;
+use crate::refusal::{Code, Refusal};
 
 /// A JSON-RPC message with one meaning. Whether it is one that MCP knows is rmcp's to say.
 #[derive(Debug)]
@@ -72,8 +73,8 @@ impl Unreadable {
     }
 
     /// For the record, in words that quote nothing.
-    pub(super) fn words(&self) -> &str {
-        &self.message
+    pub(super) fn refusal(&self) -> Refusal {
+        Refusal::new(Code::RequestMalformed, self.message.as_str())
     }
 
     /// The answer. What could not be read has no id.

@@ -32,7 +32,9 @@ use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::Arc;
 
 use crate::action::Action;
+use crate::action::outcome::OutputName;
 use crate::name::{ActionName, AgentName, ConnectorName, EnvironmentName, SecretName, TunnelName};
+use crate::rate::Rate;
 use crate::request::{Host, HostPattern};
 
 pub use allow::AllowPattern;
@@ -54,6 +56,7 @@ pub use understand::{Head, PlainHttp, understand};
 pub struct Policy {
     hash: Arc<str>,
     environments: Vec<Environment>,
+    largest_request: u64,
     agents: Option<BTreeMap<AgentName, Agent>>,
     secrets: HashMap<(SecretName, EnvironmentName), SecretSource>,
     tokens: HashMap<(ConnectorName, EnvironmentName), Arc<TokenSource>>,
@@ -73,6 +76,8 @@ pub struct Environment {
     pub actions: BTreeMap<ActionName, Arc<Action>>,
     /// The placeholders of every connector, which belong in their connector's place and nowhere else.
     pub placeholders: Vec<Box<str>>,
+    /// The variables of a session that an agent is shown.
+    pub exposed: Vec<OutputName>,
 }
 
 /// An entry under `agents:`.
@@ -86,6 +91,8 @@ pub struct Agent {
     pub runtime_token: Option<SecretName>,
     /// The environment it lives in; else that of the process.
     pub environment: Option<EnvironmentName>,
+    /// How often it may call anything.
+    pub rate: Option<Arc<Rate>>,
     /// The actions that its patterns fit.
     pub allow: HashSet<ActionName>,
     /// The patterns, as they are written.
@@ -156,6 +163,11 @@ impl Policy {
     /// The environments; the first is the default.
     pub fn environments(&self) -> &[Environment] {
         &self.environments
+    }
+
+    /// Bytes of the largest request that any action takes.
+    pub fn largest_request(&self) -> u64 {
+        self.largest_request
     }
 
     /// One environment.
@@ -244,6 +256,7 @@ impl Policy {
         Self {
             hash: "test".into(),
             environments: vec![environment],
+            largest_request: 0,
             agents,
             secrets: HashMap::new(),
             tokens: HashMap::new(),

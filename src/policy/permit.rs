@@ -13,6 +13,7 @@ use crate::credential::{Credential, Draft, Fields, Secrets};
 use crate::fault::{Fault, FaultKind};
 use crate::name::{ActionName, ConnectorName, SecretName};
 use crate::policy::{Network, Policy, Selected};
+use crate::rate::Rate;
 use crate::request::{Caller, Destination};
 
 /// A request that was decided upon and may be sent once its credentials are there.
@@ -82,6 +83,15 @@ impl Permit {
     pub fn secrets(&self) -> impl Iterator<Item = &SecretName> {
         let credentials = self.action().credentials.iter();
         credentials.flat_map(|credential| credential.secrets())
+    }
+
+    /// How often this may be done: all limits that hold, the narrowest first.
+    pub fn rates(&self) -> impl Iterator<Item = &Arc<Rate>> {
+        let agents = self.policy().agents();
+        let agent = self.caller().agent.as_ref();
+        let agent = agents.zip(agent).and_then(|(all, name)| all.get(name));
+        let of_agent = agent.and_then(|it| it.rate.as_ref());
+        self.action().rates.iter().chain(of_agent)
     }
 
     /// The connector whose token has to be fetched, if there is one.

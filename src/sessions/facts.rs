@@ -1,7 +1,9 @@
-//! What deciding may look at besides the request: the caller, the time, and what the session holds.
+//! What deciding may look at besides the request: the caller, the time, and what the session holds; and what of that the
+//! agent is shown.
 
 use std::time::Instant;
 
+use serde_json::{Map, Value};
 use time::OffsetDateTime;
 
 use crate::action::Facts;
@@ -28,6 +30,19 @@ pub fn facts(policy: &Policy, caller: &Caller, at: Moment, session: Option<Snaps
         context: session.context,
         attempts: session.attempts,
     }
+}
+
+/// The variables that the caller's agent is shown, by their whole names: those with `expose` that are set.
+pub fn exposed(policy: &Policy, caller: &Caller, session: &Snapshot) -> Map<String, Value> {
+    let environment = policy.environment(&caller.environment);
+    let names = environment.into_iter().flat_map(|it| &it.exposed);
+    let shown = names.filter_map(|name| {
+        let mut parts = name.parts();
+        let first = session.variables.get(parts.next()?)?;
+        let value = parts.try_fold(first, |it, part| it.get(part))?;
+        Some((name.to_string(), value.clone()))
+    });
+    shown.collect()
 }
 
 /// One moment on two clocks.

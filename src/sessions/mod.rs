@@ -19,7 +19,7 @@ use crate::fault::Fault;
 use crate::name::AgentName;
 use crate::request::{Caller, SessionId};
 
-pub use facts::{Moment, facts};
+pub use facts::{Moment, exposed, facts};
 pub use memory::{Bounds, Call, Full, Key, Memory, NoSession, Snapshot};
 
 /// What a place where sessions are kept says in the end. It may be far away.

@@ -19,6 +19,7 @@ use std::time::Instant;
 
 use crate::dial::Dialer;
 use crate::fault::Fault;
+use crate::known::{Known, Origin};
 use crate::metrics::Metrics;
 use crate::name::{ConnectorName, EnvironmentName};
 use crate::policy::TokenSource;
@@ -32,15 +33,16 @@ type Clock = Arc<dyn Fn() -> Instant + Send + Sync>;
 /// The tokens of all connectors, shared by all threads.
 pub struct Tokens {
     vault: Arc<dyn Vault>,
+    known: Arc<Known>,
     metrics: Arc<Metrics>,
     // One for each connector and environment, so bounded by the policy. After a reload that changed anything about a
     // connector its tokens start anew: another endpoint, client, scope or audience is another principal.
-    slots: Mutex<HashMap<(ConnectorName, EnvironmentName), Known>>,
+    slots: Mutex<HashMap<(ConnectorName, EnvironmentName), Last>>,
     clock: Clock,
 }
 
 /// A source as it last was, and what came from it.
-type Known = (Arc<TokenSource>, Arc<Slot>);
+type Last = (Arc<TokenSource>, Arc<Slot>);
 
 /// A token in use.
 #[derive(Clone)]
@@ -52,10 +54,11 @@ struct Held {
 }
 
 impl Tokens {
-    /// Nothing fetched yet. The secrets of clients come from this vault.
-    pub fn new(vault: Arc<dyn Vault>, metrics: Arc<Metrics>) -> Self {
+    /// Nothing fetched yet. The secrets of clients come from this vault; each token is known before it is given out.
+    pub fn new(vault: Arc<dyn Vault>, known: Arc<Known>, metrics: Arc<Metrics>) -> Self {
         Self {
             vault,
+            known,
             metrics,
             slots: Mutex::default(),
             clock: Arc::new(Instant::now),
@@ -74,9 +77,13 @@ impl Tokens {
     pub async fn get(&self, source: &Arc<TokenSource>, dialer: &Dialer) -> Result<Token, Fault> {
         let fetch = || {
             let fetching = fetch::fetch(dialer.clone(), self.vault.clone(), source.clone());
-            let metrics = self.metrics.clone();
+            let (metrics, known) = (self.metrics.clone(), self.known.clone());
+            let origin = Origin::Token(source.connector.clone(), source.environment.clone());
             async move {
                 let granted = fetching.await;
+                if let Ok(granted) = &granted {
+                    known.learn(&origin, &granted.token);
+                }
                 metrics.token_fetched(granted.is_ok());
                 granted
             }

@@ -29,7 +29,7 @@ use tokio::net::TcpStream;
 use tokio::time::timeout;
 
 use crate::agents;
-use crate::agents::{Bearer, Unidentified};
+use crate::agents::{Bearer, Bearers, Unidentified};
 use crate::browser;
 use crate::exchange::{Begun, Call, Gate, Stop};
 use crate::fault::{Fault, FaultKind};
@@ -64,6 +64,7 @@ const MCP: &str = "/mcp";
 pub struct Tools {
     gate: Arc<Gate>,
     listener: SocketAddr,
+    bearers: Bearers,
     mcp: Mcp,
 }
 
@@ -74,6 +75,7 @@ impl Tools {
             mcp: Mcp::new(gate.clone()),
             gate,
             listener,
+            bearers: Bearers::default(),
         }
     }
 
@@ -162,8 +164,8 @@ impl Tools {
     async fn identify(&self, policy: &Policy, headers: &HeaderMap) -> Result<Bearer, Stop> {
         let services = &self.gate.services;
         let (vault, environment) = (services.vault.as_ref(), &services.settings.environment);
-        let found = agents::identify_bearer(policy, vault, headers, environment).await;
-        found.map_err(|why| match why {
+        let found = self.bearers.identify(policy, vault, headers, environment);
+        found.await.map_err(|why| match why {
             Unidentified::Refused(refusal) => Stop::Refused(refusal),
             Unidentified::Broke(fault) => Stop::Broke(fault),
         })

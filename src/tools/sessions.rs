@@ -3,13 +3,14 @@
 use std::sync::Arc;
 
 use http::StatusCode;
-use serde_json::{Map, Value, json};
+use serde_json::json;
 
 use crate::agents::Bearer;
 use crate::exchange::Stop;
 use crate::policy::Policy;
 use crate::refusal::{Code, Refusal};
 use crate::request::{Caller, SessionId};
+use crate::sessions;
 use crate::sessions::{Said, Sessions, Unopened};
 use crate::tools::reply::Page;
 
@@ -25,13 +26,13 @@ pub(super) fn refuse_context(context: &Said, is_runtime: bool) -> Result<(), Ref
 /// Opens a session of the agent.
 pub(super) async fn open(
     policy: &Policy,
-    sessions: &dyn Sessions,
+    kept: &dyn Sessions,
     bearer: &Bearer,
     context: Said,
 ) -> Result<Page, Stop> {
     refuse_context(&context, bearer.is_runtime)?;
     let said = policy.context().read(context)?;
-    let opened = sessions.open(bearer.caller.agent.as_ref(), said).await?;
+    let opened = kept.open(bearer.caller.agent.as_ref(), said).await?;
     let id = opened.map_err(|unopened| {
         let code = match unopened {
             Unopened::Full => Code::Overloaded,
@@ -48,45 +49,24 @@ pub(super) async fn open(
 /// Shows what a session has learned, as far as the agent is shown it.
 pub(super) async fn look(
     policy: &Arc<Policy>,
-    sessions: &dyn Sessions,
+    kept: &dyn Sessions,
     mut caller: Caller,
     id: &str,
 ) -> Result<Page, Stop> {
     caller.session = Some(read(id)?);
-    let found = sessions.look(&caller).await?.ok_or_else(unknown)?;
-    let variables = exposed(policy, &caller, &found.variables);
+    let found = kept.look(&caller).await?.ok_or_else(unknown)?;
+    let variables = sessions::exposed(policy, &caller, &found);
     let text = json!({ "session": id, "variables": variables }).to_string();
     Ok(Page::good(text))
 }
 
 /// Ends a session.
-pub(super) async fn close(
-    sessions: &dyn Sessions,
-    mut caller: Caller,
-    id: &str,
-) -> Result<Page, Stop> {
+pub(super) async fn close(kept: &dyn Sessions, mut caller: Caller, id: &str) -> Result<Page, Stop> {
     caller.session = Some(read(id)?);
-    match sessions.close(&caller).await? {
+    match kept.close(&caller).await? {
         true => Ok(Page::nothing()),
         false => Err(unknown().into()),
     }
-}
-
-/// Outputs with `expose` that are set, by their whole names.
-fn exposed(policy: &Policy, caller: &Caller, tree: &Map<String, Value>) -> Map<String, Value> {
-    let environment = policy.environment(&caller.environment);
-    let actions = environment.into_iter().flat_map(|it| it.actions.values());
-    let outputs = actions.flat_map(|action| action.reading.outputs.iter());
-    let mut shown = Map::new();
-    for output in outputs.filter(|it| it.expose) {
-        let mut parts = output.name.parts();
-        let first = parts.next().and_then(|part| tree.get(part));
-        let value = first.and_then(|first| parts.try_fold(first, |it, part| it.get(part)));
-        if let Some(value) = value {
-            shown.insert(output.name.to_string(), value.clone());
-        }
-    }
-    shown
 }
 
 fn read(id: &str) -> Result<SessionId, Refusal> {

@@ -215,6 +215,7 @@ fn what_is_not_safe_to_start_is_not_started_and_says_what_to_do() {
             &["missing/audit.jsonl"],
         ),
         (&["--workers", "0"], &["at least 1"]),
+        (&["--agent-requests", "0"], &["agent_requests: at least 1"]),
         (&["--proxy-listen", "localhost"], &["--proxy-listen"]),
         (&["--host", "api.good.test"], &["NAME=ADDRESS"]),
     ] {
@@ -407,8 +408,11 @@ fn a_program_behind_the_proxy_gets_its_login_and_no_secret_of_the_policy() {
             .strip_prefix("//bot~")
             .unwrap_or_else(|| panic!("{name}: {user}"));
         assert!(SessionId::parse(id).is_ok(), "{name}");
+        assert_eq!(id, value("EXEAT_SESSION"), "one session at every door");
         assert!(rest.starts_with("bot%2Fto%3Aken@127.0.0.1:"), "{name}");
     }
+    assert_eq!(value("EXEAT_TOKEN"), "bot/to:ken");
+    assert!(value("EXEAT_TOOLS_URL").starts_with("http://127.0.0.1:"));
     for name in ["NO_PROXY", "no_proxy"] {
         assert_eq!(value(name), "", "{name}");
     }

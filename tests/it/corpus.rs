@@ -9,8 +9,11 @@ use std::path::{Path, PathBuf};
 #[path = "../../fuzz/src/lib.rs"]
 mod targets;
 
-/// The fuzz targets: names of their folders, and what holds for every input.
-const TARGETS: [(&str, fn(&[u8])); 4] = [
+/// What holds for every input; it panics where that is not so.
+type Promise = fn(&[u8]);
+
+/// The fuzz targets: names of their folders, and their promises.
+const TARGETS: [(&str, Promise); 4] = [
     ("inversion", targets::inversion::check),
     ("jsonpath", targets::jsonpath::check),
     ("template", targets::template::check),
@@ -48,7 +51,7 @@ fn every_target_has_seeds_and_a_program() {
 }
 
 /// The files of a folder with which a target fails.
-fn failing(folder: &Path, check: fn(&[u8])) -> Vec<String> {
+fn failing(folder: &Path, check: Promise) -> Vec<String> {
     let paths = entries(folder);
     assert!(!paths.is_empty(), "{}", folder.display());
     let fails = |path: &PathBuf| {

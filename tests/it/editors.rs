@@ -265,6 +265,15 @@ fn an_editor_marks_what_check_refuses() {
             "tunnels: {x: {hosts: [a.test], ports: [ssh]}}\nagents:",
         ),
         ("agents:", "context: {a b: {type: string}}\nagents:"),
+        ("    auth: crm\n", "    auth: crm\n    rate_limit: 5/m\n"),
+        (
+            "    auth: crm\n",
+            "    auth: crm\n    rate_limit: {limit: 5, per: minute, key: door}\n",
+        ),
+        (
+            "    auth: crm\n",
+            "    auth: crm\n    rate_limit: {limit: 0, per: minute}\n",
+        ),
         ("agents:", "static_variables: {a-b: c}\nagents:"),
         ("agents:", "connections: {crm: {auth: crm}}\nagents:"),
     ];
@@ -291,7 +300,7 @@ fn a_field_of_a_later_release_is_marked_and_explained() {
         let about = field["description"].as_str().unwrap();
         assert!(about.starts_with("Not supported yet: "), "{name}");
     }
-    let limited = GOOD.replace("    auth: crm\n", "    rate_limit: 5/minute\n");
+    let limited = GOOD.replace("    auth: crm\n", "    trailers: true\n");
     assert_eq!(is_accepted(&limited), validator.is_valid(&seen(&limited)));
 }
 
@@ -321,6 +330,7 @@ fn an_editor_marks_the_settings_that_are_refused() {
         ("refuse", "maybe"),
         ("[corporate-ca.pem]", "{a: b}"),
         ("workers: 2", "workers: many"),
+        ("workers: 2", "agent_requests: few"),
         ("hosts:", "host:"),
         ("10.0.5.7", "{a: b}"),
     ] {

@@ -76,7 +76,7 @@ fn a_client_that_leaves_before_the_reply() {
 #[test]
 fn a_client_that_leaves_in_the_middle_of_the_reply() {
     let mut world = World::usual();
-    let half = "HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\nhalf";
+    let half = "HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\nhal\n";
     world.origin("api.good.test", move |_| Vec::from(half));
     let mut stream = world.client().connect();
     stream.write_all(GET.as_bytes()).unwrap();

@@ -52,12 +52,13 @@ fn each_has_tests_beside_it_and_says_what_it_is() {
     assert!(count >= 9, "{count}");
 }
 
-/// The actions that a test calls and expects to be allowed.
+/// The actions that a test asks for, by name or by a request, and expects to be allowed.
 fn allowed(trial: &Trial) -> Vec<&str> {
     let steps = trial.steps.iter();
-    let called = steps.filter_map(|step| match (&step.asked, &step.expected) {
+    let asked = steps.filter_map(|step| match (&step.asked, &step.expected) {
         (Asked::Call { action, .. }, Expected::Allowed(_)) => Some(action.as_str()),
+        (_, Expected::Allowed(wanted)) => wanted.action.as_ref().map(|it| it.value.as_str()),
         _ => None,
     });
-    called.collect()
+    asked.collect()
 }

@@ -754,6 +754,39 @@ fn a_session_is_one_at_every_door_and_ends_for_all() {
 }
 
 #[test]
+fn a_call_in_a_session_shows_all_that_the_session_has_exposed() {
+    let (world, _origin) = world_of_agents();
+    let opened = world.tool("POST", "/v1/sessions", "bot-secret", None);
+    let id = opened.json()["session"].clone();
+    let variables = |action: &str, body: &Value| {
+        let answer = world.call(action, "bot-secret", body);
+        assert_eq!(answer.status, 200, "{answer:?}");
+        answer.json()["variables"].clone()
+    };
+    let pen = json!({"item.name": "pen"});
+    let item = json!({"parameters": {"id": "7"}});
+    assert_eq!(
+        variables("get_item", &item),
+        pen,
+        "without a session, what it has brought"
+    );
+    assert_eq!(variables("plain", &json!({"session": id})), json!({}));
+    let mut item_in_session = item.clone();
+    item_in_session["session"] = id.clone();
+    assert_eq!(variables("get_item", &item_in_session), pen);
+    assert_eq!(variables("plain", &json!({"session": id})), pen);
+    assert_eq!(variables("plain", &json!({})), json!({}));
+    for revision in Revision::ALL {
+        let mut web = world.web(revision, "bot-secret");
+        let session = id.as_str().unwrap();
+        web.headers.push(format!("Exeat-Session: {session}"));
+        let answer = web.call("plain", json!({}));
+        let shown = &answer["result"]["structuredContent"]["variables"];
+        assert_eq!(*shown, pen, "{answer}");
+    }
+}
+
+#[test]
 fn a_caller_who_leaves_takes_the_call_along() {
     let (asked, waiting) = std::sync::mpsc::channel();
     let (release, released) = std::sync::mpsc::channel::<()>();

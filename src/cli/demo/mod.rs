@@ -16,7 +16,7 @@ use crate::app;
 use crate::app::{AuditTarget, Running, Settings};
 use crate::cli::{Verdict, say};
 use crate::dial::Answer;
-use crate::exchange::PlainHttp;
+use crate::exchange::{AGENT_REQUESTS, OnEcho, PlainHttp};
 use crate::policy;
 use crate::request::Host;
 use crate::sessions::Bounds;
@@ -117,11 +117,13 @@ fn start(folder: &Path, api: &api::Api) -> anyhow::Result<Running> {
         admin_listen: anywhere,
         admin_token_file: None,
         plain_http: PlainHttp::Upgrade,
+        on_echo: OnEcho::Redact,
         extra_ca: vec![authority],
         hosts: HashMap::from([(host, vec![Answer::from(api.address())])]),
         audit: AuditTarget::File(folder.join("audit.jsonl")),
         state_dir: folder.join("state"),
         workers: 1,
+        agent_requests: AGENT_REQUESTS,
         sessions: Bounds::default(),
     };
     app::start(app::prepare(&settings, policy)?)

@@ -1,5 +1,6 @@
 //! The client's body, under the caps of the selected action.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
@@ -9,15 +10,18 @@ use tokio::time::timeout;
 
 use crate::action::{Action, Content};
 use crate::body::Body;
-use crate::exchange::{Deadline, Gate, Received, Stop};
+use crate::exchange::{Deadline, Gate, Received, Stop, outgoing};
 use crate::fault::{Fault, FaultKind};
+use crate::known::Known;
 use crate::policy::Selected;
 use crate::refusal::{Code, Refusal};
 
 mod capped;
+mod guarded;
 mod room;
 
 use capped::Capped;
+use guarded::Guarded;
 pub(super) use room::Hold;
 pub use room::Room;
 
@@ -55,6 +59,17 @@ pub(super) async fn read(
         }
     };
     Ok(Content::Read(bytes))
+}
+
+/// Has a body that passes unread break off where a known secret stands in it. What is in hand is looked at where the
+/// request is whole.
+pub(super) fn guarded(content: Content, known: &Arc<Known>) -> Content {
+    match content {
+        Content::Unread(Body::Stream(stream)) => {
+            Content::Unread(Body::stream(Guarded::new(stream, known.clone())))
+        }
+        other => other,
+    }
 }
 
 /// How long a tool's client may take for its body: they are small, and sent at once.
@@ -102,10 +117,11 @@ where
     Ok(whole.freeze())
 }
 
-/// A body over the cap is refused by the policy, whenever it shows; all else that broke is a fault.
-pub(super) fn refused_if_too_large(fault: Fault, action: &Action) -> Stop {
+/// A body over the cap, or with a secret, is refused, whenever it shows; all else that broke is a fault.
+pub(super) fn refused_if_decided(fault: Fault, action: &Action) -> Stop {
     match fault.kind {
         FaultKind::ClientTooLarge => Stop::Refused(action.too_large()),
+        FaultKind::ClientSecret => Stop::Refused(outgoing::refusal("the body", action)),
         _ => Stop::Broke(fault),
     }
 }

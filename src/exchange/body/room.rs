@@ -4,6 +4,8 @@ use std::sync::Arc;
 
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
+use crate::exchange::shares::Share;
+
 /// An action takes a mebibyte by default, so as many as these are in hand at once, each for no longer than its action's
 /// timeout. Without a limit over all, a few thousand clients that send most of a body and stop hold gigabytes.
 const BYTES: usize = 256 * 1024 * 1024;
@@ -12,11 +14,12 @@ const BYTES: usize = 256 * 1024 * 1024;
 #[derive(Clone, Debug)]
 pub struct Room(Arc<Semaphore>);
 
-/// The bytes that one request has taken. Dropped, they are there for others again.
+/// The bytes that one request has taken, and its agent's share. Dropped, they are there for others again.
 #[derive(Debug)]
 pub(in crate::exchange) struct Hold {
     room: Room,
     taken: Option<OwnedSemaphorePermit>,
+    share: Option<Share>,
 }
 
 impl Room {
@@ -30,11 +33,29 @@ impl Room {
         Hold {
             room: self.clone(),
             taken: None,
+            share: None,
         }
     }
 }
 
 impl Hold {
+    /// For a request of this share.
+    pub(in crate::exchange) fn of(mut self, share: Share) -> Self {
+        self.share = Some(share);
+        self
+    }
+
+    /// Gives the bytes back; the share stays taken.
+    pub(in crate::exchange) fn emptied(mut self) -> Self {
+        self.taken = None;
+        self
+    }
+
+    /// The share, for whoever ends the request before what is held is let go.
+    pub(in crate::exchange) fn share(&mut self) -> Option<Share> {
+        self.share.take()
+    }
+
     /// Takes so many bytes more, or none where there is no room for all of them. They are taken as they come: what a
     /// head announces costs its client nothing, and must not cost others.
     pub(in crate::exchange) fn take(&mut self, bytes: usize) -> bool {

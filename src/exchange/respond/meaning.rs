@@ -4,9 +4,7 @@
 //! It counts against the room for all bodies until its last byte has gone on.
 
 use bytes::{Bytes, BytesMut};
-use http::header::{
-    ACCEPT_RANGES, CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_RANGE, CONTENT_TYPE, ETAG,
-};
+use http::header::{CONTENT_RANGE, CONTENT_TYPE, ETAG};
 use http::{HeaderMap, HeaderName, HeaderValue};
 use http_body_util::BodyExt;
 use serde_json::Value;
@@ -17,30 +15,20 @@ use crate::action::outcome::{Concluded, Content, Replied, Shown};
 use crate::body::Body;
 use crate::dial::Reply;
 use crate::exchange::body::Hold;
+use crate::exchange::respond::decode::OF_THE_BYTES;
 use crate::exchange::{Deadline, Sent};
 use crate::fault::{Fault, FaultKind};
 use crate::json;
 use crate::request::Door;
 
-/// Headers that say something of the bytes of a content, and would be wrong of others (RFC 9110 §8, RFC 9530, and the
-/// older ones that they replaced).
-const OF_THE_BYTES: [HeaderName; 10] = [
-    CONTENT_LENGTH,
-    CONTENT_TYPE,
-    CONTENT_ENCODING,
-    CONTENT_RANGE,
-    ACCEPT_RANGES,
-    ETAG,
-    HeaderName::from_static("content-digest"),
-    HeaderName::from_static("repr-digest"),
-    HeaderName::from_static("digest"),
-    HeaderName::from_static("content-md5"),
-];
+/// Headers that say something of a content, and would be wrong of another, besides those of its bytes.
+const OF_THE_CONTENT: [HeaderName; 3] = [CONTENT_TYPE, CONTENT_RANGE, ETAG];
 
 /// Reads a reply as its action says. What of it may reach the agent is left to [`show`] and [`whole_value`].
 ///
 /// # Errors
-/// What broke the reply off, or [`FaultKind::ReplyTooLarge`], where all of it was needed.
+/// What broke the reply off, or [`FaultKind::ReplyTooLarge`], where all of it was needed; [`FaultKind::Echo`] where it
+/// may not hold a secret.
 pub(in crate::exchange) async fn conclude(
     sent: &mut Sent,
     action: &Action,
@@ -52,7 +40,10 @@ pub(in crate::exchange) async fn conclude(
         let address = sent.reply.upstream.address;
         let body = std::mem::take(&mut sent.reply.body);
         let whole = whole(body, action, sent.deadline, hold).await;
-        sent.reply.body = match whole.map_err(|fault| fault.at(address))? {
+        let mut whole = whole.map_err(|fault| fault.at(address))?;
+        let scrubbed = sent.scrub.content(&mut whole);
+        scrubbed.map_err(|fault| fault.at(address))?;
+        sent.reply.body = match whole {
             nothing if nothing.is_empty() => Body::Empty,
             whole => Body::Bytes(whole),
         };
@@ -67,7 +58,15 @@ pub(in crate::exchange) async fn conclude(
         // What breaks off before its end has been a fault above; a reply that is passed on is judged by its head.
         complete: true,
     };
-    Ok(action.reading.conclude(replied, door))
+    let mut concluded = action.reading.conclude(replied, door);
+    let outputs = concluded.outputs.iter_mut();
+    for value in outputs.filter_map(|(_, value)| value.as_mut()) {
+        sent.scrub.value(value)?;
+    }
+    if let Shown::Json(value) = &mut concluded.shown {
+        sent.scrub.value(value)?;
+    }
+    Ok(concluded)
 }
 
 /// A reply that was read whole, as a tool returns it: JSON, or text where it is none; null for no content.
@@ -159,7 +158,7 @@ pub(super) fn show(sent: &mut Sent, shown: &Shown) {
 }
 
 fn relabel(headers: &mut HeaderMap, is_empty: bool) {
-    for name in &OF_THE_BYTES {
+    for name in OF_THE_BYTES.iter().chain(&OF_THE_CONTENT) {
         headers.remove(name);
     }
     if !is_empty {

@@ -1,4 +1,4 @@
-//! A reply's body on its way to the client: counted, capped, timed, and with the audit ticket in it.
+//! A reply's body on its way to the client: scrubbed, counted, capped, timed, and with the audit ticket in it.
 
 use std::future::Future;
 use std::pin::Pin;
@@ -11,22 +11,33 @@ use tokio::time::{Instant, Sleep, sleep_until};
 
 use crate::action::Limits;
 use crate::audit::{End, Ending, Ticket, Upstream};
-use crate::body::Body;
+use crate::body::{Body, with_held};
 use crate::exchange::body::Hold;
+use crate::exchange::respond::scrubbed::Scrub;
+use crate::exchange::shares::Share;
 use crate::exchange::{Carried, Deadline, Received, Sent};
 use crate::fault::{Fault, FaultKind};
+use crate::scrub::Scrubber;
 
 /// Ends the record when the last byte has been handed on, or with what kept it from coming.
 pub(super) struct Metered {
     inner: Body,
+    /// None where the content is in hand and scrubbed.
+    scrubber: Option<Scrubber>,
+    scrub: Scrub,
     record: Option<Record>,
     limits: Limits,
     deadline: Deadline,
     sent: u64,
+    /// Places that the scrubber has masked, as far as they are counted.
+    streamed: u64,
     waiting: Option<Waiting>,
     // The room that a reply in hand takes.
     _hold: Hold,
 }
+
+/// What a body gives its reader.
+type Passed = Poll<Option<Result<Frame<Bytes>, Fault>>>;
 
 /// What the terminal audit record needs when the body ends.
 struct Record {
@@ -35,6 +46,8 @@ struct Record {
     received: Received,
     dialled: Instant,
     upstream: Upstream,
+    // Given back before the client can see the end.
+    _share: Option<Share>,
 }
 
 /// A timer, made only when the upstream lets us wait: most replies are there at once and need none.
@@ -46,15 +59,16 @@ struct Waiting {
 
 impl Metered {
     pub(super) fn body(carried: Carried, received: Received, ticket: Ticket) -> Body {
-        let Carried { sent, hold, .. } = carried;
+        let Carried { sent, mut hold, .. } = carried;
         let Sent {
             reply,
             limits,
             deadline,
             dialled,
             attempt: _,
+            scrub,
         } = sent;
-        let record = Record {
+        let mut record = Record {
             ticket,
             status: reply.status,
             received,
@@ -64,54 +78,98 @@ impl Metered {
                 took: dialled.elapsed(),
                 retries: reply.upstream.retries,
             },
+            _share: hold.share(),
         };
         if reply.body.is_empty() {
+            record.ticket.redacted(scrub.masked());
             record.close(End::Complete, 0);
             return Body::Empty;
         }
         Body::stream(Self {
             inner: reply.body,
+            scrubber: scrub.scrubber(),
+            scrub,
             record: Some(record),
             limits,
             deadline,
             sent: 0,
+            streamed: 0,
             waiting: None,
             _hold: hold,
         })
     }
 
     fn end(&mut self, end: End) {
-        if let Some(record) = self.record.take() {
+        if let Some(mut record) = self.record.take() {
+            record.ticket.redacted(self.scrub.masked());
             record.close(end, self.sent);
         }
     }
 
-    fn break_off(&mut self, fault: Fault) -> Poll<Option<Result<Frame<Bytes>, Fault>>> {
+    fn break_off(&mut self, fault: Fault) -> Passed {
         self.inner = Body::Empty;
+        self.scrubber = None;
         self.end(End::Truncated(fault.clone()));
         Poll::Ready(Some(Err(fault)))
     }
 
-    fn pass(&mut self, frame: Frame<Bytes>) -> Poll<Option<Result<Frame<Bytes>, Fault>>> {
+    /// What of a frame goes on: nothing (`None`), where all of it is held back.
+    fn pass(&mut self, frame: Frame<Bytes>) -> Option<Passed> {
         // Trailers pass only where an action declares them, and none can yet.
         let Ok(data) = frame.into_data() else {
-            self.end(End::Complete);
-            return Poll::Ready(None);
+            return Some(self.finish());
         };
         if let Some(waiting) = &mut self.waiting {
             waiting.armed = false;
         }
-        self.sent += data.len() as u64;
-        if self.sent > self.limits.max_response_bytes {
-            return self.break_off(Fault::new(
+        let is_last = self.inner.is_end_stream();
+        let data = match &mut self.scrubber {
+            None => data,
+            Some(scrubber) => {
+                scrubber.look_for(self.scrub.forms());
+                match is_last {
+                    true => scrubber.last(data),
+                    false => scrubber.push(data),
+                }
+            }
+        };
+        if self.sent + data.len() as u64 + self.held() > self.limits.max_response_bytes {
+            return Some(self.break_off(Fault::new(
                 FaultKind::ReplyTooLarge,
                 "the reply passed the action's max_response_bytes",
-            ));
+            )));
         }
-        if self.inner.is_end_stream() {
+        self.hand_on(data, is_last)
+    }
+
+    /// The end has come: what was held back is the last of it.
+    fn finish(&mut self) -> Passed {
+        self.inner = Body::Empty;
+        let held = self.scrubber.as_mut().map(Scrubber::finish);
+        let passed = self.hand_on(held.unwrap_or_default(), true);
+        passed.unwrap_or(Poll::Ready(None))
+    }
+
+    fn hand_on(&mut self, data: Bytes, is_last: bool) -> Option<Passed> {
+        if let Err(fault) = self.note() {
+            return Some(self.break_off(fault));
+        }
+        self.sent += data.len() as u64;
+        if is_last {
             self.end(End::Complete);
         }
-        Poll::Ready(Some(Ok(Frame::data(data))))
+        (!data.is_empty()).then(|| Poll::Ready(Some(Ok(Frame::data(data)))))
+    }
+
+    /// Counts what the scrubber has masked since it was last asked.
+    fn note(&mut self) -> Result<(), Fault> {
+        let masked = self.scrubber.as_ref().map_or(0, Scrubber::masked);
+        let before = std::mem::replace(&mut self.streamed, masked);
+        self.scrub.note(masked.saturating_sub(before))
+    }
+
+    fn held(&self) -> u64 {
+        self.scrubber.as_ref().map_or(0, |it| it.held() as u64)
     }
 
     /// The idle timeout from now on, and the action's timeout, unless the reply is a stream without an expected end.
@@ -161,29 +219,31 @@ impl HttpBody for Metered {
         mut self: Pin<&mut Self>,
         context: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, Fault>>> {
-        match Pin::new(&mut self.inner).poll_frame(context) {
-            Poll::Ready(Some(Ok(frame))) => self.pass(frame),
-            Poll::Ready(Some(Err(fault))) => self.break_off(fault),
-            Poll::Ready(None) => {
-                self.end(End::Complete);
-                Poll::Ready(None)
+        loop {
+            let passed = match Pin::new(&mut self.inner).poll_frame(context) {
+                Poll::Ready(Some(Ok(frame))) => self.pass(frame),
+                Poll::Ready(Some(Err(fault))) => Some(self.break_off(fault)),
+                Poll::Ready(None) => Some(self.finish()),
+                Poll::Pending => Some(match self.poll_patience(context) {
+                    Poll::Ready(()) => self.break_off(Fault::new(
+                        FaultKind::Timeout,
+                        "the reply stopped before its end, for longer than its timeouts",
+                    )),
+                    Poll::Pending => Poll::Pending,
+                }),
+            };
+            if let Some(passed) = passed {
+                return passed;
             }
-            Poll::Pending => match self.poll_patience(context) {
-                Poll::Ready(()) => self.break_off(Fault::new(
-                    FaultKind::Timeout,
-                    "the reply stopped before its end, for longer than its timeouts",
-                )),
-                Poll::Pending => Poll::Pending,
-            },
         }
     }
 
     fn is_end_stream(&self) -> bool {
-        self.record.is_none() && self.inner.is_end_stream()
+        self.record.is_none() && self.inner.is_end_stream() && self.held() == 0
     }
 
     fn size_hint(&self) -> SizeHint {
-        self.inner.size_hint()
+        with_held(self.inner.size_hint(), self.held())
     }
 }
 

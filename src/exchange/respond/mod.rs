@@ -1,21 +1,25 @@
 //! The answer: the upstream's reply without what is not for the client, or a refusal; and the end of the record.
 
+mod decode;
 mod meaning;
 mod metered;
+mod scrubbed;
 
 use http::{HeaderMap, HeaderValue, StatusCode};
 
-use crate::action::Limits;
+use crate::action::{Action, Limits};
 use crate::audit::{End, Ending, Ticket};
 use crate::dial::Reply;
 use crate::exchange::answer::{EXEAT_OUTCOME, EXEAT_REQUEST_ID};
-use crate::exchange::{Answer, Carried, Denied, Done, Received, Sent, Stop, upstream};
+use crate::exchange::{Answer, Called, Carried, Denied, Done, Received, Sent, Stop, upstream};
 use crate::fault::{Fault, FaultKind};
 use crate::wire::strip_hop_by_hop;
 
 use metered::Metered;
 
 pub(super) use meaning::conclude;
+pub use scrubbed::OnEcho;
+pub(super) use scrubbed::Scrub;
 
 /// Refuses a reply whose head shows that it can't be passed on.
 ///
@@ -40,6 +44,19 @@ pub(super) fn check(reply: &Reply, limits: &Limits) -> Result<(), Fault> {
     }
 }
 
+/// Decodes a reply and scrubs its head; its content is scrubbed when it comes.
+///
+/// # Errors
+/// [`FaultKind::Malformed`] for an encoding that can't be read; [`FaultKind::Echo`] where no reply may hold a secret.
+pub(super) fn open(reply: &mut Reply, action: &Action, mut scrub: Scrub) -> Result<Scrub, Fault> {
+    decode::decode(reply)?;
+    scrubbed::drop_sessions(action, &mut reply.headers);
+    let address = reply.upstream.address;
+    let scrubbed = scrub.headers(&mut reply.headers);
+    scrubbed.map_err(|fault| fault.at(address))?;
+    Ok(scrub)
+}
+
 /// Passes a reply on. The ticket goes into the body and is closed at its end.
 pub(super) fn reply(mut carried: Carried, received: Received, ticket: Ticket) -> Answer {
     meaning::show(&mut carried.sent, &carried.concluded.shown);
@@ -60,17 +77,27 @@ pub(super) fn reply(mut carried: Carried, received: Received, ticket: Ticket) ->
 }
 
 /// Tells a tool of a reply that was read whole, and closes the record.
-pub(super) fn done(carried: Carried, received: &Received, mut ticket: Ticket) -> Done {
-    let Sent { reply, dialled, .. } = carried.sent;
+pub(super) fn done(carried: Carried, received: &Received, mut ticket: Ticket) -> Called {
+    let Sent {
+        reply,
+        dialled,
+        mut scrub,
+        ..
+    } = carried.sent;
     let bytes = reply.body.length().unwrap_or_default();
     ticket.reached(upstream(&reply, dialled));
     let concluded = carried.concluded;
+    let mut body = meaning::whole_value(&reply, concluded.shown);
+    if let Err(fault) = scrub.value(&mut body) {
+        return Err(denied(Stop::Broke(fault), received, ticket));
+    }
+    ticket.redacted(scrub.masked());
     let done = Done {
         status: reply.status,
         success: concluded.success,
         outcome: concluded.outcome,
         say: concluded.say,
-        body: meaning::whole_value(&reply, concluded.shown),
+        body,
         variables: carried.variables,
         request_id: ticket.request_id(),
     };
@@ -80,7 +107,7 @@ pub(super) fn done(carried: Carried, received: &Received, mut ticket: Ticket) ->
         bytes_in: received.bytes(),
         bytes_out: bytes,
     });
-    done
+    Ok(done)
 }
 
 /// Refuses a tool call and closes the record.

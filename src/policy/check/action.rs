@@ -19,12 +19,13 @@ use crate::policy::check::requires::{Known, Preconditions};
 use crate::policy::check::target::Target;
 use crate::policy::check::told::Told;
 use crate::policy::check::{
-    body, connection, connector, content, doors, example, header, hints, leak, lists, sensitive,
-    site,
+    body, connection, connector, content, doors, example, header, hints, leak, lists, rates,
+    sensitive, site,
 };
 use crate::policy::raw::action::{Action as Raw, Door, Method};
 use crate::policy::raw::decode::Text;
 use crate::problem::{Place, Problem};
+use crate::rate::{Owner, Rate};
 use crate::request::{HostPattern, Scheme};
 
 /// Lengths of a description between which an agent is told enough and not too much.
@@ -127,6 +128,7 @@ struct Shared {
     description: String,
     method: http::Method,
     accept_headers: Vec<HeaderName>,
+    rate: Option<Arc<Rate>>,
     hints: Hints,
     sensitive: Sensitive,
     reading: Arc<Reading>,
@@ -160,7 +162,9 @@ impl<'a> Declared<'_, 'a> {
         }
         let method = method(self.raw.method.as_ref()?.value);
         let hints = hints::read(self.raw.hints.as_ref(), &method, told);
+        let owner = name.clone().map(Owner::Action);
         Some(Shared {
+            rate: rates::read(owner, self.raw.rate_limit.as_ref(), told),
             name: name?,
             description: description?.value.clone(),
             hints,
@@ -265,6 +269,7 @@ impl<'a> Declared<'_, 'a> {
             accept_headers: shared.accept_headers.clone(),
             credentials,
             limits,
+            rates: self.rates(environment, shared),
             hints: shared.hints,
             sensitive: shared.sensitive.clone(),
             reading: shared.reading.clone(),
@@ -276,6 +281,14 @@ impl<'a> Declared<'_, 'a> {
             name: self.name,
             url: target.url.clone(),
         })
+    }
+
+    /// Its own rate limit, and that of its connection.
+    fn rates(&self, environment: usize, shared: &Shared) -> Vec<Arc<Rate>> {
+        let connection = self
+            .connection
+            .and_then(|it| it.rates[environment].as_ref());
+        shared.rate.iter().chain(connection).cloned().collect()
     }
 
     /// Reads the headers, the query entries and the credentials.

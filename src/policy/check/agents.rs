@@ -5,11 +5,13 @@ use std::ops::Bound;
 
 use crate::name::{ActionName, AgentName, SecretName};
 use crate::policy::check::ground::{Ground, name};
+use crate::policy::check::rates;
 use crate::policy::check::told::Told;
 use crate::policy::raw::agent::Agent as Raw;
 use crate::policy::raw::decode::Text;
 use crate::policy::{Agent, AllowPattern};
 use crate::problem::Problem;
+use crate::rate::Owner;
 
 /// Reads the agents; `None` where no file has the section.
 pub(super) fn read(ground: &Ground<'_>, told: &mut Told<'_>) -> Option<BTreeMap<AgentName, Agent>> {
@@ -24,7 +26,7 @@ pub(super) fn read(ground: &Ground<'_>, told: &mut Told<'_>) -> Option<BTreeMap<
     let mut agents = BTreeMap::new();
     for (text, raw) in ground.raw.agents.iter() {
         let name = name(text, AgentName::parse, told);
-        let agent = agent(ground, raw, &declared, told);
+        let agent = agent(ground, (name.as_ref(), raw), &declared, told);
         if let (Some(name), Some(agent)) = (name, agent) {
             agents.insert(name, agent);
         }
@@ -65,7 +67,7 @@ fn tell_runtime_tokens(ground: &Ground<'_>, told: &mut Told<'_>) {
 
 fn agent(
     ground: &Ground<'_>,
-    raw: &Raw,
+    (name, raw): (Option<&AgentName>, &Raw),
     declared: &BTreeSet<&str>,
     told: &mut Told<'_>,
 ) -> Option<Agent> {
@@ -76,6 +78,11 @@ fn agent(
     let runtime = runtime.and_then(|it| it.secret.as_ref());
     let runtime_token =
         runtime.and_then(|it| token_in(ground, environment.unwrap_or_default(), it, told));
+    let rate = rates::read(
+        name.cloned().map(Owner::Agent),
+        raw.rate_limit.as_ref(),
+        told,
+    );
     let mut allow = HashSet::new();
     if let Some(patterns) = &raw.allow {
         if patterns.items.is_empty() {
@@ -98,6 +105,7 @@ fn agent(
         token: token?,
         runtime_token,
         environment: environment?.map(|it| ground.environments[it].clone()),
+        rate,
         allow,
         patterns: patterns.map(|it| AllowPattern::new(&it.value)).collect(),
     })

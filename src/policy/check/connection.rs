@@ -1,6 +1,7 @@
 //! Connections: base URL, auth, headers and deadlines that several actions share.
 
 use std::collections::HashMap;
+use std::sync::Arc;
 
 use crate::action::{Limits, PathPattern};
 use crate::name::ConnectionName;
@@ -8,9 +9,10 @@ use crate::policy::check::connector::Connectors;
 use crate::policy::check::ground::{Ground, name};
 use crate::policy::check::site::{self, Site};
 use crate::policy::check::told::{Told, part_of};
-use crate::policy::check::{connector, entries};
+use crate::policy::check::{connector, entries, rates};
 use crate::policy::raw::connection::Connection as Raw;
 use crate::policy::raw::decode::Text;
+use crate::rate::{Owner, Rate};
 
 /// A declared connection.
 pub(super) struct Connection<'a> {
@@ -18,6 +20,8 @@ pub(super) struct Connection<'a> {
     pub(super) raw: &'a Raw,
     /// By environment; `None` where it is wrong.
     pub(super) bases: Vec<Option<Base<'a>>>,
+    /// By environment; `None` where there is none.
+    pub(super) rates: Vec<Option<Arc<Rate>>>,
 }
 
 /// Where a connection leads in one environment.
@@ -37,7 +41,7 @@ pub(super) fn read<'a>(
 ) -> Connections<'a> {
     let mut connections = HashMap::new();
     for (text, raw) in ground.raw.connections.iter() {
-        name(text, ConnectionName::parse, told);
+        let known = name(text, ConnectionName::parse, told);
         let bases = (0..ground.environments.len())
             .map(|environment| {
                 if let Some(auth) = raw.auth.as_ref() {
@@ -50,7 +54,13 @@ pub(super) fn read<'a>(
                 base(ground, url, environment, told)
             })
             .collect();
-        connections.insert(text.value.as_str(), Connection { raw, bases });
+        let rates = (0..ground.environments.len())
+            .map(|environment| {
+                let limit = ground.of(raw.rate_limit.as_ref()?, environment, told);
+                rates::read(known.clone().map(Owner::Connection), limit, told)
+            })
+            .collect();
+        connections.insert(text.value.as_str(), Connection { raw, bases, rates });
     }
     connections
 }

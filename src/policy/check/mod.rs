@@ -22,6 +22,7 @@ mod lists;
 mod network;
 mod oauth;
 mod parameters;
+mod rates;
 mod reading;
 mod requires;
 mod secrets;
@@ -37,12 +38,14 @@ mod tests;
 
 pub use trial::{trials, trials_from_texts};
 
+use std::collections::BTreeSet;
 use std::path::Path;
 use std::sync::Arc;
 
 use aws_lc_rs::digest;
 
-use crate::policy::check::action::Actions;
+use crate::action::outcome::OutputName;
+use crate::policy::check::action::{Actions, Built};
 use crate::policy::check::clash::Clashes;
 use crate::policy::check::ground::Ground;
 use crate::policy::check::told::Told;
@@ -122,6 +125,7 @@ fn check(raw: &raw::Policy, hash: Arc<str>, told: &mut Told<'_>) -> Policy {
             index: clashes.into_index(),
             actions: named.collect(),
             placeholders: connector::placeholders(&connectors, index),
+            exposed: exposed(built),
         });
     }
     let declared = network::Declared {
@@ -139,6 +143,7 @@ fn check(raw: &raw::Policy, hash: Arc<str>, told: &mut Told<'_>) -> Policy {
     Policy {
         hash,
         tokens: oauth::sources(&ground, &connectors, (&network, &secrets)),
+        largest_request: largest_request(&environments),
         environments,
         agents,
         secrets,
@@ -146,4 +151,18 @@ fn check(raw: &raw::Policy, hash: Arc<str>, told: &mut Told<'_>) -> Policy {
         network,
         context: variables::said(&raw.context, told),
     }
+}
+
+/// By several actions, one name is one variable: exposed by one of them, it is exposed.
+fn exposed(built: &[Built<'_>]) -> Vec<OutputName> {
+    let outputs = built.iter().flat_map(|it| it.action.reading.outputs.iter());
+    let exposed = outputs.filter(|it| it.expose).map(|it| it.name.clone());
+    let once: BTreeSet<OutputName> = exposed.collect();
+    once.into_iter().collect()
+}
+
+fn largest_request(environments: &[Environment]) -> u64 {
+    let actions = environments.iter().flat_map(|it| it.actions.values());
+    let largest = actions.map(|it| it.limits.max_request_bytes).max();
+    largest.unwrap_or(0)
 }

@@ -1558,6 +1558,52 @@ proptest! {
 }
 
 #[test]
+fn rate_limits_are_those_of_the_action_then_of_its_connection_there() {
+    let text = r#"version: 1
+environments: [production, staging]
+connections:
+  c:
+    base_url: https://api.example.com
+    rate_limit: {production: 5/minute, staging: {limit: 2, per: hour, burst: 48, key: agent}}
+actions:
+  a: {description: Does it for you., method: GET, connection: c, path: /a, rate_limit: {limit: 1, per: day, key: action}}
+  b: {description: Does it for all., method: GET, connection: c, path: /b}
+"#;
+    let loaded = read(text);
+    assert_eq!(told(&loaded), [""; 0]);
+    let policy = loaded.policy.unwrap();
+    let rates = |environment: usize, action: &str| -> Vec<String> {
+        let rates = policy.environments()[environment].actions[action]
+            .rates
+            .iter();
+        rates
+            .map(|it| format!("{it}, {} at once, {:?}", it.burst, it.key))
+            .collect()
+    };
+    let (own, connection) = (
+        "1 call a day, 1 at once, All",
+        "5 calls a minute, 5 at once, All",
+    );
+    let staging = "2 calls an hour, 48 at once, Agent";
+    assert_eq!(rates(0, "a"), [own, connection]);
+    assert_eq!(rates(1, "a"), [own, staging]);
+    assert_eq!(rates(0, "b"), [connection]);
+    assert_eq!(rates(1, "b"), [staging]);
+}
+
+#[test]
+fn mistakes_of_rate_limits_are_told_at_their_places() {
+    let day = "after a burst it would take more than a day until all of it is back";
+    for (limit, expected) in [
+        ("{limit: 1, per: day, burst: 2}", format!("17:45 {day}")),
+        ("{limit: 2, per: hour, burst: 49}", format!("17:46 {day}")),
+    ] {
+        let lines = format!("url: https://api.example.com/a\nmethod: GET\nrate_limit: {limit}");
+        assert_eq!(of_action(&lines), [expected], "{limit}");
+    }
+}
+
+#[test]
 fn the_hash_changes_with_every_byte_and_name() {
     let file = |name: &str, text: &str| (name.to_owned(), text.as_bytes().to_vec());
     let hash = |files: &[(String, Vec<u8>)], folder| super::hash(files, Path::new(folder));

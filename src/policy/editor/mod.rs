@@ -82,6 +82,7 @@ impl Definitions {
             }
             Shape::Duration => titled(rules::duration(), shape),
             Shape::ByteCount => titled(rules::byte_count(), shape),
+            Shape::Rate => titled(rules::rate(), shape),
             Shape::OneOf([word]) => json!({"const": word}),
             Shape::OneOf(words) => json!({"enum": words}),
             Shape::List(item) => json!({"type": "array", "items": self.shape(item)}),

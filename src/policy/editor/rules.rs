@@ -140,6 +140,11 @@ pub(super) fn byte_count() -> Value {
     json!({"anyOf": [{"type": "integer", "minimum": 1}, {"type": "string", "pattern": text}]})
 }
 
+/// A number of calls and a unit of time. That it is at most a million is for `check`.
+pub(super) fn rate() -> Value {
+    json!({"type": "string", "pattern": "^[1-9][0-9]*/(second|minute|hour|day)$"})
+}
+
 /// Where text would be the credential itself.
 fn mapping() -> Value {
     json!({"type": "object"})

@@ -14,10 +14,10 @@ use crate::policy::raw::outcome::Output;
 use crate::policy::raw::outcome::Response;
 use crate::policy::raw::outcome::Success;
 use crate::policy::raw::per_environment::PerEnvironment;
+use crate::policy::raw::rate::RateLimit;
 use crate::policy::raw::scalars::ByteCount;
 use crate::policy::raw::scalars::Wrong;
 use crate::policy::raw::secret::Value;
-use crate::policy::raw::unread::TextOrMap;
 use crate::policy::raw::variable::Variable;
 use crate::problem::Located;
 use crate::problem::Place;
@@ -51,6 +51,7 @@ section! {
         stream: Located<bool>, Optional, "`true`: a stream, to which `timeout` does not apply";
         max_request_bytes: Located<ByteCount>, Optional, "the largest request body";
         max_response_bytes: Located<ByteCount>, Optional, "the largest reply body";
+        rate_limit: RateLimit, Optional, "how often it may be called";
         success: Success, Optional, "when a call has succeeded";
         outcomes: Outcomes, Optional, "names for replies";
         outputs: Entries<Output>, Optional, "values of a reply that a session keeps";
@@ -63,7 +64,6 @@ section! {
         allow_http: Located<bool>, Optional, "`true`: its URL may be `http://`";
     }
     later {
-        rate_limit: TextOrMap, "how often it may be called";
         upgrade: Located<Upgrade>, "`websocket`: a handshake, then bytes both ways";
         trailers: Located<bool>, "`true`: trailers of replies pass";
     }

@@ -2,8 +2,8 @@
 
 use crate::policy::raw::decode::List;
 use crate::policy::raw::decode::Text;
+use crate::policy::raw::rate::RateLimit;
 use crate::policy::raw::secret::SecretName;
-use crate::policy::raw::unread::TextOrMap;
 
 section! {
     /// One agent, or one kind of agent.
@@ -13,8 +13,6 @@ section! {
         runtime_token: SecretName, Optional, "who presents it at a tool door may set the context";
         environment: Text, Optional, "the environment it works in";
         allow: List<Text>, Required, "the names of its actions, or patterns such as `get_*`";
-    }
-    later {
-        rate_limit: TextOrMap, "how often it may call anything";
+        rate_limit: RateLimit, Optional, "how often it may call anything";
     }
 }

@@ -5,8 +5,8 @@ use std::time::Duration;
 use crate::policy::raw::decode::Text;
 use crate::policy::raw::names::Entries;
 use crate::policy::raw::per_environment::PerEnvironment;
+use crate::policy::raw::rate::RateLimit;
 use crate::policy::raw::secret::Value;
-use crate::policy::raw::unread::TextOrMap;
 use crate::problem::Located;
 
 section! {
@@ -20,8 +20,6 @@ section! {
             "how long connecting may take";
         idle_timeout: PerEnvironment<Located<Duration>>, Optional,
             "how long a stream may be silent";
-    }
-    later {
-        rate_limit: TextOrMap, "how often its actions may be called";
+        rate_limit: PerEnvironment<RateLimit>, Optional, "how often its actions may be called";
     }
 }

@@ -49,6 +49,8 @@ pub(in crate::policy) enum Shape {
     Duration,
     /// `64KiB`, `10MiB`, `1MB`, or bytes.
     ByteCount,
+    /// `30/minute`.
+    Rate,
     /// One of these words.
     OneOf(&'static [&'static str]),
     /// A list of the same.
@@ -88,6 +90,7 @@ impl Shape {
             Self::Integer(least, most) => format!("an integer from {least} to {most}"),
             Self::Duration => "a duration such as `5s` or `250ms`".to_owned(),
             Self::ByteCount => "a size such as `64KiB` or `10MiB`".to_owned(),
+            Self::Rate => "a rate such as `30/minute`".to_owned(),
             Self::OneOf(words) => either(words.iter().map(|word| format!("`{word}`"))),
             Self::List(_) => "a list".to_owned(),
             Self::Map(..) | Self::AnyMap => "a mapping".to_owned(),

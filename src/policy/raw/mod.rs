@@ -28,10 +28,10 @@ pub(in crate::policy) mod names;
 pub(in crate::policy) mod network;
 pub(in crate::policy) mod outcome;
 pub(in crate::policy) mod per_environment;
+pub(in crate::policy) mod rate;
 pub(in crate::policy) mod scalars;
 pub(in crate::policy) mod secret;
 pub(in crate::policy) mod trial;
-mod unread;
 pub(in crate::policy) mod variable;
 
 #[cfg(test)]

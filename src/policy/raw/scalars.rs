@@ -52,7 +52,8 @@ impl Wrong {
         ))
     }
 
-    fn remedy(mut self, remedy: impl Into<String>) -> Self {
+    /// How to mend it.
+    pub(in crate::policy) fn remedy(mut self, remedy: impl Into<String>) -> Self {
         self.remedy = Some(remedy.into());
         self
     }

@@ -216,12 +216,7 @@ actions:
 
 #[test]
 fn what_a_later_release_builds_is_refused_and_never_ignored() {
-    let rows = [
-        "rate_limit: 30/minute",
-        "rate_limit: {limit: 30, per: minute}",
-        "upgrade: websocket",
-        "trailers: true",
-    ];
+    let rows = ["upgrade: websocket", "trailers: true"];
     for fields in rows {
         let name = fields.split(':').next().unwrap();
         let expected = format!(
@@ -232,26 +227,65 @@ fn what_a_later_release_builds_is_refused_and_never_ignored() {
 }
 
 #[test]
-fn sections_and_types_of_a_later_release_are_refused_at_their_place() {
-    let action = "version: 1\nactions: {a: {description: Does it., method: GET}}\n";
-    let rows = [
+fn a_rate_is_a_number_of_calls_and_a_unit_of_time() {
+    for good in [
+        "1/second",
+        "30/minute",
+        "'5/hour'",
+        "1000000/day",
+        "{limit: 30, per: minute}",
+        "{limit: 30, per: minute, burst: 10, key: session}",
+    ] {
+        let told = mistakes_of_action(&format!("rate_limit: {good}"));
+        assert_eq!(told, [""; 0], "{good}");
+    }
+    let units = "the units are `second`, `minute`, `hour` and `day`";
+    let least = "write a whole number of calls, at least 1";
+    let most = "write at most 1000000, or a shorter unit of time";
+    for (wrong, remedy) in [
+        ("30", units),
+        ("30/m", units),
+        ("30/minutes", units),
+        ("30 / minute", least),
+        ("30/ minute", units),
+        ("0/minute", least),
+        ("030/minute", least),
+        ("-1/minute", least),
+        ("1.5/minute", least),
+        ("/minute", least),
+        ("1000001/day", most),
+        ("99999999999999999999/day", most),
+    ] {
+        let expected =
+            format!("6:17 expected a rate such as `30/minute`, found `{wrong}` ({remedy})");
+        let told = mistakes_of_action(&format!("rate_limit: {wrong}"));
+        assert_eq!(told, [expected], "{wrong}");
+    }
+    for (wrong, expected) in [
+        ("{limit: 30}", "a rate limit needs `per`"),
+        ("{per: minute}", "a rate limit needs `limit`"),
         (
-            "connections: {c: {base_url: https://x.com, rate_limit: 1/s}}",
-            "3:44 `rate_limit`",
+            "{limit: 0, per: minute}",
+            "expected an integer from 1 to 1000000, found `0`",
+        ),
+        ("{limit: 1, per: minutes}", "(did you mean `minute`?)"),
+        ("{limit: 1, per: minute, burst: 1.5}", "expected an integer"),
+        (
+            "{limit: 1, per: minute, key: agents}",
+            "(did you mean `agent`?)",
         ),
         (
-            "agents: {b: {token: {secret: k}, allow: [a], rate_limit: 1/s}}",
-            "3:46 `rate_limit`",
+            "{limit: 1, per: minute, brust: 2}",
+            "(did you mean `burst`?)",
         ),
-    ];
-    for (section, expected) in rows {
-        let all = mistakes(&format!("{action}{section}\n"));
-        assert_eq!(all.len(), 1, "{section}: {all:?}");
-        assert!(all[0].starts_with(expected), "{section}: {all:?}");
-        assert!(
-            all[0].contains("is not supported yet"),
-            "{section}: {all:?}"
-        );
+        (
+            "[30/minute]",
+            "expected a rate such as `30/minute` or a rate limit",
+        ),
+    ] {
+        let told = mistakes_of_action(&format!("rate_limit: {wrong}"));
+        assert_eq!(told.len(), 1, "{wrong}: {told:?}");
+        assert!(told[0].contains(expected), "{wrong}: {told:?}");
     }
 }
 

@@ -34,9 +34,11 @@ use crate::authority::Authority;
 use crate::body::Body;
 use crate::dial;
 use crate::dial::{Connect, Connecting, Dialer, Offer, Own, Setup, Static, System, Tls, Vetted};
-use crate::exchange::{Gate, PlainHttp, Services, Settings};
+use crate::exchange::{Gate, OnEcho, PlainHttp, Services, Settings};
 use crate::fault::{Fault, FaultKind};
+use crate::known::Known;
 use crate::live::Live;
+use crate::meter::Meter;
 use crate::metrics::Metrics;
 use crate::name::{ActionName, AgentName, EnvironmentName, SecretName, TunnelName};
 use crate::policy::{Agent, Environment, Index, Policy, Tunnel};
@@ -97,17 +99,22 @@ impl World {
         let settings = Settings {
             environment: EnvironmentName::parse("production").unwrap(),
             plain_http: PlainHttp::Upgrade,
+            on_echo: OnEcho::Redact,
         };
-        let vault = Arc::new(Sources::new(Store::at(folder.path())));
+        let known = Arc::new(Known::default());
+        let vault = known.watching(Arc::new(Sources::new(Store::at(folder.path()))));
         let services = Services {
             live: Live::new(Arc::new(policy(port, agents))),
-            tokens: Tokens::new(vault.clone(), metrics.clone()),
+            tokens: Tokens::new(vault.clone(), known.clone(), metrics.clone()),
             vault,
+            known,
             sessions: Arc::new(InMemory::new(Bounds::default())),
+            meter: Meter::default(),
             audit,
             metrics,
             authority: Authority::open_or_create(&folder.path().join("ca")).unwrap(),
             room: crate::exchange::Room::default(),
+            shares: crate::exchange::Shares::default(),
             settings,
         };
         let dialer = Dialer::new(setup(&dials));
@@ -301,12 +308,14 @@ fn policy(port: u16, agents: bool) -> Policy {
         index,
         actions,
         placeholders: Vec::new(),
+        exposed: Vec::new(),
     };
     let agent = Agent {
         title: None,
         token: SecretName::parse("bot_token").unwrap(),
         runtime_token: None,
         environment: Some(production),
+        rate: None,
         allow: HashSet::new(),
         patterns: Vec::new(),
     };
@@ -361,6 +370,7 @@ fn action(name: &str, method: Method, url: (Scheme, &str, u16), path: &str) -> A
         limits: ActionLimits::default(),
         reading: Arc::default(),
         requires: Vec::new(),
+        rates: Vec::new(),
         remembered: None,
     }
 }

@@ -1,5 +1,5 @@
 //! Programs of other people behind `exeat exec`: curl, git, openssl, Python's requests and httpx, Node's undici and
-//! axios; and clients of MCP beside `exeat mcp`.
+//! axios; clients of MCP beside `exeat mcp`; and agents with the SDKs of models.
 //!
 //! Each runs as a child of the real binary, with nothing told about exeat but the variables that `exec` sets. Origins
 //! stand on loopback under their real names, reached as a staging setup is: `--host`, `--extra-ca`, `allow_private`.
@@ -9,13 +9,16 @@
 mod apis;
 mod characters;
 mod client;
+mod description;
 mod git;
 mod installed;
 mod issuer;
 mod mcp;
 mod methods;
+mod model;
 mod oauth;
 mod origin;
+mod programs;
 mod refusals;
 mod secrets;
 mod stage;

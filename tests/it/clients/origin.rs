@@ -1,13 +1,17 @@
 //! An origin on loopback: speaks TLS with HTTP/1.1 and HTTP/2, remembers what it was asked, answers as its test says.
 
+use std::collections::VecDeque;
 use std::convert::Infallible;
 use std::net::{Ipv4Addr, SocketAddr};
+use std::pin::Pin;
 use std::sync::{Arc, Mutex};
+use std::task::{Context, Poll};
 
 use bytes::Bytes;
-use http::{HeaderMap, Method, Request, Response};
-use http_body_util::{BodyExt as _, Full};
-use hyper::body::Incoming;
+use http::{HeaderMap, HeaderValue, Method, Request, Response};
+use http_body_util::combinators::BoxBody;
+use http_body_util::{BodyExt, Full};
+use hyper::body::{Body, Frame, Incoming};
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioExecutor, TokioIo};
 use rcgen::{BasicConstraints, CertificateParams, DistinguishedName, DnType};
@@ -40,6 +44,17 @@ impl Asked {
 /// What it answers.
 pub(super) type Reply = Response<Full<Bytes>>;
 
+/// As it leaves: each event of a stream in a frame of its own.
+type Leaving = Response<BoxBody<Bytes, Infallible>>;
+
+/// A reply that is a stream of server-sent events.
+pub(super) fn events(text: String) -> Reply {
+    Response::builder()
+        .header("content-type", EVENTS)
+        .body(Full::from(text))
+        .unwrap()
+}
+
 /// A reply with JSON.
 pub(super) fn json(status: u16, value: &serde_json::Value) -> Reply {
     Response::builder()
@@ -51,6 +66,7 @@ pub(super) fn json(status: u16, value: &serde_json::Value) -> Reply {
 
 /// An origin that runs until it is dropped.
 pub(super) struct Origin {
+    host: String,
     address: SocketAddr,
     ca_pem: String,
     asked: Arc<Mutex<Vec<Asked>>>,
@@ -80,11 +96,17 @@ impl Origin {
         });
         runtime.spawn(accept(listener, TlsAcceptor::from(Arc::new(tls)), service));
         Self {
+            host: host.to_owned(),
             address,
             ca_pem,
             asked,
             _runtime: runtime,
         }
+    }
+
+    /// Its public name.
+    pub(super) fn host(&self) -> &str {
+        &self.host
     }
 
     /// Where it listens.
@@ -109,7 +131,7 @@ struct Service {
 }
 
 impl Service {
-    async fn serve(self: Arc<Self>, request: Request<Incoming>) -> Result<Reply, Infallible> {
+    async fn serve(self: Arc<Self>, request: Request<Incoming>) -> Result<Leaving, Infallible> {
         let (head, body) = request.into_parts();
         let asked = Asked {
             method: head.method,
@@ -120,7 +142,36 @@ impl Service {
         self.asked.lock().unwrap().push(asked.clone());
         // An answer may wait for a program.
         let reply = tokio::task::spawn_blocking(move || (self.answer)(&asked));
-        Ok(reply.await.unwrap())
+        Ok(leaving(reply.await.unwrap()).await)
+    }
+}
+
+async fn leaving(reply: Reply) -> Leaving {
+    let is_stream = reply.headers().get("content-type") == Some(&EVENTS);
+    if !is_stream {
+        return reply.map(BodyExt::boxed);
+    }
+    let (head, body) = reply.into_parts();
+    let whole = body.collect().await.unwrap().to_bytes();
+    let events = std::str::from_utf8(&whole).unwrap().split_inclusive("\n\n");
+    let events = events.map(|event| Bytes::copy_from_slice(event.as_bytes()));
+    Response::from_parts(head, Events(events.collect()).boxed())
+}
+
+const EVENTS: HeaderValue = HeaderValue::from_static("text/event-stream");
+
+/// A body whose length nobody knows before its end.
+struct Events(VecDeque<Bytes>);
+
+impl Body for Events {
+    type Data = Bytes;
+    type Error = Infallible;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        _: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
+        Poll::Ready(self.0.pop_front().map(|event| Ok(Frame::data(event))))
     }
 }
 

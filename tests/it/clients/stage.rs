@@ -3,6 +3,7 @@
 use std::ffi::{OsStr, OsString};
 use std::fs;
 use std::io::{BufRead as _, BufReader};
+use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitStatus, Output, Stdio};
 
@@ -116,6 +117,43 @@ impl Stage {
         self.run(&line)
     }
 
+    /// Runs a program to its end whose last arguments are the command of an MCP server: this one, behind exeat.
+    pub(super) fn beside_server<A: AsRef<OsStr>>(
+        &self,
+        program: &Path,
+        arguments: &[A],
+        server: &[&Path],
+    ) -> Ran {
+        let mut line = vec![program.into()];
+        line.extend(arguments.iter().map(|it| it.as_ref().to_owned()));
+        line.extend(self.exeat("exec"));
+        line.push("--".into());
+        line.extend(server.iter().map(|it| it.as_os_str().to_owned()));
+        self.run(&line)
+    }
+
+    /// Runs a program to its end that starts `exeat` itself, by that name.
+    pub(super) fn beside(&self, program: &Path, arguments: &[&Path]) -> Ran {
+        let [binary, _, settings @ ..] = &self.exeat("")[..] else {
+            unreachable!("a command has a program and a name");
+        };
+        let quoted = |it: &OsString| format!("'{}'", it.to_str().unwrap());
+        let settings: Vec<String> = settings.iter().map(quoted).collect();
+        let script = format!(
+            "#!/bin/sh\ncommand=$1; shift\nexec {} \"$command\" {} \"$@\"\n",
+            quoted(binary),
+            settings.join(" ")
+        );
+        let folder = self.file("bin");
+        fs::create_dir_all(&folder).unwrap();
+        fs::write(folder.join("exeat"), script).unwrap();
+        let executable = fs::Permissions::from_mode(0o755);
+        fs::set_permissions(folder.join("exeat"), executable).unwrap();
+        let mut line = vec![program.into()];
+        line.extend(arguments.iter().map(|it| it.as_os_str().to_owned()));
+        self.run(&line)
+    }
+
     /// A command of exeat with everything that stands on this stage.
     fn exeat(&self, command: &str) -> Vec<OsString> {
         let mut line = vec![env!("CARGO_BIN_EXE_exeat").into(), command.into()];
@@ -128,6 +166,13 @@ impl Stage {
             _ => {}
         }
         line
+    }
+
+    /// Where programs are looked for: first among the stage's own.
+    fn path(&self) -> OsString {
+        let of_the_system = std::env::var_os("PATH").unwrap();
+        let folders = std::env::split_paths(&of_the_system);
+        std::env::join_paths(std::iter::once(self.file("bin")).chain(folders)).unwrap()
     }
 
     fn audit(&self) -> PathBuf {
@@ -171,7 +216,7 @@ impl Stage {
         // Nothing of the developer's own: no proxy, no .curlrc, no .gitconfig.
         command
             .env_clear()
-            .env("PATH", std::env::var_os("PATH").unwrap())
+            .env("PATH", self.path())
             .env("HOME", self.folder.path())
             .envs(self.secrets.iter().copied());
         command

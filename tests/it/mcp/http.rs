@@ -5,8 +5,8 @@ use std::net::Shutdown;
 
 use serde_json::{Value, json};
 
-use super::{asked, done, failed, hanging, is_given_up};
-use crate::world::{Origin, Plan, Revision, Seen, World, json_reply, read_answer};
+use super::{NOT_OFFERED, asked, done, failed, hanging, is_given_up};
+use crate::world::{Origin, Plan, Revision, Seen, World, json_reply, read_answer, read_head};
 
 const POLICY: &str = r#"
 version: 1
@@ -160,6 +160,58 @@ fn a_session_of_mcp_belongs_to_its_agent() {
     let mut stream = world.knock("DELETE", &own.head(&ping), "");
     read_answer(&mut stream, "DELETE").unwrap();
     assert_eq!(own.post(&ping).status, 404);
+}
+
+#[test]
+fn what_is_no_message_has_a_record_as_well() {
+    let world = world();
+    let own = world.web(Revision::Handshake("2025-11-25"), "bot-secret");
+    let head = own.head(&json!({}));
+    let strange: Vec<String> = head
+        .iter()
+        .map(|it| it.replace("bot-secret", "other-secret"))
+        .collect();
+    let unwanted: Vec<String> = head
+        .iter()
+        .map(|it| it.replace("text/event-stream", "text/html"))
+        .collect();
+    let mut listening = Vec::new();
+    for (number, (method, head, status, code)) in [
+        ("GET", &strange, 404, Some("session_unknown")),
+        ("DELETE", &strange, 202, None),
+        ("GET", &unwanted, 406, Some("request_malformed")),
+        ("PUT", &head, 405, Some("method_refused")),
+        ("GET", &head, 200, None),
+        ("DELETE", &head, 202, None),
+        ("GET", &head, 404, Some("session_unknown")),
+    ]
+    .into_iter()
+    .enumerate()
+    {
+        let mut stream = world.knock(method, head, "");
+        let answer = read_head(&mut stream).unwrap();
+        assert_eq!(answer.status, status, "{method}: {answer:?}");
+        let records = world.records(number + 1);
+        let record = &records[number];
+        assert_eq!(record["door"], "mcp");
+        assert_eq!(record["code"].as_str(), code, "{method}: {record}");
+        listening.push(stream);
+    }
+    let post = own.post(&json!({"jsonrpc": "2.0", "id": 9, "method": "ping"}));
+    assert_eq!((post.status, post.refusal()), (404, "session_unknown"));
+    assert_eq!(world.records(8)[7]["code"], "session_unknown");
+    assert!(world.dials().is_empty());
+}
+
+#[test]
+fn what_is_not_offered_is_not_there() {
+    let world = world();
+    let mut web = world.web(Revision::Stateless, "bot-secret");
+    for (method, params) in NOT_OFFERED {
+        let (_, mut stream) = web.send(method, serde_json::from_str(params).unwrap());
+        let answer = read_answer(&mut stream, "POST").unwrap();
+        assert_eq!(answer.json()["error"]["code"], -32601, "{answer:?}");
+    }
 }
 
 #[test]

@@ -2,6 +2,7 @@
 
 mod command;
 mod http;
+mod load;
 mod stdio;
 
 use std::io::Read as _;
@@ -12,6 +13,17 @@ use serde_json::Value;
 
 use crate::world::World;
 
+/// Methods of capabilities that exeat does not declare.
+const NOT_OFFERED: [(&str, &str); 4] = [
+    ("resources/list", "{}"),
+    ("resources/templates/list", "{}"),
+    ("prompts/list", "{}"),
+    (
+        "completion/complete",
+        r#"{"ref": {"type": "ref/prompt", "name": "x"}, "argument": {"name": "a", "value": "b"}}"#,
+    ),
+];
+
 /// An origin of the test's own, in cleartext at `api.two.test`.
 fn hanging(world: &World) -> TcpListener {
     let upstream = TcpListener::bind("127.0.0.1:0").unwrap();
@@ -21,6 +33,11 @@ fn hanging(world: &World) -> TcpListener {
 
 /// A request that it has got, to be answered or not.
 fn asked(upstream: &TcpListener) -> TcpStream {
+    arrived(upstream).1
+}
+
+/// As [`asked`], with its head.
+fn arrived(upstream: &TcpListener) -> (String, TcpStream) {
     let (mut asked, _) = upstream.accept().unwrap();
     asked
         .set_read_timeout(Some(Duration::from_secs(20)))
@@ -31,7 +48,7 @@ fn asked(upstream: &TcpListener) -> TcpStream {
         asked.read_exact(&mut byte).unwrap();
         head.extend(byte);
     }
-    asked
+    (String::from_utf8(head).unwrap(), asked)
 }
 
 /// That exeat has ended the request's connection, without anybody having answered.

@@ -4,7 +4,7 @@ use std::io::Write as _;
 
 use serde_json::{Value, json};
 
-use super::{asked, done, failed, hanging, is_given_up};
+use super::{NOT_OFFERED, asked, done, failed, hanging, is_given_up};
 use crate::world::{Plan, Revision, World, json_reply};
 
 const POLICY: &str = r#"
@@ -233,6 +233,20 @@ fn what_is_no_tool_is_a_protocol_error() {
         records.iter().all(|it| it["agent"] == "bot"),
         "{records:#?}"
     );
+}
+
+#[test]
+fn what_is_not_offered_is_not_there() {
+    let world = world();
+    for revision in Revision::ALL {
+        let mut pipe = world.pipe(revision, Some("bot"), None);
+        for (method, params) in NOT_OFFERED {
+            let params = serde_json::from_str(params).unwrap();
+            let answer = pipe.request(method, params);
+            assert_eq!(answer["error"]["code"], -32601, "{answer}");
+        }
+        pipe.close();
+    }
 }
 
 #[test]

@@ -475,7 +475,7 @@ fn template_rows() -> Vec<Row> {
         row(171, "If no template is provided, parameters are sent as a").action(TICKET)
             .posts(OPEN_TICKET, r#"{"issue_description":"x","customer_email":"a@b.test"}"#)
             .body(r#"{"customer_email":"a@b.test","issue_description":"x"}"#),
-        row(173, "Templates use a subset of Go template syntax").action(&small(r#"{"n": "{{.parameters.name"}"#)).mistake("row.yaml:12:7"),
+        row(173, "Templates use a subset of Go template syntax").action(&small(r#"{"n": "{{.parameters.name"}"#)).mistake("row.yaml:12:32"),
         row(175, "Parameters from the parameter schema").action(&small(r#"{"n": "{{.parameters.name}}"}"#))
             .posts(OPEN_TICKET, ada).body(ada).calls(name).body(ada),
         row(175, "{{.parameters.parameter_name}}").action(&small(r#"{"n": "{{.parameters.nam}}"}"#)).mistake("no parameter `nam`"),

@@ -20,8 +20,10 @@ use exeat::app::{self, Parts, Running};
 use exeat::audit::{Audit, MemorySink};
 use exeat::authority::Authority;
 use exeat::dial::{Limits, Offer, Own, Setup, Tls};
-use exeat::exchange::{PlainHttp, Room, Services, Settings};
+use exeat::exchange::{OnEcho, PlainHttp, Room, Services, Settings, Shares};
+use exeat::known::Known;
 use exeat::live::Live;
+use exeat::meter::Meter;
 use exeat::metrics::Metrics;
 use exeat::name::AgentName;
 use exeat::policy::{self, Policy};
@@ -36,6 +38,7 @@ use tempfile::TempDir;
 pub use client::{Answer, Client, Stream, read_answer, read_head, rest};
 pub use mcp::Revision;
 pub use origin::{Origin, Reply, Seen, Then};
+pub use web::Web;
 
 use names::Names;
 use origin::OriginCa;
@@ -101,7 +104,9 @@ pub struct Plan {
     secrets: Vec<(String, String)>,
     sources: bool,
     plain_http: PlainHttp,
+    on_echo: OnEcho,
     room: Room,
+    shares: Shares,
 }
 
 impl Plan {
@@ -113,7 +118,9 @@ impl Plan {
             secrets: secrets.into(),
             sources: false,
             plain_http: PlainHttp::Upgrade,
+            on_echo: OnEcho::Redact,
             room: Room::default(),
+            shares: Shares::default(),
         }
     }
 
@@ -135,9 +142,21 @@ impl Plan {
         self
     }
 
+    /// With `on_echo: refuse`.
+    pub fn refusing_echoes(mut self) -> Self {
+        self.on_echo = OnEcho::Refuse;
+        self
+    }
+
     /// With room for so many bytes of bodies at a time.
     pub fn room(mut self, bytes: usize) -> Self {
         self.room = Room::of(bytes);
+        self
+    }
+
+    /// With so many requests under way for each agent.
+    pub fn shares(mut self, requests: usize) -> Self {
+        self.shares = Shares::of(requests);
         self
     }
 
@@ -165,18 +184,24 @@ impl World {
             true => Arc::new(Sources::new(Store::at(folder.path()))),
             false => safe.clone(),
         };
+        let known = Arc::new(Known::default());
+        let vault = known.watching(vault);
         let services = Services {
             live: Live::new(Arc::new(policy)),
-            tokens: Tokens::new(vault.clone(), metrics.clone()),
+            tokens: Tokens::new(vault.clone(), known.clone(), metrics.clone()),
             vault,
+            known,
             sessions: Arc::new(InMemory::new(Bounds::default())),
+            meter: Meter::default(),
             audit,
             authority: authority.counting(&metrics),
             metrics,
             room: plan.room,
+            shares: plan.shares,
             settings: Settings {
                 environment,
                 plain_http: plan.plain_http,
+                on_echo: plan.on_echo,
             },
         };
         let (names, switchboard) = (Arc::new(Names::usual()), Arc::new(Switchboard::default()));

@@ -116,7 +116,12 @@ impl Web<'_> {
 
     /// Sends a request and reads everything that comes for it; the answer is the last.
     pub fn exchange(&mut self, method: &str, params: Value) -> Vec<Value> {
-        let (id, mut stream) = self.send(method, params);
+        let (id, stream) = self.send(method, params);
+        self.receive(id, stream)
+    }
+
+    /// Everything that comes for a request; the answer is the last.
+    pub fn receive(&self, id: u64, mut stream: TcpStream) -> Vec<Value> {
         let answer = read_answer(&mut stream, "POST").unwrap();
         assert_eq!(answer.status, 200, "{answer:?}");
         let messages = messages(&answer);

@@ -1,0 +1,124 @@
+//! One run of the clients: what they ask of whom, how often, and the CPU time that it took the other side.
+
+use std::process::Command;
+use std::time::Duration;
+
+use anyhow::ensure;
+
+use crate::load::Form;
+use crate::load::Tally;
+use crate::origin;
+use crate::rounds::Mode;
+use crate::rounds::Scenario;
+use crate::stage::Contender;
+use crate::stage::Stage;
+use crate::stage::argument;
+
+/// What is asked for: as a request, and as a call of the same action.
+pub(crate) struct Errand {
+    /// At the proxy.
+    form: Form,
+    host: &'static str,
+    port: u16,
+    path: String,
+    action: &'static str,
+    parameters: String,
+    /// Of the origin's reply.
+    bytes: usize,
+}
+
+/// How often.
+pub(crate) struct Times {
+    pub(crate) connections: usize,
+    pub(crate) warm_up: usize,
+    pub(crate) requests: usize,
+}
+
+/// What came of a run.
+pub(crate) struct Ran {
+    pub(crate) tally: Tally,
+    /// CPU time of the measured requests.
+    pub(crate) busy: Duration,
+}
+
+impl Errand {
+    /// A document, as the scenario has it.
+    pub(crate) fn of(scenario: Scenario, ports: &origin::Ready) -> Self {
+        let (form, host, port, action) = match scenario.mode {
+            Mode::Forward => (Form::Absolute, origin::PLAIN_HOST, ports.plain, "get_plain"),
+            Mode::Carried => (Form::Absolute, origin::TLS_HOST, ports.tls, "get_tls"),
+            Mode::Intercepted => (Form::Connect, origin::TLS_HOST, ports.tls, "get_tls"),
+        };
+        Self {
+            form,
+            host,
+            port,
+            path: scenario.size.path(),
+            action,
+            parameters: scenario.size.parameters(),
+            bytes: scenario.size.bytes(),
+        }
+    }
+
+    /// A small document over TLS, for which the origin waits until `count` have come.
+    pub(crate) fn together(count: usize, ports: &origin::Ready) -> Self {
+        Self {
+            form: Form::Absolute,
+            host: origin::TLS_HOST,
+            port: ports.tls,
+            path: origin::together(count),
+            action: origin::TOGETHER,
+            parameters: format!(r#"{{"count": {count}}}"#),
+            bytes: origin::Size::Small.bytes(),
+        }
+    }
+}
+
+/// A whole run takes at most a minute, after which the load ends itself.
+const WITHIN: Duration = Duration::from_secs(70);
+
+/// Runs the clients to their end. A request that fails is an error.
+pub(crate) fn run(
+    stage: &Stage,
+    contender: &Contender,
+    errand: &Errand,
+    times: &Times,
+) -> anyhow::Result<Ran> {
+    let mut load = stage.load(|command| order(command, contender, errand, times))?;
+    let _warm: String = load.read(WITHIN)?;
+    let before = contender.process.cpu_time()?;
+    load.release()?;
+    let tally: Tally = load.read(WITHIN)?;
+    let busy = contender.process.cpu_time()?.saturating_sub(before);
+    let requests = times.requests;
+    ensure!(
+        tally.errors == 0 && tally.replies == requests,
+        "{}: {} of {requests} requests failed, the first by: {}",
+        contender.name,
+        requests - tally.replies,
+        tally.first_error.unwrap_or_default(),
+    );
+    load.release()?;
+    let _gone: String = load.read(WITHIN)?;
+    Ok(Ran { tally, busy })
+}
+
+fn order(command: &mut Command, contender: &Contender, errand: &Errand, times: &Times) {
+    command
+        .arg("--trust")
+        .arg(&contender.trust)
+        .args(["--address", &contender.address.to_string()])
+        .args(["--form", &argument(contender.form.unwrap_or(errand.form))])
+        .args(["--host", errand.host])
+        .args(["--port", &errand.port.to_string()])
+        .args(["--path", &errand.path])
+        .args(["--action", errand.action])
+        .args(["--parameters", &errand.parameters])
+        .args(["--expect-bytes", &errand.bytes.to_string()])
+        .args(["--connections", &times.connections.to_string()])
+        .args(["--warm-up", &times.warm_up.to_string()])
+        .args(["--requests", &times.requests.to_string()]);
+    if let Some(value) = &contender.authorization {
+        command.args(["--authorization", value]);
+    }
+}

@@ -168,7 +168,7 @@ fn action() -> Arc<Action> {
     let mut body = BODY.to_owned();
     for number in 0.. {
         let field = format!(
-            "    {{\"id\": \"custom_{number}\", \"value\": \"a text that the policy fixes\"}}"
+            "    {{\"id\": \"custom_{number}\", \"value\": \"a sentence which the policy fixes, such as the terms of the service\"}}"
         );
         body.push_str(&field);
         if body.len() + "\n  ]\n}\n".len() >= BODY_BYTES {

@@ -139,29 +139,32 @@ impl<'a> Reader<'a> {
 
     fn string(&mut self) -> Result<String, JsonProblem> {
         self.expect(b'"')?;
-        let mut read = String::new();
+        let mut read = self.plain()?.to_owned();
         loop {
-            let rest = &self.text[self.at..];
-            // The three kinds of byte that end a plain run are ASCII, so the cut is on a boundary.
-            let run = rest
-                .bytes()
-                .position(|byte| matches!(byte, b'"' | b'\\' | 0..=0x1f));
-            let Some(run) = run else {
-                self.at = self.text.len();
-                return self.fail(JsonProblemKind::Malformed);
-            };
-            read.push_str(&rest[..run]);
-            self.at += run;
-            match rest.as_bytes()[run] {
-                b'"' => {
+            match self.peek() {
+                Some(b'"') => {
                     self.at += 1;
                     return Ok(read);
                 }
-                b'\\' => read.push(self.escape()?),
-                0 => return self.fail(JsonProblemKind::NullCharacter),
+                Some(b'\\') => read.push(self.escape()?),
+                Some(0) => return self.fail(JsonProblemKind::NullCharacter),
                 _ => return self.fail(JsonProblemKind::Malformed),
             }
+            read.push_str(self.plain()?);
         }
+    }
+
+    /// The text up to the next byte that ends a string, begins an escape or may not stand there. All three kinds are
+    /// ASCII, so the cut is on a boundary.
+    fn plain(&mut self) -> Result<&'a str, JsonProblem> {
+        let rest = &self.text[self.at..];
+        let ends = |byte| matches!(byte, b'"' | b'\\' | 0..=0x1f);
+        let Some(length) = rest.bytes().position(ends) else {
+            self.at = self.text.len();
+            return self.fail(JsonProblemKind::Malformed);
+        };
+        self.at += length;
+        Ok(&rest[..length])
     }
 
     fn escape(&mut self) -> Result<char, JsonProblem> {

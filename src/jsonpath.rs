@@ -200,8 +200,8 @@ fn step(segment: &SingularSegment) -> Step {
     }
 }
 
-/// Whether a `?` stands outside of quotes: in RFC 9535 nothing but a filter has one there. The grammar is not asked about
-/// filters, since the crate takes twice as long for each pair of nested parentheses.
+/// Whether a `?` stands outside of quotes: in RFC 9535 nothing but a filter has one there. The grammar is not asked
+/// about filters, since the crate takes twice as long for each pair of nested parentheses.
 fn has_filter(text: &str) -> bool {
     let mut quote = None;
     let mut characters = text.chars();

@@ -285,7 +285,7 @@ impl ServerHandler for Face {
     }
 }
 
-/// What no capability promises is not there (2025-11-25, basic/lifecycle, operation); rmcp would answer with nothing in a
+/// What no capability promises is not there (2025-11-25, basic/lifecycle, operation); rmcp would answer with an empty
 /// list.
 fn not_offered<M: ConstString>() -> ErrorData {
     let message = format!("{}: there is no such method", M::VALUE);

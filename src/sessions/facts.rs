@@ -1,5 +1,5 @@
-//! What deciding may look at besides the request: the caller, the time, and what the session holds; and what of that the
-//! agent is shown.
+//! What deciding may look at besides the request: the caller, the time, and what the session holds; and what of that
+//! the agent is shown.
 
 use std::time::Instant;
 

@@ -1,4 +1,4 @@
-//! Known secrets out of what comes back: every [form](forms) of every secret, masked with as many bytes.
+//! Known secrets out of what comes back: every form (`forms`) of every secret, masked with as many bytes.
 //!
 //! Pure. Which secrets are known, and to which replies this is applied, is not known here.
 //!

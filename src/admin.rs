@@ -81,6 +81,10 @@ impl Admin {
                 self.expect_token(headers)?;
                 Ok((METRICS, self.services.metrics.render()))
             }
+            "/audit/head" => {
+                self.expect_token(headers)?;
+                Ok(self.audit_head())
+            }
             "/ca.pem" => {
                 self.expect_token(headers)?;
                 Ok((PEM, self.services.authority.ca_pem().into()))
@@ -98,6 +102,13 @@ impl Admin {
             "actions": first.map_or(0, |it| it.actions.len()),
         });
         (JSON, format!("{ready}\n"))
+    }
+
+    /// How far the chain of audit records has come, for whoever keeps it elsewhere.
+    fn audit_head(&self) -> Page {
+        let head = self.services.audit.head();
+        let text = serde_json::json!({"seq": head.seq, "hash": head.hash.as_str()});
+        (JSON, format!("{text}\n"))
     }
 
     fn expect_token(&self, headers: &HeaderMap) -> Result<(), No> {
@@ -128,7 +139,7 @@ impl No {
             Self::Method => (StatusCode::METHOD_NOT_ALLOWED, "use GET or HEAD"),
             Self::Page => (
                 StatusCode::NOT_FOUND,
-                "here are /healthz, /readyz, /metrics and /ca.pem",
+                "here are /healthz, /readyz, /metrics, /audit/head and /ca.pem",
             ),
             Self::Token => (
                 StatusCode::UNAUTHORIZED,

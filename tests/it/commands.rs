@@ -72,7 +72,7 @@ impl Desk {
 }
 
 /// A started `exeat run` on free ports.
-struct Started {
+pub struct Started {
     child: Child,
     stderr: BufReader<ChildStderr>,
     proxy: SocketAddr,
@@ -80,7 +80,12 @@ struct Started {
 }
 
 impl Started {
-    fn on(desk: &Desk, arguments: &[&str]) -> Self {
+    pub fn on(desk: &Desk, arguments: &[&str]) -> Self {
+        Self::by(desk.command(&[]), arguments)
+    }
+
+    /// By a command that ends in the call of exeat, to which arguments are added.
+    pub fn by(mut command: Command, arguments: &[&str]) -> Self {
         let free = [
             "run",
             "--json",
@@ -91,8 +96,8 @@ impl Started {
             "--admin-listen",
             "127.0.0.1:0",
         ];
-        let mut child = desk
-            .command(&free)
+        let mut child = command
+            .args(free)
             .args(arguments)
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())
@@ -114,7 +119,7 @@ impl Started {
         }
     }
 
-    fn connect(&self) -> TcpStream {
+    pub fn connect(&self) -> TcpStream {
         let stream = TcpStream::connect(self.proxy).unwrap();
         stream
             .set_read_timeout(Some(Duration::from_secs(20)))
@@ -122,7 +127,7 @@ impl Started {
         stream
     }
 
-    fn ask(&self, bytes: &str) -> String {
+    pub fn ask(&self, bytes: &str) -> String {
         let mut stream = self.connect();
         stream.write_all(bytes.as_bytes()).unwrap();
         let mut answer = String::new();
@@ -130,8 +135,13 @@ impl Started {
         answer
     }
 
+    /// Of the process.
+    pub fn id(&self) -> u32 {
+        self.child.id()
+    }
+
     /// Sends a signal.
-    fn signal(&self, signal: &str) {
+    pub fn signal(&self, signal: &str) {
         let pid = self.child.id().to_string();
         assert!(
             Command::new("kill")
@@ -142,8 +152,22 @@ impl Started {
         );
     }
 
+    /// Asks the operator's listener for a page.
+    pub fn page(&self, path: &str) -> String {
+        let mut stream = TcpStream::connect(self.admin).unwrap();
+        let host = self.admin;
+        write!(
+            stream,
+            "GET {path} HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\n\r\n"
+        )
+        .unwrap();
+        let mut page = String::new();
+        stream.read_to_string(&mut page).unwrap();
+        page
+    }
+
     /// Waits for the end: exit code, output, and what was said on standard error.
-    fn end(mut self) -> (Option<i32>, String, String) {
+    pub fn end(mut self) -> (Option<i32>, String, String) {
         let (mut out, mut said) = (String::new(), String::new());
         self.child
             .stdout
@@ -279,9 +303,11 @@ fn it_runs_until_it_is_told_to_end_and_the_record_is_whole() {
             .lines()
             .map(|it| serde_json::from_str(it).unwrap())
             .collect();
-        assert_eq!(records.len(), 2, "{text}");
-        assert_eq!(records[0]["code"], "host_undeclared");
-        assert_eq!(records[1]["action"], "create_item");
+        assert_eq!(records.len(), 4, "{text}");
+        assert_eq!(records[0]["event"], "started");
+        assert_eq!(records[1]["code"], "host_undeclared");
+        assert_eq!(records[2]["action"], "create_item");
+        assert_eq!(records[3]["event"], "stopped");
         let mode = std::fs::metadata(desk.path("audit.jsonl"))
             .unwrap()
             .permissions()

@@ -95,6 +95,7 @@ pub fn start(parts: Parts) -> anyhow::Result<Running> {
         .name("exeat-front".into())
         .spawn(move || runtime.block_on(front.run(stopped)))
         .context("the front thread could not be started")?;
+    services.audit.begin();
     Ok(Running {
         proxy,
         tools,

@@ -1,6 +1,7 @@
 //! Settings of the audit log: where records go, what happens when they cannot, and when a file is put aside.
 
 use clap::Args;
+use serde_json::{Value as Json, json};
 
 use crate::app::flags::{Age, AuditTarget, Size, WhenBlockedFlag};
 use crate::audit::{Rotation, WhenBlocked};
@@ -81,6 +82,16 @@ impl AuditSettings {
             _ => self,
         }
     }
+}
+
+/// What an editor is told: where records go, or a section with `to`.
+pub(super) fn shape(text: Json) -> Json {
+    let properties = json!({
+        "to": text, "when_blocked": {"enum": ["refuse", "drop"]}, "max_bytes": text, "max_age": text,
+        "keep": {"type": "integer", "minimum": 0},
+    });
+    let section = json!({"type": ["object", "null"], "properties": properties, "additionalProperties": false});
+    json!({"anyOf": [text, section]})
 }
 
 impl GivenAudit {

@@ -11,6 +11,7 @@ use clap::{Arg, Args, Command, ValueEnum};
 use serde_json::{Map, Value as Json, json};
 
 use crate::app::flags::{AuditTarget, HostEntry, OnEchoFlag, PlainHttpFlag};
+use crate::app::records;
 use crate::app::records::{AuditSettings, GivenAudit};
 use crate::dial::Answer;
 use crate::exchange::{AGENT_REQUESTS, OnEcho, PlainHttp};
@@ -304,7 +305,7 @@ const SETTINGS: [Setting; 14] = [
     Setting::new("network", network, |it, node| {
         it.section(node, Reading::network)
     }),
-    Setting::new("audit", audit, Reading::audit),
+    Setting::new("audit", || records::shape(text()), Reading::audit),
     Setting::new("state_dir", text, |it, node| {
         it.given.state_dir = it.path(node)
     }),
@@ -327,16 +328,6 @@ fn on_echo() -> Json {
 fn network() -> Json {
     let hosts = json!({"type": ["object", "null"], "additionalProperties": texts()});
     json!({"type": ["object", "null"], "properties": {"hosts": hosts}, "additionalProperties": false})
-}
-
-/// Where records go, or a section with `to`.
-fn audit() -> Json {
-    let properties = json!({
-        "to": text(), "when_blocked": {"enum": ["refuse", "drop"]}, "max_bytes": text(), "max_age": text(),
-        "keep": {"type": "integer", "minimum": 0},
-    });
-    let section = json!({"type": ["object", "null"], "properties": properties, "additionalProperties": false});
-    json!({"anyOf": [text(), section]})
 }
 
 fn at_least_one() -> Json {

@@ -1,10 +1,10 @@
 //! The record of what was asked and decided: one JSON object per line, one terminal line per request.
 //!
 //! A request opens a [`Ticket`], which holds a place in a bounded queue. Where there is none, [`WhenBlocked`] says
-//! whether the request is refused, since what can't be recorded is not done, or its record may be lost. Each step of the
-//! request tells the ticket what it has learnt, and whoever ends the request closes it. A thread of its own writes, so
-//! that a slow disk never holds up a request that has its place. Deciding what may be shown of a value is not done here:
-//! whoever gives a path or a name answers for it.
+//! whether the request is refused, since what can't be recorded is not done, or its record may be lost. Each step of
+//! the request tells the ticket what it has learnt, and whoever ends the request closes it. A thread of its own writes,
+//! so that a slow disk never holds up a request that has its place. Deciding what may be shown of a value is not done
+//! here: whoever gives a path or a name answers for it.
 //!
 //! Lines are chained by their hashes ([`Head`]), over restarts and over the files of one name; [`verify`] reads
 //! them again.
@@ -240,6 +240,12 @@ impl Audit {
             metrics: Arc::clone(metrics),
             when_blocked: queue.when_blocked,
         })))
+    }
+
+    /// Has the line written that says that this process has begun, where there is one. Otherwise it comes with the
+    /// first record.
+    pub fn begin(&self) {
+        self.0.shared.begin();
     }
 
     /// Opens the record of one request. It keeps its place in the queue until it is closed.

@@ -1,6 +1,7 @@
 //! Behaviours of the record: what a line says, that there is exactly one, and what happens when nothing can be written.
 //! The chain and its files have tests of their own.
 
+mod anything;
 mod chained;
 
 use std::sync::mpsc as std_mpsc;

@@ -81,6 +81,11 @@ impl Shared {
         self.losses.increment(1);
     }
 
+    /// Have the line written with which the process begins.
+    pub(super) fn begin(&self) {
+        self.wake.notify_one();
+    }
+
     /// Have the sink opened anew.
     pub(super) fn reopen(&self) {
         self.reopen.store(true, Ordering::Relaxed);
@@ -129,11 +134,13 @@ pub(super) struct Writer<S> {
     /// When what was written has to be on the disk.
     unsynced: Option<Instant>,
     announced: bool,
+    /// What the line says with which this process begins, before it is written.
+    begins: Option<Entry<'static>>,
 }
 
 impl<S: Sink> Writer<S> {
     pub(super) fn of(sink: S, start: &Start, errors: Counter, shared: Arc<Shared>) -> Self {
-        let mut writer = Self {
+        Self {
             sink,
             errors,
             shared,
@@ -142,19 +149,16 @@ impl<S: Sink> Writer<S> {
             ends: Vec::new(),
             unsynced: None,
             announced: start.announced,
-        };
-        if start.announced {
-            writer.add(&Entry::Started(start.at.torn));
+            begins: start.announced.then_some(Entry::Started(start.at.torn)),
         }
-        writer
     }
 
     fn run(mut self, mut messages: mpsc::Receiver<Message>, runtime: &Runtime) {
         let mut batch = Vec::with_capacity(BATCH);
-        self.write();
         while runtime.block_on(self.receive(&mut messages, &mut batch)) {
             let more_is_there = batch.len() == BATCH;
             self.reopen();
+            self.begin();
             self.tell_lost();
             for message in batch.drain(..) {
                 match message {
@@ -193,6 +197,13 @@ impl<S: Sink> Writer<S> {
         match self.unsynced {
             Some(at) => timeout_at(at, came).await.unwrap_or(true),
             None => came.await,
+        }
+    }
+
+    /// Nothing is written by a process that does not come so far as to have something to write, or to be told.
+    pub(super) fn begin(&mut self) {
+        if let Some(entry) = self.begins.take() {
+            self.add(&entry);
         }
     }
 

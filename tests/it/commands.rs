@@ -74,6 +74,8 @@ impl Desk {
 /// A started `exeat run` on free ports.
 pub struct Started {
     child: Child,
+    /// What it said before it was ready.
+    before: String,
     stderr: BufReader<ChildStderr>,
     proxy: SocketAddr,
     admin: SocketAddr,
@@ -104,15 +106,22 @@ impl Started {
             .spawn()
             .unwrap();
         let mut stderr = BufReader::new(child.stderr.take().unwrap());
-        let mut line = String::new();
-        stderr.read_line(&mut line).unwrap();
-        let ready: Value = serde_json::from_str(&line).unwrap_or_else(|_| panic!("{line}"));
-        assert_eq!(ready["ready"], true);
+        let mut before = String::new();
+        let ready = loop {
+            let mut line = String::new();
+            assert!(stderr.read_line(&mut line).unwrap() > 0, "{before}");
+            let said: Value = serde_json::from_str(&line).unwrap_or_else(|_| panic!("{line}"));
+            if said["ready"] == true {
+                break said;
+            }
+            before += &line;
+        };
         let address = |name: &str| ready[name].as_str().unwrap().parse().unwrap();
         let (proxy, admin) = (address("proxy"), address("admin"));
         assert!(Path::new(ready["ca"].as_str().unwrap()).exists());
         Self {
             child,
+            before,
             stderr,
             proxy,
             admin,
@@ -168,7 +177,7 @@ impl Started {
 
     /// Waits for the end: exit code, output, and what was said on standard error.
     pub fn end(mut self) -> (Option<i32>, String, String) {
-        let (mut out, mut said) = (String::new(), String::new());
+        let (mut out, mut said) = (String::new(), self.before);
         self.child
             .stdout
             .take()

@@ -30,9 +30,9 @@ pub(super) struct Command {
 enum Verb {
     /// Tell whether the chain of records is whole: nothing changed, removed, added or moved
     ///
-    /// Exit code 1 where it is not. A line that a process was ended in the middle of is told, and is no finding. Whoever
-    /// can write the file can write all of it anew: keep a head elsewhere (`exeat audit head`) and name it with
-    /// `--expect`.
+    /// Exit code 1 where it is not. A line that a process was ended in the middle of is told, and is no finding.
+    /// Whoever can write the file can write all of it anew: keep a head elsewhere (`exeat audit head`) and name it
+    /// with `--expect`.
     Verify(verify::Verify),
     /// Print the number and the hash of the newest line, to be kept elsewhere
     Head(HeadOf),
@@ -106,19 +106,28 @@ fn newest(path: &Path) -> anyhow::Result<Option<Head>> {
 impl Which {
     fn path(self) -> anyhow::Result<PathBuf> {
         match self.file {
-            Some(file) => Ok(file),
+            Some(file) => a_file(file),
             None => configured(self.config),
         }
     }
 }
 
+/// A name that is a target of records and no file, as `EXEAT_AUDIT` may have it.
+fn a_file(path: PathBuf) -> anyhow::Result<PathBuf> {
+    match path.to_str().map(str::parse) {
+        Some(Ok(AuditTarget::Stdout | AuditTarget::Stderr)) => bail!(A_STREAM),
+        _ => Ok(path),
+    }
+}
+
+const A_STREAM: &str =
+    "name the audit file: by the settings, records go to a stream and not to a file";
+
 /// The audit file of the settings.
 fn configured(config: Option<PathBuf>) -> anyhow::Result<PathBuf> {
     match load::audit(config)? {
         AuditTarget::File(file) => Ok(file),
-        AuditTarget::Stdout | AuditTarget::Stderr => {
-            bail!("name the audit file: by the settings, records go to a stream and not to a file")
-        }
+        AuditTarget::Stdout | AuditTarget::Stderr => bail!(A_STREAM),
     }
 }
 

@@ -1,5 +1,6 @@
 //! `exeat audit verify`: whether a chain of records is whole.
 
+use std::io::BufRead;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, bail};
@@ -10,7 +11,7 @@ use crate::audit::Head;
 use crate::audit::harmless;
 use crate::audit::read::Files;
 use crate::audit::verify::{Report, Verifier};
-use crate::cli::audit::{configured, files, is_stdin, open};
+use crate::cli::audit::{a_file, configured, files, is_stdin, open};
 use crate::cli::{Verdict, say};
 
 #[derive(Args)]
@@ -50,13 +51,13 @@ impl Verify {
             );
         }
         let (mut good, mut told) = (true, Vec::new());
-        for chain in &chains {
-            let report = read(chain, &expected)?;
+        for chain in chains {
+            let (files, report) = chain.read(&expected)?;
             let is_whole = !self.from_start || report.first.is_none_or(|seq| seq == 1);
             good &= report.is_good() && is_whole;
             match self.json {
-                true => told.push(in_json(chain, &report, is_whole)),
-                false => tell(chain, &report, is_whole)?,
+                true => told.push(in_json(&files, &report, is_whole)),
+                false => tell(&files, &report, is_whole)?,
             }
         }
         if self.json {
@@ -69,7 +70,21 @@ impl Verify {
         })
     }
 
-    fn chains(&self) -> anyhow::Result<Vec<Files>> {
+    /// Where a file is written and put aside meanwhile, its name leads to another one before it is read.
+    fn chains(&self) -> anyhow::Result<Vec<Chain>> {
+        let mut tries = 10;
+        loop {
+            let before = self.listed()?;
+            let opened = before.iter().map(Chain::open);
+            let opened: Vec<Chain> = opened.collect::<anyhow::Result<_>>()?;
+            tries -= 1;
+            if tries == 0 || self.listed()? == before {
+                return Ok(opened);
+            }
+        }
+    }
+
+    fn listed(&self) -> anyhow::Result<Vec<Files>> {
         Ok(match &*self.files {
             [] => vec![files(&configured(self.config.clone())?)?],
             [one] if is_stdin(one) => vec![Files::exactly(vec![one.clone()])],
@@ -81,9 +96,40 @@ impl Verify {
                 }
                 found
             }
-            [one] => vec![files(one)?],
+            [one] => vec![files(&a_file(one.clone())?)?],
             several => vec![Files::exactly(several.to_vec())],
         })
+    }
+}
+
+/// The files of one chain. The newest is held open, since it is the one that changes its name.
+struct Chain {
+    files: Files,
+    newest: Option<Box<dyn BufRead>>,
+}
+
+impl Chain {
+    fn open(files: &Files) -> anyhow::Result<Self> {
+        let newest = files.files.last().map(|it| open(it)).transpose()?;
+        Ok(Self {
+            files: files.clone(),
+            newest,
+        })
+    }
+
+    fn read(self, expected: &[Head]) -> anyhow::Result<(Files, Report)> {
+        let mut verifier = Verifier::expecting(expected.to_vec());
+        let mut newest = self.newest;
+        for (index, file) in self.files.files.iter().enumerate() {
+            let is_newest = index + 1 == self.files.files.len();
+            let source = match newest.take_if(|_| is_newest) {
+                Some(opened) => opened,
+                None => open(file)?,
+            };
+            let read = verifier.read(&harmless(&file.to_string_lossy()), source);
+            read.with_context(|| format!("{}", file.display()))?;
+        }
+        Ok((self.files, verifier.finish()))
     }
 }
 
@@ -104,16 +150,6 @@ fn heads(file: &Path) -> anyhow::Result<Vec<Head>> {
         none if none.is_empty() => bail!("{} holds no head", file.display()),
         heads => Ok(heads),
     }
-}
-
-fn read(chain: &Files, expected: &[Head]) -> anyhow::Result<Report> {
-    let mut verifier = Verifier::expecting(expected.to_vec());
-    for file in &chain.files {
-        let name = file.to_string_lossy();
-        let read = verifier.read(&harmless(&name), open(file)?);
-        read.with_context(|| format!("{}", file.display()))?;
-    }
-    Ok(verifier.finish())
 }
 
 fn tell(chain: &Files, report: &Report, is_whole: bool) -> anyhow::Result<()> {

@@ -219,8 +219,7 @@ impl Around<'_, '_> {
         if leak::in_located(text, told) {
             return None;
         }
-        let declared = |names: &[&str]| self.parameters.declared(names);
-        let scope = self.ground.scope(self.environment, &declared);
+        let scope = self.ground.scope(self.environment, self.parameters);
         let template = match Template::parse(&text.value, &scope) {
             Ok(template) => template,
             Err(mistake) => {

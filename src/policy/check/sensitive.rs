@@ -6,6 +6,7 @@ use crate::policy::check::parameters::Parameters;
 use crate::policy::check::told::Told;
 use crate::policy::raw::decode::{List, Text};
 use crate::problem::Problem;
+use crate::template::Declared;
 
 /// Reads names and JSONPaths, each of which must be about a declared parameter.
 pub(super) fn read(

@@ -116,9 +116,9 @@ impl Redaction {
     }
 }
 
-fn compile(pattern: &String) -> Result<Regex, BadPattern> {
+fn compile(pattern: &str) -> Result<Regex, BadPattern> {
     let bad = |reason: String| BadPattern {
-        pattern: pattern.clone(),
+        pattern: pattern.to_owned(),
         reason,
     };
     let compiled = RegexBuilder::new(pattern).size_limit(AUTOMATON).build();

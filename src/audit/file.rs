@@ -109,9 +109,13 @@ impl FileSink {
     /// or the other at every moment, each with its lock.
     fn put_aside(&self, first: u64) -> io::Result<File> {
         let new = with_ending(&self.path, NEW);
-        let file = options().truncate(false).open(&new)?;
+        // What a process has left that was ended here; and never what a link of this name leads to.
+        match fs::remove_file(&new) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+            _ => {}
+        }
+        let file = options().create_new(true).open(&new)?;
         lock(&file)?;
-        file.set_len(0)?;
         if is_at(&self.file, &self.path) {
             let stamp = OffsetDateTime::now_utc().format(STAMP);
             let stamp = stamp.map_err(io::Error::other)?;

@@ -1,6 +1,7 @@
 //! `exeat audit show`: records as a table for people, or those that somebody looks for as lines.
 
 use std::collections::VecDeque;
+use std::io::BufRead;
 use std::time::Duration;
 
 use clap::Args;
@@ -74,42 +75,72 @@ impl Show {
             false => files(&path)?.files,
         };
         let most = match self.json {
-            true => self.lines.unwrap_or(usize::MAX),
-            false => self.lines.unwrap_or(ROWS),
+            true => self.lines,
+            false => Some(self.lines.unwrap_or(ROWS)),
         };
-        let (mut found, mut left_out, mut odd) = (VecDeque::new(), 0, 0);
+        let mut found = Found {
+            most,
+            rows: VecDeque::new(),
+            left_out: 0,
+            odd: 0,
+        };
         for file in &all {
-            let mut lines = Lines::of(open(file)?);
-            while let Some(piece) = lines.next()? {
-                let Ok(Value::Object(record)) = serde_json::from_slice(piece.bytes) else {
-                    odd += 1;
-                    continue;
-                };
-                if !self.asked.fits(&record) {
-                    continue;
-                }
-                // Without a number there is nothing to wait for.
-                if self.json && self.lines.is_none() {
-                    if !say_or_end(harmless(&String::from_utf8_lossy(piece.bytes)))? {
-                        return Ok(Verdict::Good);
-                    }
-                    continue;
-                }
-                found.push_back((record, piece.bytes.to_vec()));
-                if found.len() > most {
-                    found.pop_front();
-                    left_out += 1;
-                }
+            if !found.read(open(file)?, &self.asked)? {
+                return Ok(Verdict::Good);
             }
         }
         match self.json {
-            true => print_lines(&found)?,
-            false => print_table(&found, left_out)?,
+            true => print_lines(&found.rows)?,
+            false => print_table(&found.rows, found.left_out)?,
         }
-        if odd > 0 {
+        if found.odd > 0 {
+            let odd = found.odd;
             eprintln!("exeat: {odd} lines are not records; `exeat audit verify` tells which");
         }
         Ok(Verdict::Good)
+    }
+}
+
+/// A record and its line.
+type Row = (Map<String, Value>, Vec<u8>);
+
+/// The newest of the records that fit.
+struct Found {
+    /// So many are kept. Where all are wanted they are printed as they are read.
+    most: Option<usize>,
+    rows: VecDeque<Row>,
+    left_out: usize,
+    odd: usize,
+}
+
+impl Found {
+    /// Whether there is still somebody who reads.
+    fn read(&mut self, source: Box<dyn BufRead>, asked: &Asked) -> anyhow::Result<bool> {
+        let mut lines = Lines::of(source);
+        while let Some(piece) = lines.next()? {
+            match serde_json::from_slice(piece.bytes) {
+                Ok(Value::Object(record)) if asked.fits(&record) => {
+                    if !self.take((record, piece.bytes.to_vec()))? {
+                        return Ok(false);
+                    }
+                }
+                Ok(Value::Object(_)) => {}
+                _ => self.odd += 1,
+            }
+        }
+        Ok(true)
+    }
+
+    fn take(&mut self, row: Row) -> anyhow::Result<bool> {
+        let Some(most) = self.most else {
+            return say_or_end(harmless(&String::from_utf8_lossy(&row.1)));
+        };
+        self.rows.push_back(row);
+        if self.rows.len() > most {
+            self.rows.pop_front();
+            self.left_out += 1;
+        }
+        Ok(true)
     }
 }
 
@@ -144,7 +175,7 @@ impl Asked {
     }
 }
 
-fn print_lines(found: &VecDeque<(Map<String, Value>, Vec<u8>)>) -> anyhow::Result<()> {
+fn print_lines(found: &VecDeque<Row>) -> anyhow::Result<()> {
     for (_, line) in found {
         if !say_or_end(harmless(&String::from_utf8_lossy(line)))? {
             break;
@@ -153,10 +184,7 @@ fn print_lines(found: &VecDeque<(Map<String, Value>, Vec<u8>)>) -> anyhow::Resul
     Ok(())
 }
 
-fn print_table(
-    found: &VecDeque<(Map<String, Value>, Vec<u8>)>,
-    left_out: usize,
-) -> anyhow::Result<()> {
+fn print_table(found: &VecDeque<Row>, left_out: usize) -> anyhow::Result<()> {
     let mut table = Table::new();
     table.load_preset(NOTHING).set_header([
         "TIME", "REQUEST", "AGENT", "DOOR", "ACTION", "DECISION", "CODE", "END", "STATUS", "MS",

@@ -66,7 +66,7 @@ impl Files {
                 .or_default()
                 .push(path);
         }
-        let read = families.into_iter().map(|(_, all)| Self::sorted(all, &[]));
+        let read = families.into_values().map(|all| Self::sorted(all, &[]));
         Ok(read.filter(|it| !it.files.is_empty()).collect())
     }
 
@@ -145,7 +145,7 @@ impl<R: BufRead> Lines<R> {
     ///
     /// # Errors
     /// The file cannot be read.
-    pub fn next(&mut self) -> io::Result<Option<Piece<'_>>> {
+    pub fn read(&mut self) -> io::Result<Option<Piece<'_>>> {
         self.line.clear();
         let (mut length, mut ended) = (0, false);
         while !ended {

@@ -82,7 +82,7 @@ impl Verifier {
         let file: Arc<str> = name.into();
         let mut lines = Lines::of(source);
         let mut number = 0;
-        while let Some(piece) = lines.next()? {
+        while let Some(piece) = lines.read()? {
             number += 1;
             let line = Sealed::read(piece.bytes);
             let feed: &[u8] = if piece.ended { b"\n" } else { b"" };

@@ -63,12 +63,12 @@ impl Follow {
     }
 
     /// Whole lines that have come since, in all files since.
-    pub(super) fn next(&mut self) -> anyhow::Result<Vec<Vec<u8>>> {
+    pub(super) fn more(&mut self) -> anyhow::Result<Vec<Vec<u8>>> {
         let mut lines = self.new_lines()?;
         if lines.is_empty() && self.has_moved() {
             // What came between the last look and the move.
             lines = self.new_lines()?;
-            lines.extend(self.from_later_files()?);
+            lines.extend(self.lines_of_later_files()?);
         }
         Ok(lines)
     }
@@ -80,7 +80,7 @@ impl Follow {
         there.is_some() && there.map(identity) != own.map(identity)
     }
 
-    fn from_later_files(&mut self) -> anyhow::Result<Vec<Vec<u8>>> {
+    fn lines_of_later_files(&mut self) -> anyhow::Result<Vec<Vec<u8>>> {
         let mut found = Vec::new();
         let seen = self.seq;
         for path in self.later_files()? {
@@ -104,7 +104,7 @@ impl Follow {
         let mut found = Vec::new();
         for path in Files::of(&self.path)?.files.into_iter().rev() {
             let mut lines = Lines::of(BufReader::new(File::open(&path)?));
-            let first = lines.next()?.and_then(|line| chain_place(line.bytes));
+            let first = lines.read()?.and_then(|line| chain_place(line.bytes));
             found.push(path);
             if first.is_some_and(|seq| seq <= self.seq.saturating_add(1)) {
                 break;

@@ -117,7 +117,7 @@ impl Found {
     /// Whether there is still somebody who reads.
     fn read(&mut self, source: Box<dyn BufRead>, asked: &Asked) -> anyhow::Result<bool> {
         let mut lines = Lines::of(source);
-        while let Some(piece) = lines.next()? {
+        while let Some(piece) = lines.read()? {
             match serde_json::from_slice(piece.bytes) {
                 Ok(Value::Object(record)) if asked.fits(&record) => {
                     if !self.take((record, piece.bytes.to_vec()))? {

@@ -41,7 +41,7 @@ impl Tail {
             if !self.follow {
                 return Ok(Verdict::Good);
             }
-            lines = follow.next()?;
+            lines = follow.more()?;
             if lines.is_empty() {
                 std::thread::sleep(LOOK);
             }

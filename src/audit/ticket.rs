@@ -84,6 +84,10 @@ pub enum End {
     Aborted,
     /// `truncated`: the reply had begun and broke off on our side or the server's.
     Truncated(Fault),
+    /// `withdrawn`: it lasted longer than the policy that permitted it, and than the grace after it.
+    Withdrawn,
+    /// `stopped`: exeat stopped, and did not wait any longer.
+    Stopped,
     /// `refused`: by decision, with this code.
     Refused(Code),
     /// `failed`: something broke before there was a reply.
@@ -187,7 +191,11 @@ impl Record {
     pub(super) fn decision(&self) -> &'static str {
         match &self.event {
             Event::Closed(ending) => match ending.end {
-                End::Complete | End::Aborted | End::Truncated(_) => "allowed",
+                End::Complete
+                | End::Aborted
+                | End::Truncated(_)
+                | End::Withdrawn
+                | End::Stopped => "allowed",
                 End::Refused(_) => "refused",
                 End::Failed(_) => "failed",
             },
@@ -208,6 +216,8 @@ impl Event {
                 End::Complete => "complete",
                 End::Aborted => "aborted",
                 End::Truncated(_) => "truncated",
+                End::Withdrawn => "withdrawn",
+                End::Stopped => "stopped",
                 End::Refused(_) => "refused",
                 End::Failed(_) => "failed",
             }),

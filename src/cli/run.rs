@@ -6,7 +6,7 @@ use tokio::runtime::Runtime;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use crate::app;
-use crate::app::{Running, Settings};
+use crate::app::{Reloader, Running, Settings, Signature};
 use crate::cli::{Verdict, WithSettings, load};
 
 /// Start the proxy
@@ -22,17 +22,40 @@ pub(super) struct Run {
 impl Run {
     pub(super) fn run(self) -> anyhow::Result<Verdict> {
         let settings = load::settings(self.with)?;
+        // Looked at first: what changes while the policy is read is seen to have changed.
+        let seen = Signature::of(&settings.policies);
         let Some(policy) = load::policy(&settings.policies) else {
             return Ok(Verdict::Findings);
         };
         app::raise_file_limit();
-        let signals = Signals::new()?;
-        let running = app::start(app::prepare(&settings, policy)?)?;
+        let mut signals = Signals::new()?;
+        let mut running = app::start(app::prepare(&settings, policy)?)?;
+        let reloader = Reloader::start(&settings, running.services().clone(), seen)?;
         announce(&running, &settings, self.json);
-        signals.wait();
-        running.stop();
-        Ok(Verdict::Good)
+        signals
+            .runtime
+            .block_on(async {
+                signals.heard.until_stop(|| hung_up(&reloader)).await;
+                // What stops takes no other policy.
+                drop(reloader);
+                running.begin_stop();
+                tokio::select! {
+                    () = running.ended() => {}
+                    stop = signals.heard.next_stop() => return Some(stop),
+                }
+                None
+            })
+            .map_or(Ok(Verdict::Good), |second| {
+                running.cut();
+                signals.runtime.block_on(running.ended());
+                Ok(Verdict::Status(second.code()))
+            })
     }
+}
+
+/// SIGHUP, which is how operators say that files have changed.
+fn hung_up(reloader: &Reloader) {
+    reloader.now();
 }
 
 fn announce(running: &Running, settings: &Settings, as_json: bool) {
@@ -52,11 +75,33 @@ fn announce(running: &Running, settings: &Settings, as_json: bool) {
     }
 }
 
-/// SIGINT and SIGTERM.
+/// The signals of operators, and a runtime to wait for them.
 struct Signals {
     runtime: Runtime,
+    heard: Heard,
+}
+
+struct Heard {
     interrupt: Signal,
     terminate: Signal,
+    hangup: Signal,
+}
+
+/// A signal to stop.
+#[derive(Clone, Copy)]
+enum Stop {
+    Interrupt,
+    Terminate,
+}
+
+impl Stop {
+    /// As shells say it: 128 and the number of the signal.
+    fn code(self) -> u8 {
+        match self {
+            Self::Interrupt => 130,
+            Self::Terminate => 143,
+        }
+    }
 }
 
 impl Signals {
@@ -65,26 +110,34 @@ impl Signals {
         let runtime = tokio::runtime::Builder::new_current_thread()
             .enable_all()
             .build()?;
-        let (interrupt, terminate) = {
+        let heard = {
             let _inside = runtime.enter();
-            (
-                signal(SignalKind::interrupt())?,
-                signal(SignalKind::terminate())?,
-            )
+            Heard {
+                interrupt: signal(SignalKind::interrupt())?,
+                terminate: signal(SignalKind::terminate())?,
+                hangup: signal(SignalKind::hangup())?,
+            }
         };
-        Ok(Self {
-            runtime,
-            interrupt,
-            terminate,
-        })
+        Ok(Self { runtime, heard })
+    }
+}
+
+impl Heard {
+    async fn until_stop(&mut self, hung_up: impl Fn()) {
+        loop {
+            tokio::select! {
+                _ = self.interrupt.recv() => return,
+                _ = self.terminate.recv() => return,
+                _ = self.hangup.recv() => hung_up(),
+            }
+        }
     }
 
-    fn wait(mut self) {
-        self.runtime.block_on(async {
-            tokio::select! {
-                _ = self.interrupt.recv() => {}
-                _ = self.terminate.recv() => {}
-            }
-        });
+    /// SIGHUP says nothing any more.
+    async fn next_stop(&mut self) -> Stop {
+        tokio::select! {
+            _ = self.interrupt.recv() => Stop::Interrupt,
+            _ = self.terminate.recv() => Stop::Terminate,
+        }
     }
 }

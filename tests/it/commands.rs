@@ -1,17 +1,17 @@
 //! The commands as an operator calls them: what starts, what refuses to, and how it ends.
 
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};
-use std::net::{SocketAddr, TcpStream};
+use std::net::TcpStream;
 use std::os::unix::fs::PermissionsExt;
-use std::path::{Path, PathBuf};
-use std::process::{Child, ChildStderr, Command, Output, Stdio};
-use std::time::Duration;
+use std::path::Path;
+use std::process::{Output, Stdio};
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use exeat::request::SessionId;
 use serde_json::Value;
-use tempfile::TempDir;
+
+use crate::world::{Desk, Started};
 
 const OPEN: &str = "\
 version: 1
@@ -35,126 +35,6 @@ actions:
 agents:
   bot: {token: {secret: bot_token}, environment: staging, allow: [get_item]}
 ";
-
-/// A folder with a policy, in which commands run without anything of the caller's environment.
-pub struct Desk(TempDir);
-
-impl Desk {
-    /// Under `policies/`.
-    pub fn with(policy: &str) -> Self {
-        let folder = TempDir::new().unwrap();
-        std::fs::create_dir(folder.path().join("policies")).unwrap();
-        std::fs::write(folder.path().join("policies/p.yaml"), policy).unwrap();
-        Self(folder)
-    }
-
-    /// A place in the folder.
-    pub fn path(&self, name: &str) -> PathBuf {
-        self.0.path().join(name)
-    }
-
-    /// A command that was not started.
-    pub fn command(&self, arguments: &[&str]) -> Command {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_exeat"));
-        command
-            .args(arguments)
-            .current_dir(self.0.path())
-            .env_clear();
-        command.env("PATH", std::env::var_os("PATH").unwrap());
-        command.env("EXEAT_STATE_DIR", self.path("state"));
-        command
-    }
-
-    /// What a command said and how it ended.
-    pub fn run(&self, arguments: &[&str]) -> Output {
-        self.command(arguments).output().unwrap()
-    }
-}
-
-/// A started `exeat run` on free ports.
-struct Started {
-    child: Child,
-    stderr: BufReader<ChildStderr>,
-    proxy: SocketAddr,
-    admin: SocketAddr,
-}
-
-impl Started {
-    fn on(desk: &Desk, arguments: &[&str]) -> Self {
-        let free = [
-            "run",
-            "--json",
-            "--proxy-listen",
-            "127.0.0.1:0",
-            "--tools-listen",
-            "127.0.0.1:0",
-            "--admin-listen",
-            "127.0.0.1:0",
-        ];
-        let mut child = desk
-            .command(&free)
-            .args(arguments)
-            .stdout(Stdio::piped())
-            .stderr(Stdio::piped())
-            .spawn()
-            .unwrap();
-        let mut stderr = BufReader::new(child.stderr.take().unwrap());
-        let mut line = String::new();
-        stderr.read_line(&mut line).unwrap();
-        let ready: Value = serde_json::from_str(&line).unwrap_or_else(|_| panic!("{line}"));
-        assert_eq!(ready["ready"], true);
-        let address = |name: &str| ready[name].as_str().unwrap().parse().unwrap();
-        let (proxy, admin) = (address("proxy"), address("admin"));
-        assert!(Path::new(ready["ca"].as_str().unwrap()).exists());
-        Self {
-            child,
-            stderr,
-            proxy,
-            admin,
-        }
-    }
-
-    fn connect(&self) -> TcpStream {
-        let stream = TcpStream::connect(self.proxy).unwrap();
-        stream
-            .set_read_timeout(Some(Duration::from_secs(20)))
-            .unwrap();
-        stream
-    }
-
-    fn ask(&self, bytes: &str) -> String {
-        let mut stream = self.connect();
-        stream.write_all(bytes.as_bytes()).unwrap();
-        let mut answer = String::new();
-        stream.read_to_string(&mut answer).unwrap();
-        answer
-    }
-
-    /// Sends a signal.
-    fn signal(&self, signal: &str) {
-        let pid = self.child.id().to_string();
-        assert!(
-            Command::new("kill")
-                .args([signal, &pid])
-                .status()
-                .unwrap()
-                .success()
-        );
-    }
-
-    /// Waits for the end: exit code, output, and what was said on standard error.
-    fn end(mut self) -> (Option<i32>, String, String) {
-        let (mut out, mut said) = (String::new(), String::new());
-        self.child
-            .stdout
-            .take()
-            .unwrap()
-            .read_to_string(&mut out)
-            .unwrap();
-        self.stderr.read_to_string(&mut said).unwrap();
-        (self.child.wait().unwrap().code(), out, said)
-    }
-}
 
 fn refused(output: &Output) -> String {
     refused_with(2, output)

@@ -30,6 +30,8 @@ pub enum Phase {
     Draining,
     /// What has not ended is cut.
     Over,
+    /// Somebody has said twice that they do not want to wait.
+    Hurried,
 }
 
 impl Default for Drain {
@@ -48,7 +50,8 @@ impl Drain {
             0 => Phase::Serving,
             1 => Phase::Announced,
             2 => Phase::Draining,
-            _ => Phase::Over,
+            3 => Phase::Over,
+            _ => Phase::Hurried,
         }
     }
 
@@ -91,7 +94,8 @@ mod tests {
         assert!(!over.is_finished());
         drain.enter(Phase::Announced);
         assert_eq!(drain.phase(), Phase::Draining);
-        drain.enter(Phase::Over);
+        drain.enter(Phase::Hurried);
         over.await.unwrap();
+        assert_eq!(drain.phase(), Phase::Hurried);
     }
 }

@@ -11,6 +11,7 @@ use std::time::Duration;
 
 use tokio::time::{Instant, sleep_until};
 
+use crate::audit::End;
 use crate::drain::{Drain, Phase};
 use crate::live::Live;
 use crate::policy::{Policy, Stake};
@@ -46,6 +47,15 @@ pub enum Ended {
     Withdrawn,
     /// exeat stops, and the time for what had begun is over.
     Stopped,
+}
+
+impl From<Ended> for End {
+    fn from(ended: Ended) -> Self {
+        match ended {
+            Ended::Withdrawn => Self::Withdrawn,
+            Ended::Stopped => Self::Stopped,
+        }
+    }
 }
 
 impl Leases {

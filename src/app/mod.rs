@@ -134,7 +134,7 @@ impl Running {
     /// Stops without waiting for what has begun.
     pub fn cut(&mut self) {
         self.begin_stop();
-        self.services.drain.enter(Phase::Over);
+        self.services.drain.enter(Phase::Hurried);
     }
 
     /// Comes back when a stop has come to its end, and every record is written.
@@ -187,10 +187,12 @@ impl Front {
         drain.enter(Phase::Draining);
         let mut closing = workers.close();
         closing.extend(tool_workers.close());
-        let is_cut = wait_for_workers(closing, (drain, self.drain)).await;
-        let patience = if is_cut { FLUSH_IN_A_HURRY } else { FLUSH };
-        if timeout(patience, services.audit.flush()).await.is_err() {
-            tracing::error!("the last audit records could not be written");
+        wait_for_workers(closing, (drain, self.drain)).await;
+        tokio::select! {
+            () = services.audit.flush() => {}
+            () = no_patience(drain) => {
+                tracing::error!("the last audit records could not be written");
+            }
         }
         upkeep.abort();
         admin.abort();
@@ -203,6 +205,13 @@ const FLUSH: Duration = Duration::from_secs(5);
 /// The same where somebody has said twice that they do not want to wait.
 const FLUSH_IN_A_HURRY: Duration = Duration::from_secs(1);
 
+async fn no_patience(drain: &Drain) {
+    // Whichever is over first: the hurry may begin in the middle.
+    if timeout(FLUSH, drain.reached(Phase::Hurried)).await.is_ok() {
+        sleep(FLUSH_IN_A_HURRY).await;
+    }
+}
+
 /// Comes back when nothing is to be accepted any more.
 async fn told_to_stop(stopped: oneshot::Receiver<()>, drain: &Drain, delay: Duration) {
     // An error means that `Running` was dropped, which stops as well.
@@ -212,8 +221,8 @@ async fn told_to_stop(stopped: oneshot::Receiver<()>, drain: &Drain, delay: Dura
     let _ = timeout(delay, drain.reached(Phase::Over)).await;
 }
 
-/// Waits until every connection is closed, or the time for that is over. Returns whether somebody has cut it short.
-async fn wait_for_workers(closing: Vec<Closing>, (drain, limit): (&Drain, Duration)) -> bool {
+/// Waits until every connection is closed, or the time for that is over, and then for the workers.
+async fn wait_for_workers(closing: Vec<Closing>, (drain, limit): (&Drain, Duration)) {
     let (threads, ends): (Vec<_>, Vec<_>) = closing.into_iter().map(Closing::split).unzip();
     let all = async {
         for end in ends {
@@ -221,21 +230,17 @@ async fn wait_for_workers(closing: Vec<Closing>, (drain, limit): (&Drain, Durati
             let _ = end.await;
         }
     };
-    let is_cut = tokio::select! {
-        () = all => false,
-        () = drain.reached(Phase::Over) => true,
-        () = sleep(limit) => {
-            tracing::warn!("what had not ended after {limit:?} is cut off");
-            false
-        }
-    };
+    tokio::select! {
+        () = all => {}
+        () = drain.reached(Phase::Over) => {}
+        () = sleep(limit) => tracing::warn!("what had not ended after {limit:?} is cut off"),
+    }
     drain.enter(Phase::Over);
     for thread in threads {
         if thread.join().is_err() {
             tracing::error!("a worker panicked");
         }
     }
-    is_cut
 }
 
 async fn accept(listener: &TcpListener, workers: &Workers) -> Infallible {

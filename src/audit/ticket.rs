@@ -75,7 +75,7 @@ pub struct Upstream {
 /// How a request ended, with what broke where something did.
 ///
 /// There is one more that nobody tells: `abandoned`, of a ticket that was dropped unclosed. The client left before
-/// there was a reply, or a task panicked.
+/// there was a reply, a stop did not wait any longer for it, or a task panicked.
 #[derive(Clone, Debug)]
 pub enum End {
     /// `complete`: the whole reply went to the client.

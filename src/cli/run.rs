@@ -1,9 +1,12 @@
 //! `exeat run`: the proxy, until it is told to stop.
 
+use std::time::Duration;
+
 use clap::Args;
 use serde_json::json;
 use tokio::runtime::Runtime;
 use tokio::signal::unix::{Signal, SignalKind, signal};
+use tokio::time::timeout;
 
 use crate::app;
 use crate::app::{Reloader, Running, Settings, Signature};
@@ -28,30 +31,31 @@ impl Run {
             return Ok(Verdict::Findings);
         };
         app::raise_file_limit();
-        let mut signals = Signals::new()?;
+        let signals = Signals::new()?;
         let mut running = app::start(app::prepare(&settings, policy)?)?;
         let reloader = Reloader::start(&settings, running.services().clone(), seen)?;
         announce(&running, &settings, self.json);
-        signals
-            .runtime
-            .block_on(async {
-                signals.heard.until_stop(|| hung_up(&reloader)).await;
-                // What stops takes no other policy.
-                drop(reloader);
-                running.begin_stop();
-                tokio::select! {
-                    () = running.ended() => {}
-                    stop = signals.heard.next_stop() => return Some(stop),
-                }
-                None
-            })
-            .map_or(Ok(Verdict::Good), |second| {
-                running.cut();
-                signals.runtime.block_on(running.ended());
-                Ok(Verdict::Status(second.code()))
-            })
+        let Signals { runtime, mut heard } = signals;
+        let second = runtime.block_on(async {
+            heard.until_stop(|| hung_up(&reloader)).await;
+            // What stops takes no other policy.
+            drop(reloader);
+            running.begin_stop();
+            let second = tokio::select! {
+                () = running.ended() => return None,
+                second = heard.next_stop() => second,
+            };
+            running.cut();
+            // However it is then, the process ends.
+            let _ = timeout(LAST_WORDS, running.ended()).await;
+            Some(second)
+        });
+        Ok(second.map_or(Verdict::Good, |it| Verdict::Status(it.code())))
     }
 }
+
+/// After a second signal: a second for the last records, and as long for everything else.
+const LAST_WORDS: Duration = Duration::from_secs(2);
 
 /// SIGHUP, which is how operators say that files have changed.
 fn hung_up(reloader: &Reloader) {

@@ -18,7 +18,6 @@ use tokio::time::{Instant, sleep, timeout};
 use crate::audit::{End, Ending, Prepared, Upstream};
 use crate::exchange::Begun;
 use crate::fault::{Fault, FaultKind};
-use crate::lease::Ended;
 use crate::policy::{Passage, Stake};
 use crate::proxy::Place;
 use crate::proxy::hello::{Alert, Bad, HelloReader};
@@ -77,10 +76,7 @@ pub(super) async fn serve<S: ClientStream>(
     let mut lease = leases.lease(&begun.policy, stake.at(address));
     let end = tokio::select! {
         end = relay(&traffic, (stream, server), &hello, place.limits.tunnel_idle) => end,
-        ended = lease.ended() => match ended {
-            Ended::Withdrawn => End::Withdrawn,
-            Ended::Stopped => End::Stopped,
-        },
+        ended = lease.ended() => ended.into(),
     };
     begun.ticket.close(Ending {
         end,

@@ -8,7 +8,7 @@ use std::fs;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
-use notify::event::{AccessKind, AccessMode};
+use notify::event::{AccessKind, AccessMode, ModifyKind};
 use notify::{Config, Event, EventKind, RecommendedWatcher, RecursiveMode, Watcher};
 
 /// Watches until it is dropped.
@@ -69,17 +69,26 @@ impl Watch {
 
 /// Whether an event may mean that other bytes would be read.
 fn concerns(event: &Event, path: &Path) -> bool {
-    let is_change = match event.kind {
+    let is_content = match event.kind {
         // exeat itself reads the files.
-        EventKind::Access(kind) => kind == AccessKind::Close(AccessMode::Write),
-        _ => true,
+        EventKind::Access(kind) if kind != AccessKind::Close(AccessMode::Write) => return false,
+        EventKind::Access(_) | EventKind::Modify(ModifyKind::Data(_)) => true,
+        // What comes, goes or gets another name may be a folder or a link.
+        _ => false,
     };
     let is_here = |it: &PathBuf| match it.strip_prefix(path) {
+        Ok(_) if is_content && it != path && !is_policy(it) => false,
         Ok(below) => !below.components().any(|part| is_draft(part.as_os_str())),
         // Beside a single file, the link that Kubernetes swaps.
         Err(_) => it.parent() == path.parent() && is_swapped(it),
     };
-    event.need_rescan() || (is_change && event.paths.iter().any(is_here))
+    event.need_rescan() || event.paths.iter().any(is_here)
+}
+
+/// By its name. Where an audit file lies in the same folder, it is written to all the time.
+fn is_policy(path: &Path) -> bool {
+    let extension = path.extension();
+    extension.is_some_and(|it| it == "yaml" || it == "yml")
 }
 
 /// Hidden, and not one of the names that Kubernetes gives: those begin with two dots.
@@ -107,7 +116,11 @@ fn told<T>(path: &Path, result: notify::Result<T>) -> Option<T> {
 
 #[cfg(test)]
 mod tests {
-    use notify::event::{CreateKind, Flag, ModifyKind, RenameMode};
+    use std::os::unix::fs::symlink;
+    use std::sync::mpsc;
+    use std::time::Duration;
+
+    use notify::event::{CreateKind, DataChange, Flag, RenameMode};
 
     use super::*;
 
@@ -117,6 +130,7 @@ mod tests {
         let renamed = EventKind::Modify(ModifyKind::Name(RenameMode::To));
         let read = EventKind::Access(AccessKind::Open(AccessMode::Any));
         let written = EventKind::Access(AccessKind::Close(AccessMode::Write));
+        let data = EventKind::Modify(ModifyKind::Data(DataChange::Any));
         for (kind, path, expected) in [
             (renamed, "/etc/exeat/policies/a.yaml", true),
             (renamed, "/etc/exeat/policies/..data", true),
@@ -127,6 +141,9 @@ mod tests {
             (created, "/etc/exeat/policies/.a.yaml.swp", false),
             (written, "/etc/exeat/policies/.git/index", false),
             (written, "/etc/exeat/audit.jsonl", false),
+            (written, "/etc/exeat/policies/audit.jsonl", false),
+            (data, "/etc/exeat/policies/audit.jsonl", false),
+            (data, "/etc/exeat/policies/a.yml", true),
             (renamed, "/etc/exeat/..data", true),
         ] {
             let event = Event::new(kind).add_path(path.into());
@@ -135,5 +152,42 @@ mod tests {
         }
         let lost = Event::new(EventKind::Other).set_flag(Flag::Rescan);
         assert!(concerns(&lost, Path::new("/etc/exeat/policies")));
+    }
+
+    /// Without the looks of every few seconds.
+    #[test]
+    fn the_operating_system_tells_of_every_kind_of_change() {
+        type Change = (&'static str, fn(&Path));
+        let changes: [Change; 6] = [
+            ("written", |at| {
+                fs::write(at.join("policies/a.yaml"), "2").unwrap()
+            }),
+            ("another", |at| {
+                fs::write(at.join("policies/b.yaml"), "1").unwrap()
+            }),
+            ("removed", |at| {
+                fs::remove_file(at.join("policies/a.yaml")).unwrap()
+            }),
+            ("below", |at| {
+                fs::write(at.join("policies/below/c.yaml"), "1").unwrap()
+            }),
+            ("a link", |at| {
+                symlink("a.yaml", at.join("policies/..data")).unwrap()
+            }),
+            ("replaced", |at| {
+                fs::rename(at.join("policies"), at.join("x")).unwrap()
+            }),
+        ];
+        for (what, change) in changes {
+            let around = tempfile::tempdir().unwrap();
+            fs::create_dir_all(around.path().join("policies/below")).unwrap();
+            fs::write(around.path().join("policies/a.yaml"), "1").unwrap();
+            let (sender, heard) = mpsc::channel();
+            let path = around.path().join("policies");
+            let _watch = Watch::new(&path, move || drop(sender.send(())));
+            change(around.path());
+            let told = heard.recv_timeout(Duration::from_secs(20));
+            assert!(told.is_ok(), "{what}");
+        }
     }
 }

@@ -133,11 +133,11 @@ impl Metered {
 
     /// The client sees a reply that is not whole; the record says why.
     fn ended(&mut self, ended: Ended) -> Passed {
-        let (end, detail) = match ended {
-            Ended::Withdrawn => (End::Withdrawn, "the policy does not permit it any more"),
-            Ended::Stopped => (End::Stopped, "exeat stops"),
+        let detail = match ended {
+            Ended::Withdrawn => "the policy does not permit it any more",
+            Ended::Stopped => "exeat stops",
         };
-        self.cut(end, Fault::new(FaultKind::Withdrawn, detail))
+        self.cut(ended.into(), Fault::new(FaultKind::Withdrawn, detail))
     }
 
     /// What of a frame goes on: nothing (`None`), where all of it is held back.

@@ -62,8 +62,8 @@
 //!
 //! *intent* what was asked · *permit*, *refusal* what was decided · *fault* what broke · *problem* what is wrong in a
 //! file · *vault* where secrets come from · *meter* rates · *dial* the way out · *authority* our CA · *exchange* one
-//! request and its answer · *live* the policy in force · *lease* leave to go on · *drain* the way to a stop. *action, connection, connector, agent, environment* are as in
-//! the policy.
+//! request and its answer · *live* the policy in force · *lease* leave to go on · *drain* the way to a stop. *action,
+//! connection, connector, agent, environment* are as in the policy.
 //!
 //! # Three decisions, with their measurements
 //!

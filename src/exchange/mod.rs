@@ -17,6 +17,7 @@ mod keys;
 mod outgoing;
 mod renew;
 mod respond;
+mod shared;
 mod shares;
 mod steps;
 mod stop;
@@ -34,32 +35,24 @@ use crate::action;
 use crate::action::outcome::Concluded;
 use crate::action::requires::AttemptNumber;
 use crate::action::{Action, Arguments, Facts, Limits, Recognised};
-use crate::audit::{Asked, Audit, End, Ending, Opening, Prepared, Target, Ticket, Upstream};
-use crate::authority::Authority;
+use crate::audit::{Asked, End, Ending, Opening, Prepared, Target, Ticket, Upstream};
 use crate::body::Body;
 use crate::dial::{Dialer, Reply};
-use crate::drain::Drain;
 use crate::fault::{Fault, FaultKind};
-use crate::known::Known;
-use crate::lease::Leases;
-use crate::live::Live;
-use crate::meter::Meter;
-use crate::metrics::Metrics;
-use crate::name::{ActionName, EnvironmentName};
+use crate::name::ActionName;
 use crate::policy;
 use crate::policy::{Head, Permit, Policy, Selected, Stake};
 use crate::refusal::{Code, Refusal};
 use crate::request::{Caller, Destination, Door, Host, Intent};
 use crate::sessions;
-use crate::sessions::{Moment, Sessions};
-use crate::tokens::Tokens;
-use crate::vault::Vault;
+use crate::sessions::Moment;
 
 pub use answer::Answer;
 pub use body::Room;
 pub use call::{Call, Called, Denied, Done};
 pub use deadline::Deadline;
 pub use respond::OnEcho;
+pub use shared::{Services, Settings};
 pub use shares::{AGENT_REQUESTS, Shares};
 pub use steps::{Seen, Step, Steps};
 pub use stop::Stop;
@@ -69,61 +62,6 @@ pub use crate::policy::PlainHttp;
 use body::Hold;
 use keys::{Keys, Wanted};
 use respond::Scrub;
-
-/// What all exchanges of the process share.
-pub struct Services {
-    /// The policy in force.
-    pub live: Live,
-    /// How far a stop has come.
-    pub drain: Drain,
-    /// Leave to go on for what lasts.
-    pub leases: Leases,
-    /// Where secrets come from: a vault that [`known`](Self::known) watches.
-    pub vault: Arc<dyn Vault>,
-    /// What is scrubbed from replies, and may not be sent by agents.
-    pub known: Arc<Known>,
-    /// The tokens of OAuth connectors.
-    pub tokens: Tokens,
-    /// Where sessions are kept.
-    pub sessions: Arc<dyn Sessions>,
-    /// How much of every rate limit is left.
-    pub meter: Meter,
-    /// The record.
-    pub audit: Audit,
-    /// The figures.
-    pub metrics: Arc<Metrics>,
-    /// Our CA.
-    pub authority: Authority,
-    /// What all requests together may hold of bodies.
-    pub room: Room,
-    /// What each agent may have under way.
-    pub shares: Shares,
-    /// Settings of the process that change what an exchange does.
-    pub settings: Settings,
-}
-
-/// Settings of the process that change what an exchange does. The meaning of requests stands in policies.
-#[derive(Clone, Debug)]
-pub struct Settings {
-    /// Where callers live whom no `agents:` entry places; else in the policy's first environment.
-    pub environment: Option<EnvironmentName>,
-    /// What becomes of `http://` requests to hosts whose actions are `https://`.
-    pub plain_http: PlainHttp,
-    /// What becomes of replies that hold a known secret.
-    pub on_echo: OnEcho,
-}
-
-impl Settings {
-    /// Where callers live under this policy whom no `agents:` entry places.
-    ///
-    /// # Panics
-    /// Never: a policy has an environment.
-    pub fn home<'a>(&'a self, policy: &'a Policy) -> &'a EnvironmentName {
-        let first = || policy.environments().first().map(|it| &it.name);
-        let home = self.environment.as_ref().or_else(first);
-        home.expect("a policy has an environment, if only `default`")
-    }
-}
 
 /// The services as one runtime thread uses them, with connections of its own.
 pub struct Gate {

@@ -60,7 +60,7 @@ impl Shares {
         Ok(Share { _taken })
     }
 
-    /// Forgets agents that have nothing under way, as all but the few of one policy have after another: they begin anew.
+    /// Forgets agents that have nothing under way. Those that the policy still has begin anew.
     pub(in crate::exchange) fn forget_idle(&self) {
         let mut known = self.left.write().unwrap_or_else(PoisonError::into_inner);
         known.retain(|_, left| left.available_permits() < self.most);

@@ -184,7 +184,7 @@ mod tests {
             fs::write(around.path().join("policies/a.yaml"), "1").unwrap();
             let (sender, heard) = mpsc::channel();
             let path = around.path().join("policies");
-            let _watch = Watch::new(&path, move || drop(sender.send(())));
+            let _watch = Watch::new(&path, move || sender.send(()).unwrap_or_default());
             change(around.path());
             let told = heard.recv_timeout(Duration::from_secs(20));
             assert!(told.is_ok(), "{what}");

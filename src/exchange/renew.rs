@@ -17,6 +17,9 @@ impl Services {
     /// Sessions stay, and so does what was counted under limits and fetched from sources that are as they were. What
     /// came from sources that are gone is still scrubbed from replies for an hour.
     pub fn renew(&self, policy: &Arc<Policy>) {
+        // First the figures: whoever sees the policy in force finds them right.
+        self.metrics.policy_in_force(policy.hash());
+        self.metrics.reloaded(Reload::Loaded);
         self.live.replace(policy.clone());
         let sources: HashSet<_> = policy.secret_sources().collect();
         let secrets = sources.iter().map(|it| Origin::Source((*it).clone()));
@@ -27,7 +30,5 @@ impl Services {
         self.tokens.keep(policy.token_sources());
         self.meter.keep(policy.rates());
         self.shares.forget_idle();
-        self.metrics.policy_in_force(policy.hash());
-        self.metrics.reloaded(Reload::Loaded);
     }
 }

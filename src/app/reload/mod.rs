@@ -190,8 +190,8 @@ impl Task {
         let Services { live, metrics, .. } = &*self.services;
         let now = live.snapshot();
         if now.hash() == policy.hash() {
-            live.confirm();
             metrics.reloaded(Reload::Unchanged);
+            live.confirm();
             return tracing::info!(policy_hash = %now.hash(), "the policy was read and has not changed");
         }
         if let Some((message, remedy)) = self.rules.against(&policy, &now) {
@@ -211,8 +211,8 @@ impl Task {
         }
         let path = self.path.display();
         tracing::error!("the policy in {path} is not put in force: the one before stays");
-        self.services.live.refuse(problems);
         self.services.metrics.reloaded(Reload::Refused);
+        self.services.live.refuse(problems);
     }
 
     fn problem(&self, message: &str, remedy: &str) -> Problem {

@@ -1,5 +1,5 @@
-//! A reply's body on its way to the client: scrubbed, counted, capped, timed, under a lease, and with the audit ticket in
-//! it.
+//! A reply's body on its way to the client: scrubbed, counted, capped, timed, under a lease, and with the audit ticket
+//! in it.
 
 use std::future::Future;
 use std::pin::Pin;

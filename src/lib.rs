@@ -17,8 +17,8 @@
 //! | faces: what else listens | [`browser`] [`admin`] [`mcp`] [`tools`] |
 //! | whole | [`app`] [`cli`] |
 //!
-//! One exception on the ground: `policy::load` reads the policy's files and `policy::files` looks at them; nothing else of
-//! `policy` touches a file.
+//! One exception on the ground: `policy::load` reads the policy's files and `policy::files` looks at them; nothing else
+//! of `policy` touches a file.
 //!
 //! # A request's way
 //!

@@ -25,8 +25,8 @@ use crate::sessions::Bounds;
 use crate::yaml;
 use crate::yaml::{Entry, Node, Value};
 
-/// What a stop waits for. Container runtimes send SIGKILL 10 s after SIGTERM (Kubernetes after 30), and the records are to
-/// be written by then. Whoever has longer answers under way sets more, there and here.
+/// What a stop waits for. Container runtimes send SIGKILL 10 s after SIGTERM (Kubernetes after 30), and the records are
+/// to be written by then. Whoever has longer answers under way sets more, there and here.
 const DRAIN: Duration = Duration::from_secs(8);
 
 /// What was given for each setting, in one of the three places.

@@ -12,11 +12,17 @@ use hyper::body::Incoming;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
+use serde_json::{Value, json};
+use time::OffsetDateTime;
+use time::format_description::well_known::Rfc3339;
 use tokio::net::TcpStream;
 
 use crate::browser;
 use crate::browser::Browser;
+use crate::drain::Phase;
 use crate::exchange::Services;
+use crate::live::Refused;
+use crate::problem::Problem;
 use crate::secret::Secret;
 
 /// A scraper sends its head at once; one that does not is not served.
@@ -29,8 +35,12 @@ pub struct Admin {
     token: Option<Secret>,
 }
 
-/// A page: its media type and its text.
-type Page = (&'static str, String);
+/// A page.
+enum Page {
+    /// With its media type.
+    Text(&'static str, String),
+    Readiness,
+}
 
 impl Admin {
     /// The pages of one listener. With a token, all but health and readiness ask for it.
@@ -63,8 +73,10 @@ impl Admin {
     }
 
     fn answer(&self, request: &Request<Incoming>) -> Response<Full<Bytes>> {
+        let has_token = self.expect_token(request.headers()).is_ok();
         match self.page(request.method(), request.uri().path(), request.headers()) {
-            Ok((kind, text)) => response(StatusCode::OK, kind, text),
+            Ok(Page::Text(kind, text)) => response(StatusCode::OK, kind, text),
+            Ok(Page::Readiness) => self.readiness(has_token),
             Err(no) => no.response(),
         }
     }
@@ -75,11 +87,11 @@ impl Admin {
             return Err(No::Method);
         }
         match path {
-            "/healthz" => Ok((TEXT, "ok\n".into())),
-            "/readyz" => Ok(self.readiness()),
+            "/healthz" => Ok(Page::Text(TEXT, "ok\n".into())),
+            "/readyz" => Ok(Page::Readiness),
             "/metrics" => {
                 self.expect_token(headers)?;
-                Ok((METRICS, self.services.metrics.render()))
+                Ok(Page::Text(METRICS, self.services.metrics.render()))
             }
             "/audit/head" => {
                 self.expect_token(headers)?;
@@ -87,21 +99,33 @@ impl Admin {
             }
             "/ca.pem" => {
                 self.expect_token(headers)?;
-                Ok((PEM, self.services.authority.ca_pem().into()))
+                Ok(Page::Text(PEM, self.services.authority.ca_pem().into()))
             }
             _ => Err(No::Page),
         }
     }
 
-    fn readiness(&self) -> Page {
-        let policy = self.services.live.snapshot();
+    /// A policy that was refused makes it no less ready: it serves, under the one before. What is wrong in the files is
+    /// for those who may see the metrics.
+    fn readiness(&self, has_token: bool) -> Response<Full<Bytes>> {
+        let Services { live, drain, .. } = &*self.services;
+        let (policy, status) = (live.snapshot(), live.status());
+        let is_stopping = drain.has_reached(Phase::Announced);
         let first = policy.environments().first();
-        let ready = serde_json::json!({
-            "ready": true,
+        let refused = status.refused.as_ref();
+        let ready = json!({
+            "ready": !is_stopping,
+            "stopping": is_stopping,
             "policy_hash": &**policy.hash(),
             "actions": first.map_or(0, |it| it.actions.len()),
+            "loaded_at": time(status.loaded_at),
+            "reload": refused.map(|it| told(it, has_token)),
         });
-        (JSON, format!("{ready}\n"))
+        let code = match is_stopping {
+            true => StatusCode::SERVICE_UNAVAILABLE,
+            false => StatusCode::OK,
+        };
+        response(code, JSON, format!("{ready}\n"))
     }
 
     /// How far the chain of audit records has come, for whoever keeps it elsewhere.
@@ -156,6 +180,25 @@ impl No {
         };
         response
     }
+}
+
+/// Problems that are shown. A file of another kind can have as many as it has lines.
+const SHOWN: usize = 100;
+
+/// A reload that failed: no line of a file is in it.
+fn told(refused: &Refused, has_token: bool) -> Value {
+    let shown = if has_token { SHOWN } else { 0 };
+    let problems = refused.problems.iter().take(shown).map(Problem::json);
+    json!({
+        "failed_at": time(refused.at),
+        "count": refused.problems.len(),
+        "problems": problems.collect::<Vec<_>>(),
+    })
+}
+
+fn time(at: OffsetDateTime) -> String {
+    let at = at.replace_nanosecond(0).unwrap_or(at);
+    at.format(&Rfc3339).unwrap_or_default()
 }
 
 const TEXT: &str = "text/plain; charset=utf-8";

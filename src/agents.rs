@@ -259,6 +259,18 @@ impl<'a> Tokens<'a> {
     }
 }
 
+/// Who was found out under one policy, as another one has them: an agent may live in another environment now.
+///
+/// `given` is the environment that the process was given, if any.
+pub fn rehomed(caller: &Caller, policy: &Policy, given: Option<&EnvironmentName>) -> Caller {
+    let home = policy.home(caller.agent.as_ref(), given);
+    Caller {
+        // Whom the policy does not have may do nothing, wherever that is.
+        environment: home.unwrap_or(&caller.environment).clone(),
+        ..caller.clone()
+    }
+}
+
 /// Somebody who asks for what all may see.
 pub fn stranger(environment: &EnvironmentName) -> Bearer {
     Bearer {

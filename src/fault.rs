@@ -49,6 +49,8 @@ pub enum FaultKind {
     ClientTooLarge,
     /// The client's body holds a known secret.
     ClientSecret,
+    /// What was permitted lasted longer than its permission, or than exeat.
+    Withdrawn,
     /// A bug: a task panicked or a promise inside exeat was not kept.
     Internal,
 }
@@ -82,6 +84,7 @@ impl FaultKind {
             Self::ClientSlow => Code::ClientTooSlow,
             Self::ClientTooLarge => Code::TooLarge,
             Self::ClientSecret => Code::SecretOutgoing,
+            Self::Withdrawn => Code::ActionNotAllowed,
             Self::Internal => Code::Internal,
         }
     }
@@ -89,7 +92,7 @@ impl FaultKind {
     /// On which side it happened.
     pub fn side(self) -> Side {
         match self {
-            Self::Secret | Self::Internal => Side::Exeat,
+            Self::Secret | Self::Withdrawn | Self::Internal => Side::Exeat,
             Self::ClientGone
             | Self::ClientMalformed
             | Self::ClientSlow

@@ -1,11 +1,12 @@
 //! The secrets that exeat knows: everything that the vault gave out, and every token.
 //!
 //! They are known from the moment they are fetched, before anything is sent with them. One that was replaced stays
-//! known for an hour: a server may have kept it, and it may still be good.
+//! known for an hour: a server may have kept it, and it may still be good. The same goes for one whose source a new
+//! policy does not have any more.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::fmt;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use arc_swap::ArcSwap;
@@ -38,9 +39,16 @@ pub enum Origin {
 /// All of them, shared by all threads.
 pub struct Known {
     ready: ArcSwap<Ready>,
-    /// The one in use is the last. Keyed by source, so bounded by the policy.
-    kept: Mutex<HashMap<Origin, Vec<Kept>>>,
+    shelf: Mutex<Shelf>,
     clock: Clock,
+}
+
+#[derive(Default)]
+struct Shelf {
+    /// The one in use is the last, unless its source is gone. Keyed by source, so bounded by the policies of an hour.
+    kept: HashMap<Origin, Vec<Kept>>,
+    /// The sources of the policy in force, once one has told them.
+    origins: Option<HashSet<Origin>>,
 }
 
 /// As requests use it.
@@ -67,7 +75,7 @@ impl Known {
     fn with_clock(clock: Clock) -> Self {
         Self {
             ready: ArcSwap::default(),
-            kept: Mutex::default(),
+            shelf: Mutex::default(),
             clock,
         }
     }
@@ -87,19 +95,24 @@ impl Known {
             return;
         }
         let now = (self.clock)();
-        let mut kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut shelf = self.shelf();
+        let Shelf { kept, origins } = &mut *shelf;
+        // A request that had begun before its source went may fetch from it once more.
+        let is_gone = origins.as_ref().is_some_and(|it| !it.contains(origin));
+        let until = is_gone.then(|| now + REMEMBERED);
         let of_origin = kept.entry(origin.clone()).or_default();
         match of_origin.last_mut() {
             // Read anew and the same: nothing else to look for.
             Some(last) if last.secret.matches(secret.expose()) => {
                 last.secret = secret.clone();
+                last.until = until;
                 self.ready.store(Arc::new(Ready {
                     forms: self.ready.load().forms.clone(),
-                    ..Ready::of(&kept)
+                    ..Ready::of(kept)
                 }));
                 return;
             }
-            Some(last) => last.until = Some(now + REMEMBERED),
+            Some(last) => last.until = last.until.or(Some(now + REMEMBERED)),
             None => {}
         }
         if secret.expose().len() < SHORTEST {
@@ -110,11 +123,29 @@ impl Known {
         }
         of_origin.push(Kept {
             secret: secret.clone(),
-            until: None,
+            until,
         });
         let too_many = of_origin.len().saturating_sub(FORMER + 1);
         of_origin.drain(..too_many);
-        self.prepare(&mut kept, now);
+        self.prepare(kept, now);
+    }
+
+    /// A new policy has these sources. What came from another one is forgotten after an hour, since a server may give
+    /// it back for as long; what came from one of these is in use again.
+    pub fn keep(&self, origins: HashSet<Origin>) {
+        let now = (self.clock)();
+        let mut shelf = self.shelf();
+        for (origin, of_origin) in &mut shelf.kept {
+            let is_kept = origins.contains(origin);
+            if let Some(last) = of_origin.last_mut() {
+                last.until = match is_kept {
+                    true => None,
+                    false => last.until.or(Some(now + REMEMBERED)),
+                };
+            }
+        }
+        shelf.origins = Some(origins);
+        self.prepare(&mut shelf.kept, now);
     }
 
     /// What to look for.
@@ -124,14 +155,18 @@ impl Known {
         if !ready.until.is_some_and(is_over) {
             return ready.forms.clone();
         }
-        let mut kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
-        self.prepare(&mut kept, (self.clock)())
+        self.prepare(&mut self.shelf().kept, (self.clock)())
+    }
+
+    fn shelf(&self) -> MutexGuard<'_, Shelf> {
+        self.shelf.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn prepare(&self, kept: &mut HashMap<Origin, Vec<Kept>>, now: Instant) -> Arc<Forms> {
         for of_origin in kept.values_mut() {
             of_origin.retain(|it| it.until.is_none_or(|until| now < until));
         }
+        kept.retain(|_, of_origin| !of_origin.is_empty());
         let ready = Ready::of(kept);
         let forms = Arc::new(Forms::of(&ready.secrets));
         self.ready.store(Arc::new(Ready {
@@ -172,6 +207,10 @@ impl Vault for Watched {
             self.known.learn(&Origin::Source(source.clone()), &secret);
             Ok(secret)
         })
+    }
+
+    fn keep(&self, sources: &HashSet<&SecretSource>) {
+        self.vault.keep(sources);
     }
 }
 
@@ -245,6 +284,49 @@ mod tests {
         for (number, known) in [(20, false), (21, true), (29, true)] {
             assert_eq!(world.knows(&format!("SECRET-{number}")), known, "{number}");
         }
+    }
+
+    fn origins(names: &[&str]) -> HashSet<Origin> {
+        let sources = names.iter().map(|it| SecretSource::Env((*it).into()));
+        sources.map(Origin::Source).collect()
+    }
+
+    #[test]
+    fn a_secret_whose_source_left_the_policy_is_known_for_an_hour_more() {
+        let world = World::new();
+        world.learn("A", "SECRET-1");
+        world.learn("B", "SECRET-2");
+        world.known.keep(origins(&["B", "C"]));
+        world.pass(1800);
+        // A further policy without it does not give it another hour.
+        world.known.keep(origins(&["B"]));
+        world.pass(1799);
+        assert!(world.knows("SECRET-1") && world.knows("SECRET-2"));
+        world.pass(1);
+        assert!(!world.knows("SECRET-1"));
+        assert!(world.knows("SECRET-2"));
+        assert!(world.known.shelf().kept.len() == 1);
+    }
+
+    #[test]
+    fn a_source_that_comes_back_is_in_use_again() {
+        let world = World::new();
+        world.learn("A", "SECRET-1");
+        world.known.keep(origins(&[]));
+        world.pass(60);
+        world.known.keep(origins(&["A"]));
+        world.pass(100_000);
+        assert!(world.knows("SECRET-1"));
+    }
+
+    #[test]
+    fn what_an_old_request_still_fetches_is_known_for_an_hour_too() {
+        let world = World::new();
+        world.known.keep(origins(&["B"]));
+        world.learn("A", "SECRET-1");
+        assert!(world.knows("SECRET-1"));
+        world.pass(3600);
+        assert!(!world.knows("SECRET-1"));
     }
 
     #[test]

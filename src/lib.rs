@@ -12,12 +12,13 @@
 //! | Floor | Modules |
 //! |---|---|
 //! | ground: values and rules; no IO, no clock, no tokio | [`name`] [`secret`] [`refusal`] [`fault`] [`body`] [`request`] [`address`] [`problem`] [`yaml`] [`json`] [`jsonpath`] [`wire`] [`schema`] [`template`] [`credential`] [`rate`] [`action`] [`policy`] [`toolbox`] [`scrub`] [`redact`] |
-//! | services: each owns one thing outside the process | [`metrics`] [`meter`] [`private`] [`vault`] [`known`] [`agents`] [`sessions`] [`dial`] [`tokens`] [`authority`] [`audit`] [`live`] |
+//! | services: each owns one thing outside the process | [`metrics`] [`meter`] [`private`] [`vault`] [`known`] [`agents`] [`sessions`] [`dial`] [`tokens`] [`authority`] [`audit`] [`live`] [`drain`] [`lease`] |
 //! | spine: one request's way through | [`rehearsal`] [`exchange`] [`proxy`] |
 //! | faces: what else listens | [`browser`] [`admin`] [`mcp`] [`tools`] |
 //! | whole | [`app`] [`cli`] |
 //!
-//! One exception on the ground: `policy::load` reads the policy's files, and nothing else of `policy` touches a file.
+//! One exception on the ground: `policy::load` reads the policy's files and `policy::files` looks at them; nothing else
+//! of `policy` touches a file.
 //!
 //! # A request's way
 //!
@@ -55,7 +56,7 @@
 //! 7. Every request ends in exactly one terminal audit record, also when the client goes away or a task panics. (A
 //!    stream that HTTP/2's framing itself resets never becomes a request, and has none. With `audit.when_blocked: drop`
 //!    records may be lost, and are counted.)
-//! 8. No request sees two policies.
+//! 8. No request sees two policies. What lasts longer than the policy that permitted it holds a [`lease`].
 //! 9. Memory is bounded by configuration, not by traffic.
 //! 10. What cannot be understood is refused, never tunnelled.
 //!
@@ -63,8 +64,8 @@
 //!
 //! *intent* what was asked · *permit*, *refusal* what was decided · *fault* what broke · *problem* what is wrong in a
 //! file · *vault* where secrets come from · *meter* rates · *dial* the way out · *authority* our CA · *exchange* one
-//! request and its answer · *live* the policy in force. *action, connection, connector, agent, environment* are as in
-//! the policy.
+//! request and its answer · *live* the policy in force · *lease* leave to go on · *drain* the way to a stop. *action,
+//! connection, connector, agent, environment* are as in the policy.
 //!
 //! # Three decisions, with their measurements
 //!
@@ -124,6 +125,8 @@ pub mod tokens;
 pub mod authority;
 pub mod audit;
 pub mod live;
+pub mod drain;
+pub mod lease;
 // -- spine --
 pub mod rehearsal;
 pub mod exchange;

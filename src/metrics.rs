@@ -5,7 +5,7 @@
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use ::metrics::{Counter, Gauge, Histogram, Key, KeyName, Label, Level, Metadata, Recorder};
 use metrics_exporter_prometheus::{PrometheusBuilder, PrometheusHandle, PrometheusRecorder};
@@ -126,6 +126,25 @@ const POLICY: Metric = Metric {
     help: "Always 1; the label tells the policy in force.",
 };
 
+const RELOADS: Metric = Metric {
+    name: "exeat_policy_reloads_total",
+    kind: Kind::Counter,
+    labels: &["outcome"],
+    help: "Times that the policy was read again: `loaded`, `unchanged` or `refused`.",
+};
+const RELOAD_FAILED: Metric = Metric {
+    name: "exeat_policy_reload_failed",
+    kind: Kind::Gauge,
+    labels: &[],
+    help: "1 while the policy in the files is refused and an older one is in force, else 0.",
+};
+const LOADED: Metric = Metric {
+    name: "exeat_policy_loaded_timestamp_seconds",
+    kind: Kind::Gauge,
+    labels: &[],
+    help: "When the policy in force was loaded, in seconds since 1970.",
+};
+
 /// Every metric, in the order of the documentation.
 pub const METRICS: &[Metric] = &[
     REQUESTS,
@@ -142,6 +161,9 @@ pub const METRICS: &[Metric] = &[
     AUDIT_LOST,
     BUILD,
     POLICY,
+    RELOADS,
+    RELOAD_FAILED,
+    LOADED,
 ];
 
 /// In seconds. From a tenth of a millisecond, which exeat's own overhead stays under when all is well, to a hundred
@@ -151,6 +173,17 @@ const BUCKETS: &[f64] = &[
     0.0001, 0.0002, 0.0005, 0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 2.0, 5.0,
     10.0, 20.0, 50.0, 100.0,
 ];
+
+/// What came of reading the policy again.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Reload {
+    /// Another one is in force.
+    Loaded,
+    /// The files say what they said.
+    Unchanged,
+    /// The one in force stays.
+    Refused,
+}
 
 /// How a request ended, as labels. Everything in it comes from the policy or from exeat itself.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -182,6 +215,10 @@ pub struct Metrics {
     // A request must not format labels: a known set costs one lookup, a new one is registered once.
     series: RwLock<HashMap<Labels, Arc<Series>>>,
     policy: Mutex<Option<Arc<str>>>,
+    /// As many as [`Reload`] has.
+    reloads: [Counter; 3],
+    reload_failed: Gauge,
+    loaded: Gauge,
 }
 
 /// The handles that a request with one set of labels touches.
@@ -222,6 +259,10 @@ impl Metrics {
             audit_losses: counter(&recorder, &AUDIT_LOST, &[]),
             series: RwLock::default(),
             policy: Mutex::default(),
+            reloads: ["loaded", "unchanged", "refused"]
+                .map(|outcome| counter(&recorder, &RELOADS, &[outcome])),
+            reload_failed: gauge(&recorder, &RELOAD_FAILED, &[]),
+            loaded: gauge(&recorder, &LOADED, &[]),
             recorder,
         }
     }
@@ -284,6 +325,20 @@ impl Metrics {
     /// A policy came into force.
     pub fn policy_in_force(&self, hash: &str) {
         *self.policy.lock().unwrap_or_else(PoisonError::into_inner) = Some(hash.into());
+        let since = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH);
+        self.loaded.set(since.unwrap_or_default().as_secs_f64());
+    }
+
+    /// The policy was read again.
+    pub fn reloaded(&self, reload: Reload) {
+        let [loaded, unchanged, refused] = &self.reloads;
+        let (counter, failed) = match reload {
+            Reload::Loaded => (loaded, 0.0),
+            Reload::Unchanged => (unchanged, 0.0),
+            Reload::Refused => (refused, 1.0),
+        };
+        counter.increment(1);
+        self.reload_failed.set(failed);
     }
 
     /// Everything in Prometheus' text format, version 0.0.4.

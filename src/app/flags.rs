@@ -109,6 +109,39 @@ impl FromStr for AuditTarget {
     }
 }
 
+/// A time as it is written: a whole number and a unit.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Span(pub Duration);
+
+impl FromStr for Span {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let digits = text.len()
+            - text
+                .trim_start_matches(|it: char| it.is_ascii_digit())
+                .len();
+        let (count, unit) = text.split_at(digits);
+        let milliseconds: Option<u64> = match (unit, count) {
+            ("", "0") | ("ms", _) => Some(1),
+            ("s", _) => Some(1000),
+            ("m", _) => Some(60_000),
+            ("h", _) => Some(3_600_000),
+            _ => None,
+        };
+        let count: Option<u64> = count.parse().ok();
+        let span = milliseconds.zip(count).and_then(|(a, b)| a.checked_mul(b));
+        match span.map(Duration::from_millis) {
+            Some(span) if span <= LONGEST => Ok(Self(span)),
+            Some(_) => Err("write at most `24h`".into()),
+            None => Err("write a number and a unit, such as `500ms`, `8s` or `5m`".into()),
+        }
+    }
+}
+
+/// A day, as in policies: what is longer is a slip.
+const LONGEST: Duration = Duration::from_secs(24 * 60 * 60);
+
 /// `NAME=ADDRESS` as a flag.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct HostEntry {
@@ -129,5 +162,34 @@ impl FromStr for HostEntry {
             host: Host::parse(name).map_err(|bad| bad.to_string())?,
             address: address.parse()?,
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_time_is_a_number_and_a_unit() {
+        for (text, milliseconds) in [
+            ("0", Some(0)),
+            ("0s", Some(0)),
+            ("500ms", Some(500)),
+            ("8s", Some(8000)),
+            ("5m", Some(300_000)),
+            ("24h", Some(86_400_000)),
+            ("25h", None),
+            ("8", None),
+            ("s", None),
+            ("", None),
+            ("1.5s", None),
+            ("-1s", None),
+            ("8 s", None),
+            ("99999999999999999999h", None),
+        ] {
+            let span: Option<Span> = text.parse().ok();
+            let expected = milliseconds.map(|it| Span(Duration::from_millis(it)));
+            assert_eq!(span, expected, "{text:?}");
+        }
     }
 }

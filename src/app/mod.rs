@@ -7,10 +7,13 @@
 mod descriptors;
 mod flags;
 mod records;
+mod reload;
 mod settings;
 mod setup;
+mod shapes;
 mod worker;
 
+use std::convert::Infallible;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
@@ -18,19 +21,21 @@ use std::time::Duration;
 use anyhow::Context as _;
 use tokio::net::TcpListener;
 use tokio::sync::oneshot;
-use tokio::time::timeout;
+use tokio::time::{sleep, timeout};
 
 use crate::admin::Admin;
 use crate::dial;
+use crate::drain::{Drain, Phase};
 use crate::exchange::Services;
 use crate::secret::Secret;
 
 pub use descriptors::raise_file_limit;
 pub use flags::{Age, AuditTarget};
 pub use records::{AuditSettings, GivenAudit};
+pub use reload::{Reloader, Signature};
 pub use settings::{Given, Settings, json_schema};
 pub use setup::{ca_file, ca_folder, environment, gate, open_authority, prepare, store, to_pem};
-use worker::Workers;
+use worker::{Closing, Workers};
 
 /// Everything that [`start`] puts together.
 pub struct Parts {
@@ -51,9 +56,11 @@ pub struct Parts {
     pub workers: usize,
     /// How long a stop waits for exchanges and tunnels that have begun.
     pub drain: Duration,
+    /// How long before that requests are still accepted, with readiness failing.
+    pub stop_delay: Duration,
 }
 
-/// A running exeat. It stops when [`Running::stop`] is called, and not before.
+/// A running exeat. It stops when it is told to or dropped, and not before.
 pub struct Running {
     /// Where the proxy listens.
     pub proxy: SocketAddr,
@@ -63,6 +70,8 @@ pub struct Running {
     pub admin: SocketAddr,
     services: Arc<Services>,
     stop: Option<oneshot::Sender<()>>,
+    /// Closed when everything has come to its end.
+    ended: oneshot::Receiver<()>,
     front: Option<std::thread::JoinHandle<()>>,
 }
 
@@ -87,13 +96,19 @@ pub fn start(parts: Parts) -> anyhow::Result<Running> {
         proxy: (parts.proxy, workers),
         tools: (parts.tools, tool_workers),
         drain: parts.drain,
+        stop_delay: parts.stop_delay,
     };
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()?;
+    let (end, ended) = oneshot::channel();
+    let run = move || {
+        runtime.block_on(front.run(stopped));
+        drop(end);
+    };
     let thread = std::thread::Builder::new()
         .name("exeat-front".into())
-        .spawn(move || runtime.block_on(front.run(stopped)))
+        .spawn(run)
         .context("the front thread could not be started")?;
     services.audit.begin();
     Ok(Running {
@@ -102,6 +117,7 @@ pub fn start(parts: Parts) -> anyhow::Result<Running> {
         admin,
         services,
         stop: Some(stop),
+        ended,
         front: Some(thread),
     })
 }
@@ -112,10 +128,27 @@ impl Running {
         &self.services
     }
 
-    /// Stops accepting, lets what has begun come to its end for as long as [`Parts::drain`] says, ends the workers, and
-    /// waits until every record is written.
-    pub fn stop(mut self) {
+    /// Begins to stop: readiness fails at once, and after [`Parts::stop_delay`] nothing is accepted. What has begun may
+    /// come to its end for as long as [`Parts::drain`] says.
+    pub fn begin_stop(&mut self) {
         drop(self.stop.take());
+    }
+
+    /// Stops without waiting for what has begun.
+    pub fn cut(&mut self) {
+        self.begin_stop();
+        self.services.drain.enter(Phase::Hurried);
+    }
+
+    /// Comes back when a stop has come to its end, and every record is written.
+    pub async fn ended(&mut self) {
+        // Never sent, only dropped.
+        let _ = (&mut self.ended).await;
+    }
+
+    /// Stops, and waits for the end.
+    pub fn stop(mut self) {
+        self.begin_stop();
         if let Some(front) = self.front.take()
             && front.join().is_err()
         {
@@ -134,57 +167,105 @@ struct Front {
     proxy: Entrance,
     tools: Entrance,
     drain: Duration,
+    stop_delay: Duration,
 }
 
 impl Front {
     async fn run(self, stopped: oneshot::Receiver<()>) {
         let services = self.admin.services().clone();
+        let drain = &services.drain;
         let ((proxy, workers), (tools, tool_workers)) = (self.proxy, self.tools);
         let admin = tokio::spawn(serve_admin(self.admin, self.admin_listener));
         let upkeep = tokio::spawn(keep_up(services.clone()));
+        if let (Some(proxy), Some(tools)) = (listen(proxy), listen(tools)) {
+            tokio::select! {
+                never = accept(&proxy, &workers) => match never {},
+                never = accept(&tools, &tool_workers) => match never {},
+                () = told_to_stop(stopped, drain, self.stop_delay) => {}
+            }
+            take_last(proxy, &workers);
+            take_last(tools, &tool_workers);
+        }
+        drain.enter(Phase::Announced);
+        drain.enter(Phase::Draining);
+        let mut closing = workers.close();
+        closing.extend(tool_workers.close());
+        wait_for_workers(closing, (drain, self.drain)).await;
         tokio::select! {
-            () = accept(proxy, &workers) => {}
-            () = accept(tools, &tool_workers) => {}
-            // An error means that `Running` was dropped, which stops as well.
-            _ = stopped => {}
+            () = services.audit.close() => {}
+            () = no_patience(drain) => {
+                tracing::error!("the last audit records could not be written");
+            }
         }
-        wait_for_exchanges(&services, self.drain).await;
-        admin.abort();
         upkeep.abort();
-        workers.stop();
-        tool_workers.stop();
-        if timeout(FLUSH, services.audit.close()).await.is_err() {
-            tracing::error!("the last audit records could not be written");
-        }
+        admin.abort();
     }
 }
 
 /// Longest wait for the last records: a sink that takes nothing must not keep the process from ending.
 const FLUSH: Duration = Duration::from_secs(5);
 
-/// How often a stop looks whether anything is still going on.
-const LOOK: Duration = Duration::from_millis(10);
+/// The same where somebody has said twice that they do not want to wait.
+const FLUSH_IN_A_HURRY: Duration = Duration::from_secs(1);
 
-/// Every exchange and every tunnel has an open record; without one there is nothing to wait for.
-async fn wait_for_exchanges(services: &Services, drain: Duration) {
-    let over = async {
-        while services.audit.open_records() > 0 {
-            tokio::time::sleep(LOOK).await;
-        }
-    };
-    if timeout(drain, over).await.is_err() {
-        tracing::warn!("what had not ended after {drain:?} is cut off");
+async fn no_patience(drain: &Drain) {
+    // Whichever is over first: the hurry may begin in the middle.
+    if timeout(FLUSH, drain.reached(Phase::Hurried)).await.is_ok() {
+        sleep(FLUSH_IN_A_HURRY).await;
     }
 }
 
-async fn accept(listener: std::net::TcpListener, workers: &Workers) {
-    let Some(listener) = listen(listener) else {
-        return;
+/// Comes back when nothing is to be accepted any more.
+async fn told_to_stop(stopped: oneshot::Receiver<()>, drain: &Drain, delay: Duration) {
+    // An error means that `Running` was dropped, which stops as well.
+    let _ = stopped.await;
+    drain.enter(Phase::Announced);
+    // Whoever does not want to wait for the end does not want to wait for its beginning.
+    let _ = timeout(delay, drain.reached(Phase::Over)).await;
+}
+
+/// Waits until every connection is closed, or the time for that is over, and then for the workers.
+async fn wait_for_workers(closing: Vec<Closing>, (drain, limit): (&Drain, Duration)) {
+    let (threads, ends): (Vec<_>, Vec<_>) = closing.into_iter().map(Closing::split).unzip();
+    let all = async {
+        for end in ends {
+            // Never sent, only dropped.
+            let _ = end.await;
+        }
     };
+    tokio::select! {
+        () = all => {}
+        () = drain.reached(Phase::Over) => {}
+        () = sleep(limit) => tracing::warn!("what had not ended after {limit:?} is cut off"),
+    }
+    drain.enter(Phase::Over);
+    for thread in threads {
+        if thread.join().is_err() {
+            tracing::error!("a worker panicked");
+        }
+    }
+}
+
+async fn accept(listener: &TcpListener, workers: &Workers) -> Infallible {
     loop {
         match listener.accept().await {
-            Ok((stream, _)) => workers.hand_over(stream),
+            Ok((stream, _)) => match stream.into_std() {
+                Ok(stream) => workers.hand_over(stream),
+                Err(error) => tracing::warn!(%error, "an accepted socket could not be used"),
+            },
             Err(error) => pause_after(&error).await,
+        }
+    }
+}
+
+/// Those that the kernel has accepted already: closing the listener would reset them.
+fn take_last(listener: TcpListener, workers: &Workers) {
+    let Ok(listener) = listener.into_std() else {
+        return;
+    };
+    while let Ok((stream, _)) = listener.accept() {
+        if stream.set_nonblocking(true).is_ok() {
+            workers.hand_over(stream);
         }
     }
 }
@@ -215,7 +296,7 @@ fn listen(listener: std::net::TcpListener) -> Option<TcpListener> {
 /// Out of file descriptors, `accept` fails at once and again: without a pause the loop would spin until some close.
 async fn pause_after(error: &std::io::Error) {
     tracing::warn!(%error, "a connection could not be accepted");
-    tokio::time::sleep(Duration::from_millis(50)).await;
+    sleep(Duration::from_millis(50)).await;
 }
 
 async fn keep_up(services: Arc<Services>) {

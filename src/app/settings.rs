@@ -6,21 +6,30 @@ use std::collections::HashMap;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
+use std::time::Duration;
 
 use clap::{Arg, Args, Command, ValueEnum};
 use serde_json::{Map, Value as Json, json};
 
-use crate::app::flags::{AuditTarget, HostEntry, OnEchoFlag, PlainHttpFlag};
+use crate::app::flags::{AuditTarget, HostEntry, OnEchoFlag, PlainHttpFlag, Span};
 use crate::app::records;
 use crate::app::records::{AuditSettings, GivenAudit};
+use crate::app::shapes::{
+    address, at_least_one, network, on_echo, plain_http, span, text, texts, truth,
+};
 use crate::dial::Answer;
 use crate::exchange::{AGENT_REQUESTS, OnEcho, PlainHttp};
+use crate::lease::GRACE;
 use crate::name::EnvironmentName;
 use crate::problem::{Problem, Problems, Sources};
 use crate::request::Host;
 use crate::sessions::Bounds;
 use crate::yaml;
 use crate::yaml::{Entry, Node, Value};
+
+/// What a stop waits for. Container runtimes send SIGKILL 10 s after SIGTERM (Kubernetes after 30), and the records are
+/// to be written by then. Whoever has longer answers under way sets more, there and here.
+const DRAIN: Duration = Duration::from_secs(8);
 
 /// What was given for each setting, in one of the three places.
 #[derive(Args, Clone, Debug, Default, PartialEq, Eq)]
@@ -77,6 +86,18 @@ pub struct Given {
     /// Requests that one agent may have under way [default: 1024]
     #[arg(long, env = "EXEAT_AGENT_REQUESTS", value_name = "N")]
     pub agent_requests: Option<usize>,
+    /// Whether changed policy files are put in force, also without SIGHUP [default: true]
+    #[arg(long, env = "EXEAT_WATCH", value_name = "BOOL")]
+    pub watch: Option<bool>,
+    /// How long streams and tunnels go on that a new policy does not permit any more [default: 30s]
+    #[arg(long, env = "EXEAT_GRACE", value_name = "TIME")]
+    pub grace: Option<Span>,
+    /// How long a stop waits for what has begun [default: 8s]
+    #[arg(long, env = "EXEAT_DRAIN", value_name = "TIME")]
+    pub drain: Option<Span>,
+    /// How long requests are still accepted after readiness has failed [default: 0s]
+    #[arg(long, env = "EXEAT_STOP_DELAY", value_name = "TIME")]
+    pub stop_delay: Option<Span>,
 }
 
 /// All settings, whole.
@@ -110,6 +131,14 @@ pub struct Settings {
     pub workers: usize,
     /// At least one: requests that one agent may have under way.
     pub agent_requests: usize,
+    /// Whether changed policy files are put in force by themselves.
+    pub watch: bool,
+    /// How long what lasts goes on that a new policy does not permit any more.
+    pub grace: Duration,
+    /// How long a stop waits for what has begun.
+    pub drain: Duration,
+    /// How long requests are still accepted after readiness has failed.
+    pub stop_delay: Duration,
     /// How much sessions keep, and for how long. Not to be set from outside yet.
     pub sessions: Bounds,
 }
@@ -163,6 +192,10 @@ impl Settings {
                 Some(0) => return Err("agent_requests: at least 1".into()),
                 given => given.unwrap_or(AGENT_REQUESTS),
             },
+            watch: given.watch.unwrap_or(true),
+            grace: given.grace.map_or(GRACE, |it| it.0),
+            drain: given.drain.map_or(DRAIN, |it| it.0),
+            stop_delay: given.stop_delay.map_or(Duration::ZERO, |it| it.0),
             sessions: Bounds::default(),
         })
     }
@@ -206,6 +239,10 @@ impl Given {
             state_dir: self.state_dir.or(other.state_dir),
             workers: self.workers.or(other.workers),
             agent_requests: self.agent_requests.or(other.agent_requests),
+            watch: self.watch.or(other.watch),
+            grace: self.grace.or(other.grace),
+            drain: self.drain.or(other.drain),
+            stop_delay: self.stop_delay.or(other.stop_delay),
         }
     }
 
@@ -273,7 +310,7 @@ impl Setting {
 }
 
 /// The settings of the file.
-const SETTINGS: [Setting; 14] = [
+const SETTINGS: [Setting; 18] = [
     Setting::new("policies", text, |it, node| {
         it.given.policies = it.path(node)
     }),
@@ -315,38 +352,13 @@ const SETTINGS: [Setting; 14] = [
     Setting::new("agent_requests", at_least_one, |it, node| {
         it.given.agent_requests = it.number(node, "requests")
     }),
+    Setting::new("watch", truth, |it, node| it.given.watch = it.truth(node)),
+    Setting::new("grace", span, |it, node| it.given.grace = it.parsed(node)),
+    Setting::new("drain", span, |it, node| it.given.drain = it.parsed(node)),
+    Setting::new("stop_delay", span, |it, node| {
+        it.given.stop_delay = it.parsed(node)
+    }),
 ];
-
-fn plain_http() -> Json {
-    json!({"enum": ["upgrade", "refuse"]})
-}
-
-fn on_echo() -> Json {
-    json!({"enum": ["redact", "refuse"]})
-}
-
-fn network() -> Json {
-    let hosts = json!({"type": ["object", "null"], "additionalProperties": texts()});
-    json!({"type": ["object", "null"], "properties": {"hosts": hosts}, "additionalProperties": false})
-}
-
-fn at_least_one() -> Json {
-    json!({"type": "integer", "minimum": 1})
-}
-
-/// Any scalar, taken as it is written.
-fn text() -> Json {
-    json!({"type": ["string", "number", "boolean"]})
-}
-
-fn address() -> Json {
-    json!({"type": "string", "pattern": ":[0-9]{1,5}$"})
-}
-
-/// One, or a list of them.
-fn texts() -> Json {
-    json!({"anyOf": [text(), {"type": "array", "items": text()}]})
-}
 
 /// A settings file on its way to what it gives.
 struct Reading {
@@ -415,6 +427,12 @@ impl Reading {
         let text: String = self.parsed(node)?;
         let expected = format!("expected a number of {of}, 1 or more");
         text.parse().map_err(|_| self.tell(node, &expected)).ok()
+    }
+
+    fn truth(&mut self, node: &Node) -> Option<bool> {
+        let text: String = self.parsed(node)?;
+        let expected = "expected `true` or `false`";
+        text.parse().map_err(|_| self.tell(node, expected)).ok()
     }
 
     fn plain_http(&mut self, node: &Node) -> Option<PlainHttpFlag> {
@@ -509,6 +527,7 @@ mod tests {
         let given = read(
             "policies: policies\nenvironment: staging\nproxy_listen: 127.0.0.1:0\nplain_http: refuse\n\
              extra_ca: [ca.pem]\naudit: audit.jsonl\nworkers: 2\n\
+             watch: false\ngrace: 1m\ndrain: 20s\nstop_delay: 500ms\n\
              network:\n  hosts:\n    api.good.test: [127.0.0.1, \"127.0.0.2:8443\"]\n",
         )
         .unwrap();
@@ -521,6 +540,9 @@ mod tests {
         let settings = Settings::complete(Given::default(), given).unwrap();
         assert_eq!(settings.plain_http, PlainHttp::Refuse);
         assert_eq!(settings.workers, 2);
+        assert!(!settings.watch);
+        let spans = [settings.grace, settings.drain, settings.stop_delay];
+        assert_eq!(spans, [60_000, 20_000, 500].map(Duration::from_millis));
         let addresses = &settings.hosts[&Host::parse("api.good.test").unwrap()];
         assert_eq!(addresses[0].port, None);
         assert_eq!(addresses[1].port, Some(8443));
@@ -591,6 +613,9 @@ mod tests {
                 "neither an address",
             ),
             ("- a\n", "expected a mapping"),
+            ("watch: maybe\n", "expected `true` or `false`"),
+            ("drain: 8\n", "a number and a unit"),
+            ("grace: 2 weeks\n", "a number and a unit"),
         ] {
             let told = read(text).unwrap_err();
             assert!(told.contains(says), "{text}: {told}");

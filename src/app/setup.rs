@@ -3,7 +3,6 @@
 use std::net::{SocketAddr, TcpListener};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::time::Duration;
 
 use anyhow::{Context as _, bail};
 use base64::Engine as _;
@@ -14,9 +13,11 @@ use crate::audit::{Audit, Queue};
 use crate::authority::{Authority, CERTIFICATE};
 use crate::dial;
 use crate::dial::{Dialer, Resolve, Static, System, Tcp, Tls};
+use crate::drain::Drain;
 use crate::exchange;
 use crate::exchange::{Gate, Services};
 use crate::known::Known;
+use crate::lease::Leases;
 use crate::live::Live;
 use crate::meter::Meter;
 use crate::metrics::Metrics;
@@ -26,9 +27,6 @@ use crate::secret::Secret;
 use crate::sessions::InMemory;
 use crate::tokens::Tokens;
 use crate::vault::{Sources, Store};
-
-/// What a stop waits for. Container runtimes send SIGKILL 10 s after SIGTERM; the records are to be written by then.
-const DRAIN: Duration = Duration::from_secs(8);
 
 /// Where the CA is, inside the state folder.
 pub fn ca_folder(state_dir: &Path) -> PathBuf {
@@ -60,7 +58,8 @@ pub fn prepare(settings: &Settings, policy: Policy) -> anyhow::Result<Parts> {
         admin: bind(settings.admin_listen, "admin_listen")?,
         admin_token,
         workers: settings.workers,
-        drain: DRAIN,
+        drain: settings.drain,
+        stop_delay: settings.stop_delay,
     })
 }
 
@@ -85,14 +84,17 @@ pub fn gate(settings: &Settings, policy: Policy) -> anyhow::Result<Gate> {
 }
 
 fn services(settings: &Settings, policy: Policy) -> anyhow::Result<Services> {
-    let environment = environment(settings, &policy)?;
+    environment(settings, &policy)?;
     let metrics = Arc::new(Metrics::new());
     metrics.policy_in_force(policy.hash());
     let authority = open_authority(&settings.state_dir)?.counting(&metrics);
     let known = Arc::new(Known::default());
     let vault = known.watching(Arc::new(Sources::new(store(&settings.state_dir))));
+    let (live, drain) = (Live::new(Arc::new(policy)), Drain::default());
     Ok(Services {
-        live: Live::new(Arc::new(policy)),
+        leases: Leases::new(&live, &drain, settings.grace),
+        live,
+        drain,
         tokens: Tokens::new(vault.clone(), known.clone(), metrics.clone()),
         vault,
         known,
@@ -104,7 +106,7 @@ fn services(settings: &Settings, policy: Policy) -> anyhow::Result<Services> {
         room: exchange::Room::default(),
         shares: exchange::Shares::of(settings.agent_requests),
         settings: exchange::Settings {
-            environment,
+            environment: settings.environment.clone(),
             plain_http: settings.plain_http,
             on_echo: settings.on_echo,
         },
@@ -139,16 +141,12 @@ fn refuse_open_listeners(
     policy: &Policy,
     has_admin_token: bool,
 ) -> anyhow::Result<()> {
-    for (what, address) in [
+    let listeners = [
         ("the proxy", settings.proxy_listen),
         ("the tools listener", settings.tools_listen),
-    ] {
-        if !address.ip().is_loopback() && policy.agents().is_none() {
-            bail!(
-                "{what} is on {address}, where others can reach it, and the policy has no `agents:`; \
-                 declare agents with tokens, or listen on 127.0.0.1"
-            );
-        }
+    ];
+    if let Some(open) = open_to_all(&listeners, policy) {
+        bail!("{open}; declare agents with tokens, or listen on 127.0.0.1");
     }
     if !settings.admin_listen.ip().is_loopback() && !has_admin_token {
         bail!(
@@ -158,6 +156,18 @@ fn refuse_open_listeners(
         );
     }
     Ok(())
+}
+
+/// A listener that others can reach, where everybody might use every action.
+pub(super) fn open_to_all(
+    listeners: &[(&'static str, SocketAddr)],
+    policy: &Policy,
+) -> Option<String> {
+    let mut listeners = listeners.iter();
+    let open = listeners.find(|(_, address)| !address.ip().is_loopback());
+    let (what, address) = open.filter(|_| policy.agents().is_none())?;
+    let why = "where others can reach it, and the policy has no `agents:`";
+    Some(format!("{what} is on {address}, {why}"))
 }
 
 fn read_admin_token(settings: &Settings) -> anyhow::Result<Option<Secret>> {

@@ -1,6 +1,7 @@
 //! Worker threads: each has a runtime, a gate with a pool of its own, and the sockets that it was handed.
 
 use std::net::{SocketAddr, TcpStream as StdTcpStream};
+use std::pin::pin;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
@@ -8,11 +9,14 @@ use std::time::{Duration, Instant};
 
 use anyhow::Context as _;
 use tokio::net::TcpStream;
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, oneshot};
+use tokio::task::JoinSet;
+use tokio::time::timeout;
 
 use crate::app::Parts;
 use crate::dial;
 use crate::dial::Dialer;
+use crate::drain::{Drain, Phase};
 use crate::exchange::Gate;
 use crate::proxy;
 use crate::proxy::ClientLimits;
@@ -25,6 +29,10 @@ const WAITING: usize = 1024;
 /// Connections of one worker. Each may make us hold a head of 64 KiB before we know who it is, so these hold 256 MiB at
 /// worst. One that comes when every worker has so many is closed unread.
 const CONNECTIONS: usize = 4096;
+
+/// When the time of a stop is over, streams and tunnels say in their records that they were stopped. That takes a turn
+/// of each; what does something else meanwhile is dropped.
+const LAST_WORDS: Duration = Duration::from_millis(50);
 
 /// How often it is told at most that connections are closed unread: who opens many must not fill the log as well.
 const TELL_EVERY: Duration = Duration::from_secs(1);
@@ -53,7 +61,21 @@ struct Overload {
 struct Worker {
     sockets: mpsc::Sender<StdTcpStream>,
     open: Arc<AtomicUsize>,
+    closing: Closing,
+}
+
+/// A worker that gets no more sockets.
+pub(super) struct Closing {
     thread: JoinHandle<()>,
+    /// Closed when its last connection is.
+    ended: oneshot::Receiver<()>,
+}
+
+impl Closing {
+    /// The thread, and when it has nothing left to do.
+    pub(super) fn split(self) -> (JoinHandle<()>, oneshot::Receiver<()>) {
+        (self.thread, self.ended)
+    }
 }
 
 impl Workers {
@@ -79,12 +101,12 @@ impl Workers {
     }
 
     /// To the worker with the fewest connections: agents keep theirs for long, so taking turns would not even out.
-    pub(super) fn hand_over(&self, stream: TcpStream) {
+    pub(super) fn hand_over(&self, stream: StdTcpStream) {
         let least = self
             .all
             .iter()
             .min_by_key(|worker| worker.open.load(Ordering::Relaxed));
-        let (Some(worker), Ok(stream)) = (least, stream.into_std()) else {
+        let Some(worker) = least else {
             return;
         };
         let open = worker.open.fetch_add(1, Ordering::Relaxed);
@@ -100,17 +122,9 @@ impl Workers {
         }
     }
 
-    /// Ends every worker with what it has in hand.
-    pub(super) fn stop(self) {
-        for Worker {
-            sockets, thread, ..
-        } in self.all
-        {
-            drop(sockets);
-            if thread.join().is_err() {
-                tracing::error!("a worker panicked");
-            }
-        }
+    /// Gives no worker another socket. Each ends with its last connection.
+    pub(super) fn close(self) -> Vec<Closing> {
+        self.all.into_iter().map(|it| it.closing).collect()
     }
 }
 
@@ -135,16 +149,19 @@ impl Worker {
         let runtime = tokio::runtime::Builder::new_current_thread()
             .enable_all()
             .build()?;
+        let (end, ended) = oneshot::channel();
         let run = move || {
             runtime.block_on(async {
                 let setup = dial::Setup { own, ..dial() };
                 let dialer = Dialer::new(setup);
                 let gate = Arc::new(Gate { services, dialer });
+                let _following = tokio::spawn(follow(gate.clone()));
                 match face {
                     Face::Proxy => serve_proxy(gate, waiting, counted).await,
                     Face::Tools(listener) => serve_tools(gate, listener, waiting, counted).await,
                 }
             });
+            drop(end);
         };
         let thread = std::thread::Builder::new()
             .name(name.into())
@@ -153,8 +170,16 @@ impl Worker {
         Ok(Self {
             sockets,
             open,
-            thread,
+            closing: Closing { thread, ended },
         })
+    }
+}
+
+/// Closes what is kept of the way out and may not be used any more, whenever another policy is in force.
+async fn follow(gate: Arc<Gate>) {
+    let mut changes = gate.services.live.changes();
+    while changes.next().await {
+        gate.dialer.revet(&gate.services.live.snapshot());
     }
 }
 
@@ -163,9 +188,10 @@ async fn serve_proxy(
     waiting: mpsc::Receiver<StdTcpStream>,
     open: Arc<AtomicUsize>,
 ) {
+    let drain = gate.services.drain.clone();
     let limits = Arc::new(ClientLimits::default());
     let serve = |stream| proxy::serve(gate.clone(), stream, limits.clone());
-    serve_each(waiting, open, serve).await;
+    serve_each((waiting, open), &drain, serve).await;
 }
 
 async fn serve_tools(
@@ -174,21 +200,29 @@ async fn serve_tools(
     waiting: mpsc::Receiver<StdTcpStream>,
     open: Arc<AtomicUsize>,
 ) {
+    let drain = gate.services.drain.clone();
     let tools = Arc::new(Tools::new(gate, listener));
-    serve_each(waiting, open, |stream| tools.clone().serve(stream)).await;
+    let serve = |stream| tools.clone().serve(stream);
+    serve_each((waiting, open), &drain, serve).await;
 }
 
 async fn serve_each<F: Future<Output = ()> + Send + 'static>(
-    mut waiting: mpsc::Receiver<StdTcpStream>,
-    open: Arc<AtomicUsize>,
+    (mut waiting, open): (mpsc::Receiver<StdTcpStream>, Arc<AtomicUsize>),
+    drain: &Drain,
     serve: impl Fn(TcpStream) -> F,
 ) {
-    while let Some(stream) = waiting.recv().await {
+    let mut connections = JoinSet::new();
+    loop {
+        let stream = tokio::select! {
+            Some(_) = connections.join_next() => continue,
+            stream = waiting.recv() => stream,
+        };
+        let Some(stream) = stream else { break };
         let open = Counted(open.clone());
         match TcpStream::from_std(stream) {
             Ok(stream) => {
                 let serving = serve(stream);
-                tokio::spawn(async move {
+                connections.spawn(async move {
                     let _open = open;
                     serving.await;
                 });
@@ -196,6 +230,14 @@ async fn serve_each<F: Future<Output = ()> + Send + 'static>(
             Err(error) => tracing::warn!(%error, "an accepted socket could not be used"),
         }
     }
+    let all = async { while connections.join_next().await.is_some() {} };
+    let mut all = pin!(all);
+    tokio::select! {
+        () = all.as_mut() => return,
+        () = drain.reached(Phase::Over) => {}
+    }
+    // What still goes on is dropped with the runtime; its records say so.
+    let _ = timeout(LAST_WORDS, all).await;
 }
 
 /// One open connection of a worker, also if its task panics.
@@ -240,7 +282,10 @@ mod tests {
             let all = vec![Worker {
                 sockets,
                 open: Arc::new(AtomicUsize::new(open)),
-                thread: std::thread::spawn(|| {}),
+                closing: Closing {
+                    thread: std::thread::spawn(|| {}),
+                    ended: oneshot::channel().1,
+                },
             }];
             let workers = Workers {
                 all,
@@ -248,7 +293,8 @@ mod tests {
             };
             let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
             let mut client = StdTcpStream::connect(listener.local_addr().unwrap()).unwrap();
-            workers.hand_over(listener.accept().await.unwrap().0);
+            let stream = listener.accept().await.unwrap().0;
+            workers.hand_over(stream.into_std().unwrap());
             assert_eq!(waiting.try_recv().is_ok(), taken);
             assert_eq!(client.read(&mut [0]).unwrap(), 0);
             assert_eq!(workers.all[0].open.load(Ordering::Relaxed), CONNECTIONS);

@@ -76,7 +76,7 @@ pub struct Upstream {
 /// How a request ended, with what broke where something did.
 ///
 /// There is one more that nobody tells: `abandoned`, of a ticket that was dropped unclosed. The client left before
-/// there was a reply, or a task panicked.
+/// there was a reply, a stop did not wait any longer for it, or a task panicked.
 #[derive(Clone, Debug)]
 pub enum End {
     /// `complete`: the whole reply went to the client.
@@ -85,6 +85,10 @@ pub enum End {
     Aborted,
     /// `truncated`: the reply had begun and broke off on our side or the server's.
     Truncated(Fault),
+    /// `withdrawn`: it lasted longer than the policy that permitted it, and than the grace after it.
+    Withdrawn,
+    /// `stopped`: exeat stopped, and did not wait any longer.
+    Stopped,
     /// `refused`: by decision, with this code.
     Refused(Code),
     /// `failed`: something broke before there was a reply.
@@ -205,7 +209,11 @@ impl Record {
     pub(super) fn decision(&self) -> &'static str {
         match &self.event {
             Event::Closed(ending) => match ending.end {
-                End::Complete | End::Aborted | End::Truncated(_) => "allowed",
+                End::Complete
+                | End::Aborted
+                | End::Truncated(_)
+                | End::Withdrawn
+                | End::Stopped => "allowed",
                 End::Refused(_) => "refused",
                 End::Failed(_) => "failed",
             },
@@ -226,6 +234,8 @@ impl Event {
                 End::Complete => "complete",
                 End::Aborted => "aborted",
                 End::Truncated(_) => "truncated",
+                End::Withdrawn => "withdrawn",
+                End::Stopped => "stopped",
                 End::Refused(_) => "refused",
                 End::Failed(_) => "failed",
             }),

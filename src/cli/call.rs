@@ -148,7 +148,7 @@ impl Call {
     }
 
     fn caller(&self, gate: &Gate, policy: &Policy) -> anyhow::Result<Caller> {
-        let environment = &gate.services.settings.environment;
+        let environment = gate.services.settings.home(policy);
         load::whoever(policy, self.agent.as_deref(), environment)
     }
 

@@ -1,12 +1,15 @@
 //! `exeat run`: the proxy, until it is told to stop.
 
+use std::time::Duration;
+
 use clap::Args;
 use serde_json::json;
 use tokio::runtime::Runtime;
 use tokio::signal::unix::{Signal, SignalKind, signal};
+use tokio::time::timeout;
 
 use crate::app;
-use crate::app::{Running, Settings};
+use crate::app::{Reloader, Running, Settings, Signature};
 use crate::cli::{Verdict, WithSettings, load};
 
 /// Start the proxy
@@ -22,18 +25,38 @@ pub(super) struct Run {
 impl Run {
     pub(super) fn run(self) -> anyhow::Result<Verdict> {
         let settings = load::settings(self.with)?;
+        // Looked at first: what changes while the policy is read is seen to have changed.
+        let seen = Signature::of(&settings.policies);
         let Some(policy) = load::policy(&settings.policies) else {
             return Ok(Verdict::Findings);
         };
         app::raise_file_limit();
         let signals = Signals::new()?;
-        let running = app::start(app::prepare(&settings, policy)?)?;
+        let mut running = app::start(app::prepare(&settings, policy)?)?;
+        let reloader = Reloader::start(&settings, running.services().clone(), seen)?;
         announce(&running, &settings, self.json);
-        signals.wait(&running);
-        running.stop();
-        Ok(Verdict::Good)
+        let Signals { runtime, mut heard } = signals;
+        let second = runtime.block_on(async {
+            let audit = &running.services().audit;
+            heard.until_stop(|| reloader.now(), || audit.reopen()).await;
+            // What stops takes no other policy.
+            drop(reloader);
+            running.begin_stop();
+            let second = tokio::select! {
+                () = running.ended() => return None,
+                second = heard.next_stop() => second,
+            };
+            running.cut();
+            // However it is then, the process ends.
+            let _ = timeout(LAST_WORDS, running.ended()).await;
+            Some(second)
+        });
+        Ok(second.map_or(Verdict::Good, |it| Verdict::Status(it.code())))
     }
 }
+
+/// After a second signal: a second for the last records, and as long for everything else.
+const LAST_WORDS: Duration = Duration::from_secs(2);
 
 fn announce(running: &Running, settings: &Settings, as_json: bool) {
     let (proxy, tools, admin) = (running.proxy, running.tools, running.admin);
@@ -52,13 +75,34 @@ fn announce(running: &Running, settings: &Settings, as_json: bool) {
     }
 }
 
-/// SIGINT and SIGTERM end it; SIGHUP and SIGUSR1 are what a logrotate sends when it has moved the audit file.
+/// The signals of operators, and a runtime to wait for them.
 struct Signals {
     runtime: Runtime,
+    heard: Heard,
+}
+
+struct Heard {
     interrupt: Signal,
     terminate: Signal,
-    hang_up: Signal,
+    hangup: Signal,
     user: Signal,
+}
+
+/// A signal to stop.
+#[derive(Clone, Copy)]
+enum Stop {
+    Interrupt,
+    Terminate,
+}
+
+impl Stop {
+    /// As shells say it: 128 and the number of the signal.
+    fn code(self) -> u8 {
+        match self {
+            Self::Interrupt => 130,
+            Self::Terminate => 143,
+        }
+    }
 }
 
 impl Signals {
@@ -67,35 +111,41 @@ impl Signals {
         let runtime = tokio::runtime::Builder::new_current_thread()
             .enable_all()
             .build()?;
-        let inside = runtime.enter();
-        let (interrupt, terminate) = (
-            signal(SignalKind::interrupt())?,
-            signal(SignalKind::terminate())?,
-        );
-        let (hang_up, user) = (
-            signal(SignalKind::hangup())?,
-            signal(SignalKind::user_defined1())?,
-        );
-        drop(inside);
-        Ok(Self {
-            runtime,
-            interrupt,
-            terminate,
-            hang_up,
-            user,
-        })
+        let heard = {
+            let _inside = runtime.enter();
+            Heard {
+                interrupt: signal(SignalKind::interrupt())?,
+                terminate: signal(SignalKind::terminate())?,
+                hangup: signal(SignalKind::hangup())?,
+                user: signal(SignalKind::user_defined1())?,
+            }
+        };
+        Ok(Self { runtime, heard })
+    }
+}
+
+impl Heard {
+    /// SIGHUP is how operators say that files have changed, and how a logrotate says that it has moved one. SIGUSR1 is
+    /// for the second alone.
+    async fn until_stop(&mut self, reload: impl Fn(), reopen: impl Fn()) {
+        loop {
+            tokio::select! {
+                _ = self.interrupt.recv() => return,
+                _ = self.terminate.recv() => return,
+                _ = self.hangup.recv() => {
+                    reload();
+                    reopen();
+                }
+                _ = self.user.recv() => reopen(),
+            }
+        }
     }
 
-    fn wait(mut self, running: &Running) {
-        self.runtime.block_on(async {
-            loop {
-                tokio::select! {
-                    _ = self.interrupt.recv() => break,
-                    _ = self.terminate.recv() => break,
-                    _ = self.hang_up.recv() => running.services().audit.reopen(),
-                    _ = self.user.recv() => running.services().audit.reopen(),
-                }
-            }
-        });
+    /// No other signal says anything any more.
+    async fn next_stop(&mut self) -> Stop {
+        tokio::select! {
+            _ = self.interrupt.recv() => Stop::Interrupt,
+            _ = self.terminate.recv() => Stop::Terminate,
+        }
     }
 }

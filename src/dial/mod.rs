@@ -35,7 +35,7 @@ use crate::dial::pool::Pool;
 use crate::dial::reply::Lease;
 use crate::dial::vet::Target;
 use crate::fault::{Fault, FaultKind};
-use crate::policy::{Declared, Network, Outgoing, Passage};
+use crate::policy::{Declared, Network, Outgoing, Passage, Policy};
 use crate::request::Destination;
 use crate::request::Scheme;
 
@@ -171,6 +171,20 @@ impl Dialer {
         };
         self.stream(&destination, passage.network(), connect_timeout)
             .await
+    }
+
+    /// Closes what is kept for later requests and may not be used under this policy: connections to addresses that it
+    /// does not open, and to hosts where nobody has any business now. What is in use ends with its use.
+    pub fn revet(&self, policy: &Policy) {
+        self.pool.retain(|key, address| {
+            let target = Target {
+                host: key.host(),
+                port: key.port(),
+                network: policy.network(),
+                own: &self.setup.own,
+            };
+            policy.has_business_at(key.host(), key.port()) && target.judge(address).is_ok()
+        });
     }
 
     async fn stream(

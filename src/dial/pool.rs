@@ -3,7 +3,7 @@
 //! A pool belongs to one runtime: its connections' tasks run there. The address of a connection is no part of its key
 //! but is judged again before every use, so a connection does not outlive the rule that allowed it.
 
-use std::collections::{BTreeMap, HashMap, VecDeque};
+use std::collections::{BTreeMap, HashMap, HashSet, VecDeque};
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::{Duration, Instant};
@@ -63,6 +63,14 @@ impl Key {
             port: destination.port,
             identity,
         }
+    }
+
+    pub(super) fn host(&self) -> &Host {
+        &self.host
+    }
+
+    pub(super) fn port(&self) -> u16 {
+        self.port
     }
 }
 
@@ -147,6 +155,34 @@ impl Pool {
         let shared = &mut shelf.slots.entry(key.clone()).or_default().shared;
         shared.push((ticket, connection.clone()));
         self.settle(shelf);
+    }
+
+    /// Drops all but those whose key and address are good.
+    pub(super) fn retain(&self, good: impl Fn(&Key, SocketAddr) -> bool) {
+        let mut shelf = self.0.shelf();
+        let Shelf { slots, order, .. } = &mut *shelf;
+        slots.retain(|key, slot| {
+            slot.idle.retain(|(_, it)| good(key, it.facts.address));
+            slot.shared.retain(|(_, it)| good(key, it.facts.address));
+            !slot.idle.is_empty() || !slot.shared.is_empty()
+        });
+        let idle = |slot: &Slot| {
+            slot.idle
+                .iter()
+                .map(|(ticket, _)| *ticket)
+                .collect::<Vec<_>>()
+        };
+        let shared = |slot: &Slot| {
+            slot.shared
+                .iter()
+                .map(|(ticket, _)| *ticket)
+                .collect::<Vec<_>>()
+        };
+        let left: HashSet<Ticket> = slots
+            .values()
+            .flat_map(|it| [idle(it), shared(it)].concat())
+            .collect();
+        order.retain(|ticket, _| left.contains(ticket));
     }
 
     /// Holds the global bound after something was added, and sees to it that somebody looks for idle connections.
@@ -361,6 +397,28 @@ mod tests {
         pool.park(&key("a.test"), connection, now);
         assert!(pool.take(&key("a.test"), |_| false, now).is_none());
         assert_eq!(counts(&pool), (0, 0));
+    }
+
+    #[tokio::test]
+    async fn what_is_not_good_any_more_is_closed_without_being_asked_for() {
+        let (pool, now) = (pool(10, 10), Instant::now());
+        let mut ends = Vec::new();
+        for host in ["a.test", "a.test", "b.test"] {
+            let (connection, end) = connection().await;
+            pool.park(&key(host), connection, now);
+            ends.push(end);
+        }
+        pool.retain(|it, _| *it == key("b.test"));
+        assert_eq!(counts(&pool), (1, 1));
+        for (end, left) in ends.iter_mut().zip([false, false, true]) {
+            // A closed end reads as such once its connection's task has had its turn.
+            tokio::task::yield_now().await;
+            let mut byte = [0];
+            let reading = tokio::io::AsyncReadExt::read(end, &mut byte);
+            let moment = Duration::from_millis(50);
+            assert_eq!(tokio::time::timeout(moment, reading).await.is_err(), left);
+        }
+        assert!(pool.take(&key("b.test"), |_| true, now).is_some());
     }
 
     #[tokio::test]

@@ -15,7 +15,9 @@ mod call;
 mod deadline;
 mod keys;
 mod outgoing;
+mod renew;
 mod respond;
+mod shared;
 mod shares;
 mod steps;
 mod stop;
@@ -33,30 +35,24 @@ use crate::action;
 use crate::action::outcome::Concluded;
 use crate::action::requires::AttemptNumber;
 use crate::action::{Action, Arguments, Facts, Limits, Recognised};
-use crate::audit::{Asked, Audit, End, Ending, Opening, Prepared, Target, Ticket, Upstream};
-use crate::authority::Authority;
+use crate::audit::{Asked, End, Ending, Opening, Prepared, Target, Ticket, Upstream};
 use crate::body::Body;
 use crate::dial::{Dialer, Reply};
 use crate::fault::{Fault, FaultKind};
-use crate::known::Known;
-use crate::live::Live;
-use crate::meter::Meter;
-use crate::metrics::Metrics;
-use crate::name::{ActionName, EnvironmentName};
+use crate::name::ActionName;
 use crate::policy;
-use crate::policy::{Head, Permit, Policy, Selected};
+use crate::policy::{Head, Permit, Policy, Selected, Stake};
 use crate::refusal::{Code, Refusal};
 use crate::request::{Caller, Destination, Door, Host, Intent};
 use crate::sessions;
-use crate::sessions::{Moment, Sessions};
-use crate::tokens::Tokens;
-use crate::vault::Vault;
+use crate::sessions::Moment;
 
 pub use answer::Answer;
 pub use body::Room;
 pub use call::{Call, Called, Denied, Done};
 pub use deadline::Deadline;
 pub use respond::OnEcho;
+pub use shared::{Services, Settings};
 pub use shares::{AGENT_REQUESTS, Shares};
 pub use steps::{Seen, Step, Steps};
 pub use stop::Stop;
@@ -66,45 +62,6 @@ pub use crate::policy::PlainHttp;
 use body::Hold;
 use keys::{Keys, Wanted};
 use respond::Scrub;
-
-/// What all exchanges of the process share.
-pub struct Services {
-    /// The policy in force.
-    pub live: Live,
-    /// Where secrets come from: a vault that [`known`](Self::known) watches.
-    pub vault: Arc<dyn Vault>,
-    /// What is scrubbed from replies, and may not be sent by agents.
-    pub known: Arc<Known>,
-    /// The tokens of OAuth connectors.
-    pub tokens: Tokens,
-    /// Where sessions are kept.
-    pub sessions: Arc<dyn Sessions>,
-    /// How much of every rate limit is left.
-    pub meter: Meter,
-    /// The record.
-    pub audit: Audit,
-    /// The figures.
-    pub metrics: Arc<Metrics>,
-    /// Our CA.
-    pub authority: Authority,
-    /// What all requests together may hold of bodies.
-    pub room: Room,
-    /// What each agent may have under way.
-    pub shares: Shares,
-    /// Settings of the process that change what an exchange does.
-    pub settings: Settings,
-}
-
-/// Settings of the process that change what an exchange does. The meaning of requests stands in policies.
-#[derive(Clone, Debug)]
-pub struct Settings {
-    /// Where callers live whom no `agents:` entry places.
-    pub environment: EnvironmentName,
-    /// What becomes of `http://` requests to hosts whose actions are `https://`.
-    pub plain_http: PlainHttp,
-    /// What becomes of replies that hold a known secret.
-    pub on_echo: OnEcho,
-}
 
 /// The services as one runtime thread uses them, with connections of its own.
 pub struct Gate {
@@ -173,6 +130,8 @@ struct Sent {
 /// A reply on its way back, and what it means.
 struct Carried {
     sent: Sent,
+    /// What the rest of it rests on.
+    stake: Stake,
     concluded: Concluded,
     /// Variables that the agent is shown, by the names of outputs.
     variables: Map<String, Value>,
@@ -208,7 +167,19 @@ impl Gate {
     /// # Errors
     /// [`Code::Overloaded`].
     pub fn open(&self, door: Door, tls: Option<&'static str>) -> Result<Begun, Refusal> {
-        let policy = self.services.live.snapshot();
+        self.open_under(self.services.live.snapshot(), door, tls)
+    }
+
+    /// As [`Gate::open`], under the policy by which the door has found out who asks.
+    ///
+    /// # Errors
+    /// [`Code::Overloaded`].
+    pub fn open_under(
+        &self,
+        policy: Arc<Policy>,
+        door: Door,
+        tls: Option<&'static str>,
+    ) -> Result<Begun, Refusal> {
         let opening = Opening {
             door,
             policy_hash: policy.hash().clone(),
@@ -229,7 +200,10 @@ impl Gate {
         } = begun;
         let received = Received::default();
         match self.carry(&policy, arrival, &received, &mut ticket).await {
-            Ok(carried) => respond::reply(carried, received, ticket),
+            Ok(carried) => {
+                let lease = |stake| self.services.leases.lease(&policy, stake);
+                respond::reply(carried, (received, lease), ticket)
+            }
             Err(stop) => respond::stopped(stop, &received, ticket),
         }
     }
@@ -284,7 +258,8 @@ impl Gate {
         let sent = self.send(permit, keys, deadline, ticket).await?;
         meant.steps.tell(Step::Answered(sent.reply.status));
         let hold = meant.hold.emptied();
-        let carried = self.read(sent, &action, (&caller, door), hold).await?;
+        let whose = (caller, door, meant.host);
+        let carried = self.read(sent, action, whose, hold).await?;
         ticket.concluded(&carried.concluded.outcome);
         Ok(carried)
     }
@@ -294,19 +269,22 @@ impl Gate {
     async fn read(
         &self,
         mut sent: Sent,
-        action: &Action,
-        (caller, door): (&Caller, Door),
+        action: Arc<Action>,
+        (caller, door, host): (Caller, Door, Host),
         mut hold: Hold,
     ) -> Result<Carried, Stop> {
-        let mut concluded = respond::conclude(&mut sent, action, door, &mut hold).await?;
+        let mut concluded = respond::conclude(&mut sent, &action, door, &mut hold).await?;
         let outputs = std::mem::take(&mut concluded.outputs);
-        let variables = call::exposed(action, &outputs);
+        let variables = call::exposed(&action, &outputs);
         let succeeded = sent.attempt.filter(|_| concluded.success);
         if succeeded.is_some() || !outputs.is_empty() {
             let sessions = &self.services.sessions;
-            sessions.learn(caller, succeeded, outputs).await?;
+            sessions.learn(&caller, succeeded, outputs).await?;
         }
+        let given = self.services.settings.environment.clone();
+        let stake = Stake::of_caller(caller, given).on_action(action, door, host);
         Ok(Carried {
+            stake: stake.at(sent.reply.upstream.address),
             sent,
             concluded,
             variables,

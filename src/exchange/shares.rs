@@ -60,6 +60,12 @@ impl Shares {
         Ok(Share { _taken })
     }
 
+    /// Forgets agents that have nothing under way. Those that the policy still has begin anew.
+    pub(in crate::exchange) fn forget_idle(&self) {
+        let mut known = self.left.write().unwrap_or_else(PoisonError::into_inner);
+        known.retain(|_, left| left.available_permits() < self.most);
+    }
+
     fn begin(&self, agent: Option<AgentName>) -> Arc<Semaphore> {
         let mut known = self.left.write().unwrap_or_else(PoisonError::into_inner);
         let whole = || Arc::new(Semaphore::new(self.most));
@@ -94,5 +100,16 @@ mod tests {
         let _others = [shares.take(Some(&b)).unwrap(), shares.take(None).unwrap()];
         drop(first);
         assert!(shares.take(Some(&a)).is_ok());
+    }
+
+    #[test]
+    fn an_agent_with_requests_under_way_is_not_forgotten() {
+        let shares = Shares::of(1);
+        let (a, b) = (AgentName::parse("a").ok(), AgentName::parse("b").ok());
+        let _taken = shares.take(a.as_ref()).unwrap();
+        drop(shares.take(b.as_ref()).unwrap());
+        shares.forget_idle();
+        assert_eq!(shares.left.read().unwrap().len(), 1);
+        assert!(shares.take(a.as_ref()).is_err());
     }
 }

@@ -17,9 +17,11 @@ use rmcp::{ErrorData, Peer, RoleServer, ServerHandler};
 use serde_json::{Map, Value};
 use tokio::task::AbortHandle;
 
+use crate::agents;
 use crate::exchange::{Begun, Call, Called, Denied, Gate, Steps};
 use crate::live::Changes;
 use crate::mcp::calls::{Calls, Gone};
+use crate::mcp::lasting::Lasting;
 use crate::mcp::{outcome, progress};
 use crate::name::ActionName;
 use crate::policy;
@@ -90,6 +92,8 @@ pub(super) struct Sender {
     pub(super) caller: Caller,
     pub(super) gone: Gone,
     pub(super) version: http::Version,
+    /// By which it was found out who they are.
+    pub(super) policy: Arc<Policy>,
 }
 
 impl Face {
@@ -102,20 +106,22 @@ impl Face {
         }
     }
 
+    /// One policy for all of a request: that by which the listener has found out who sends it.
+    fn policy(&self, extensions: &Extensions) -> Arc<Policy> {
+        let live = || self.place.gate.services.live.snapshot();
+        sender(extensions).map_or_else(live, |it| it.policy.clone())
+    }
+
     /// Who asks, in the environment that this policy gives them.
     fn caller(&self, extensions: &Extensions, policy: &Policy) -> Result<Caller, ErrorData> {
-        let mut caller = match &self.caller {
-            Whose::One(caller) => caller.clone(),
+        let caller = match &self.caller {
+            Whose::One(caller) => caller,
             Whose::EachRequests => sender(extensions)
-                .map(|it| it.caller.clone())
+                .map(|it| &it.caller)
                 .ok_or_else(|| ErrorData::internal_error("nobody is known to have asked", None))?,
         };
-        let agent = policy.agents().zip(caller.agent.as_ref());
-        if let Some(agent) = agent.and_then(|(agents, name)| agents.get(name)) {
-            let default = &self.place.gate.services.settings.environment;
-            caller.environment = agent.environment.as_ref().unwrap_or(default).clone();
-        }
-        Ok(caller)
+        let given = self.place.gate.services.settings.environment.as_ref();
+        Ok(agents::rehomed(caller, policy, given))
     }
 
     async fn carry(
@@ -171,7 +177,7 @@ impl ServerHandler for Face {
         _: Option<PaginatedRequestParams>,
         context: RequestContext<RoleServer>,
     ) -> Result<ListToolsResult, ErrorData> {
-        let policy = self.place.gate.services.live.snapshot();
+        let policy = self.policy(&context.extensions);
         let caller = self.caller(&context.extensions, &policy)?;
         let usable = policy::usable(&policy, &caller, Door::Mcp);
         let tools = usable.map(|action| Tool::of(action));
@@ -185,7 +191,8 @@ impl ServerHandler for Face {
         params: CallToolRequestParams,
         context: RequestContext<RoleServer>,
     ) -> Result<CallToolResponse, ErrorData> {
-        let mut begun = match self.place.gate.open(Door::Mcp, None) {
+        let policy = self.policy(&context.extensions);
+        let mut begun = match self.place.gate.open_under(policy, Door::Mcp, None) {
             Ok(begun) => begun,
             Err(refusal) => return Ok(outcome::unrecorded(&refusal).into()),
         };
@@ -222,8 +229,12 @@ impl ServerHandler for Face {
                 && subscription.sink().notify_tool_list_changed().await.is_ok()
             {}
         };
-        let gone = sender(&subscription.request_context().extensions).map(|it| it.gone.clone());
+        let extensions = &subscription.request_context().extensions;
+        let gone = sender(extensions).map(|it| it.gone.clone());
+        let policy = self.policy(extensions);
+        let lasting = Lasting::of(&self.place, &policy, self.caller(extensions, &policy)?);
         tokio::select! {
+            () = lasting.over() => {}
             () = tell => {}
             () = subscription.cancelled() => {}
             () = wait(gone) => {}
@@ -276,7 +287,7 @@ impl ServerHandler for Face {
         };
         let message = format!("{}: {says}", request.method);
         if request.method == "tools/call" {
-            let policy = self.place.gate.services.live.snapshot();
+            let policy = self.policy(&context.extensions);
             let caller = self.caller(&context.extensions, &policy)?;
             let malformed = Refusal::new(Code::RequestMalformed, message.as_str());
             self.place.turn_away(&caller, malformed);

@@ -20,8 +20,10 @@ use rmcp::transport::{StreamableHttpServerConfig, StreamableHttpService};
 use crate::exchange::Gate;
 use crate::mcp::calls::{Calls, waiting};
 use crate::mcp::face::{Face, Place, Sender, Whose};
+use crate::mcp::lasting::{Attended, Lasting};
 use crate::mcp::message::{Message, Unreadable};
 use crate::name::AgentName;
+use crate::policy::Policy;
 use crate::refusal::{Code, Refusal};
 use crate::request::{Caller, SessionId};
 
@@ -78,10 +80,10 @@ impl Mcp {
         &self,
         mut head: Parts,
         body: &[u8],
-        mut caller: Caller,
+        (mut caller, policy): (Caller, Arc<Policy>),
     ) -> Result<Reply, Refusal> {
         caller.session = session(&head.headers)?;
-        let agent = self.agent(&caller.agent);
+        let agent = self.agent(&caller.agent, &policy);
         // Nothing further in needs to know it.
         head.headers.remove(AUTHORIZATION);
         let (here, gone) = waiting();
@@ -89,6 +91,7 @@ impl Mcp {
             caller: caller.clone(),
             gone,
             version: head.version,
+            policy: policy.clone(),
         });
         let reply = match head.method {
             Method::POST => match agent.post(head, body).await? {
@@ -101,7 +104,8 @@ impl Mcp {
             _ => {
                 let reply = agent.attend(head).await?;
                 self.note(&caller, reply.status());
-                reply
+                let lasting = Lasting::of(&self.place, &policy, caller);
+                reply.map(|body| Attended::of(body, lasting).boxed())
             }
         };
         // Whoever takes the reply to its end has waited for it; who drops it before has gone.
@@ -121,8 +125,12 @@ impl Mcp {
         self.place.turn_away(caller, refusal);
     }
 
-    fn agent(&self, name: &Option<AgentName>) -> Arc<Agent> {
+    /// With a new one, those go that the policy does not have any more, and their sessions with them.
+    fn agent(&self, name: &Option<AgentName>, policy: &Policy) -> Arc<Agent> {
         let mut agents = self.agents.lock().unwrap_or_else(PoisonError::into_inner);
+        if !agents.contains_key(name) {
+            agents.retain(|it, _| policy.home(it.as_ref(), None).is_some());
+        }
         let agent = agents.entry(name.clone());
         agent
             .or_insert_with(|| Arc::new(Agent::new(self.place.clone())))

@@ -12,6 +12,7 @@
 mod calls;
 mod face;
 mod http;
+mod lasting;
 mod lines;
 mod message;
 mod outcome;

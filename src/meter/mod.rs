@@ -9,14 +9,14 @@
 //! until another is forgotten. So memory is bounded by the number of limits that the policy has.
 //!
 //! **A new policy** changes nothing for the limits that it does not change: what was counted is found again by where a
-//! limit was declared and what it says.
+//! limit was declared and what it says. What was counted under one that is gone is forgotten.
 
 mod counter;
 mod table;
 #[cfg(test)]
 mod tests;
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Instant;
 
@@ -92,6 +92,13 @@ impl Meter {
             taken.map_err(|empty| refusal(rate, empty).of_action(&permit.action().name))?;
         }
         Ok(())
+    }
+
+    /// A new policy has these limits and no others: forgets what was counted under others.
+    pub fn keep<'r>(&self, rates: impl Iterator<Item = &'r Arc<Rate>>) {
+        let rates: HashSet<&Rate> = rates.map(AsRef::as_ref).collect();
+        let mut tables = self.tables.lock().unwrap_or_else(PoisonError::into_inner);
+        tables.retain(|ruled, _| rates.contains(ruled.rate.as_ref()));
     }
 }
 

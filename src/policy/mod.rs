@@ -2,8 +2,8 @@
 //!
 //! `raw` mirrors the files and `check` turns it into a [`Policy`] or a list of problems. [`select`] reads the head of a
 //! request, [`decide`] its parameters; what comes out is a [`Permit`], the only thing from which an [`Outgoing`] is
-//! made, and that is the only thing that is sent. But for [`load`], nothing here touches a file, and nothing waits or
-//! reads a clock.
+//! made, and that is the only thing that is sent. But for [`load`] and [`files`], nothing here touches a
+//! file, and nothing waits or reads a clock.
 
 mod allow;
 mod check;
@@ -23,6 +23,7 @@ mod permit;
 mod raw;
 mod select;
 mod source;
+mod stake;
 #[cfg(test)]
 mod tests;
 pub mod trial;
@@ -38,7 +39,7 @@ use crate::rate::Rate;
 use crate::request::{Host, HostPattern};
 
 pub use allow::AllowPattern;
-pub use check::{Loaded, from_texts, load, trials, trials_from_texts};
+pub use check::{Loaded, files, from_texts, load, trials, trials_from_texts};
 pub use context::ContextVariables;
 pub use decide::decide;
 pub use declared::{Declared, TokenSource};
@@ -49,6 +50,7 @@ pub use network::{AddressRefusal, Exemption, Network};
 pub use permit::{Outgoing, Permit};
 pub use select::{Selected, choose, select, usable};
 pub use source::SecretSource;
+pub use stake::Stake;
 pub use understand::{Head, PlainHttp, understand};
 
 /// A checked policy. Requests hold one by `Arc` from their first decision to their last.
@@ -180,6 +182,22 @@ impl Policy {
         self.agents.as_ref()
     }
 
+    /// The environment of an agent that the policy has, or of nobody in particular: its own, else the one that the
+    /// process was given, else the first. `None` for an agent that the policy does not have.
+    pub fn home<'a>(
+        &'a self,
+        agent: Option<&AgentName>,
+        given: Option<&'a EnvironmentName>,
+    ) -> Option<&'a EnvironmentName> {
+        let own = match (&self.agents, agent) {
+            (Some(agents), Some(name)) => agents.get(name)?.environment.as_ref(),
+            (Some(_), None) => return None,
+            (None, _) => None,
+        };
+        let first = || self.environments.first().map(|it| &it.name);
+        own.or(given).or_else(first)
+    }
+
     /// Where a secret comes from in an environment.
     pub fn secret_source(
         &self,
@@ -197,6 +215,37 @@ impl Policy {
         environment: &EnvironmentName,
     ) -> Option<&Arc<TokenSource>> {
         self.tokens.get(&(connector.clone(), environment.clone()))
+    }
+
+    /// Everywhere secrets come from, in any environment.
+    pub fn secret_sources(&self) -> impl Iterator<Item = &SecretSource> {
+        self.secrets.values()
+    }
+
+    /// Everywhere tokens come from, in any environment.
+    pub fn token_sources(&self) -> impl Iterator<Item = &Arc<TokenSource>> {
+        self.tokens.values()
+    }
+
+    /// Every rate limit, whether of an action, of a connection or of an agent; one that holds for several actions is
+    /// there several times.
+    pub fn rates(&self) -> impl Iterator<Item = &Arc<Rate>> {
+        let environments = self.environments.iter();
+        let actions = environments.flat_map(|it| it.actions.values());
+        let agents = self.agents.iter().flat_map(BTreeMap::values);
+        let of_actions = actions.flat_map(|it| it.rates.iter());
+        of_actions.chain(agents.filter_map(|it| it.rate.as_ref()))
+    }
+
+    /// Whether exeat itself or an agent may have business at this host and port, in any environment.
+    pub fn has_business_at(&self, host: &Host, port: u16) -> bool {
+        let mut environments = self.environments.iter();
+        let mut tokens = self.tokens.values();
+        environments.any(|it| it.index.has(host, port))
+            || tokens.any(|it| {
+                let destination = it.endpoint.destination();
+                destination.host == *host && destination.port == port
+            })
     }
 
     /// The environment variables from which secrets come, in any environment.

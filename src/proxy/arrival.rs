@@ -66,7 +66,7 @@ pub(super) fn in_a_tunnel(
     if !names(&head, destination) {
         return Err(two_servers(Code::HostMismatch, destination).into());
     }
-    let caller = tunnel.caller.clone();
+    let caller = tunnel.caller_under(&begun.policy);
     let to = (caller, destination.clone(), path_and_query);
     Ok(arrival(head, body, to))
 }
@@ -77,7 +77,7 @@ pub(super) fn in_a_tunnel(
 /// As [`agents::identify`].
 pub(super) async fn identify(gate: &Gate, begun: &mut Begun, head: &Head) -> Result<Caller, Stop> {
     let services = &gate.services;
-    let environment = &services.settings.environment;
+    let environment = services.settings.home(&begun.policy);
     let vault = services.vault.as_ref();
     let found = agents::identify(&begun.policy, vault, &head.headers, environment).await;
     let caller = found.map_err(|why| match why {

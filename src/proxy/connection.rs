@@ -4,9 +4,13 @@ use std::future::{Future, poll_fn};
 use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::task::Poll;
+use std::time::Duration;
+
+use tokio::time::sleep;
 
 use crate::audit::{End, Ending};
 use crate::body::Body;
+use crate::drain::Phase;
 use crate::exchange::{Answer, Arrival, Begun, Stop};
 use crate::fault::{Fault, FaultKind};
 use crate::proxy::Place;
@@ -19,6 +23,10 @@ use crate::proxy::upload::Upload;
 use crate::refusal::{Code, Refusal};
 use crate::request::Door;
 use crate::wire::{Head, Malformed};
+
+/// When a stop begins, a connection that has not said anything yet may be one that was just made for a request, which
+/// is on its way then. One that has had an answer is closed at once.
+const FIRST_WORDS: Duration = Duration::from_secs(1);
 
 /// A client's connection that speaks HTTP/1.
 pub(super) struct Connection<S> {
@@ -61,8 +69,10 @@ impl<S: ClientStream> Connection<S> {
     pub(super) async fn run(self) -> Option<Connect<S>> {
         let limits = &self.place.limits;
         let mut wait = limits.head;
+        let mut is_new = true;
         loop {
-            let head = match self.line.head(wait, limits.head).await {
+            let deadlines = (wait, limits.head);
+            let head = match self.line.head(deadlines, self.leaving(is_new)).await {
                 Received::Head(head) => head,
                 Received::Nothing => {
                     self.line.close(limits).await;
@@ -86,7 +96,7 @@ impl<S: ClientStream> Connection<S> {
             }
             // On the heap, and only for as long as there is a request: connections wait for most of their lives.
             match Box::pin(self.exchange(begun, *head)).await {
-                Next::Head => wait = limits.keep_alive,
+                Next::Head => (wait, is_new) = (limits.keep_alive, false),
                 Next::Close => {
                     self.line.close(limits).await;
                     return None;
@@ -121,12 +131,22 @@ impl<S: ClientStream> Connection<S> {
         };
         // What is unread of a body could be taken for the next request, so there is none (RFC 9112 §9.6).
         terms.keep_alive &= self.line.is_at_end();
+        terms.keep_alive &= !self.place.gate.services.drain.has_reached(Phase::Draining);
         let stall = self.place.limits.write_stall;
         match reply::write(&self.line, &terms, answer, stall).await {
             Sent::Whole if terms.keep_alive => Next::Head,
             Sent::Whole => Next::Close,
             Sent::Cut => Next::Drop,
             Sent::Broken => Next::Abort,
+        }
+    }
+
+    /// When a connection that waits for a request is to close, since exeat stops.
+    async fn leaving(&self, is_new: bool) {
+        let drain = &self.place.gate.services.drain;
+        drain.reached(Phase::Draining).await;
+        if is_new {
+            sleep(FIRST_WORDS).await;
         }
     }
 

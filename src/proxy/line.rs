@@ -115,9 +115,19 @@ impl<S: ClientStream> Line<S> {
         Some((state.stream.take()?, ahead))
     }
 
-    /// Reads one head: waits for its first byte, and from there on no longer than for the deadline.
-    pub(super) async fn head(&self, wait: Duration, deadline: Duration) -> Received {
-        match timeout(wait, self.byte()).await {
+    /// Reads one head: waits for its first byte unless `leaving` comes first, and from there on no longer than for the
+    /// deadline.
+    pub(super) async fn head(
+        &self,
+        (wait, deadline): (Duration, Duration),
+        leaving: impl Future<Output = ()>,
+    ) -> Received {
+        let first = tokio::select! {
+            biased;
+            first = timeout(wait, self.byte()) => first,
+            () = leaving => return Received::Nothing,
+        };
+        match first {
             Ok(Ok(true)) => {}
             Ok(Ok(false) | Err(_)) | Err(_) => return Received::Nothing,
         }
@@ -390,6 +400,8 @@ fn gone(why: &str) -> Fault {
 
 #[cfg(test)]
 mod tests {
+    use std::future::pending;
+
     use tokio::io::{DuplexStream, duplex};
 
     use super::*;
@@ -466,7 +478,7 @@ mod tests {
             let (mut client, line) = line(100);
             client.write_all(bytes.as_bytes()).await.unwrap();
             let client = (!closes).then_some(client);
-            let received = match line.head(wait, wait).await {
+            let received = match line.head((wait, wait), pending()).await {
                 Received::Head(_) => "head",
                 Received::Malformed(_) => "malformed",
                 Received::Slow => "slow",

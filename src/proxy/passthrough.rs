@@ -18,7 +18,7 @@ use tokio::time::{Instant, sleep, timeout};
 use crate::audit::{End, Ending, Prepared, Upstream};
 use crate::exchange::Begun;
 use crate::fault::{Fault, FaultKind};
-use crate::policy::Passage;
+use crate::policy::{Passage, Stake};
 use crate::proxy::Place;
 use crate::proxy::hello::{Alert, Bad, HelloReader};
 use crate::proxy::intercept::{slow, turn_away};
@@ -38,7 +38,7 @@ type Refused = (End, Option<Alert>);
 pub(super) async fn serve<S: ClientStream>(
     place: &Place,
     begun: Begun,
-    passage: Passage,
+    (passage, stake): (Passage, Stake),
     mut stream: Rewound<S>,
 ) {
     let reading = hello(&mut stream, passage.host());
@@ -72,7 +72,12 @@ pub(super) async fn serve<S: ClientStream>(
         return tunnel::close(begun, End::Refused(refusal.code));
     }
     let traffic = Arc::new(Traffic::default());
-    let end = relay(&traffic, (stream, server), &hello, place.limits.tunnel_idle).await;
+    let leases = &place.gate.services.leases;
+    let mut lease = leases.lease(&begun.policy, stake.at(address));
+    let end = tokio::select! {
+        end = relay(&traffic, (stream, server), &hello, place.limits.tunnel_idle) => end,
+        ended = lease.ended() => ended.into(),
+    };
     begun.ticket.close(Ending {
         end,
         status: Some(http::StatusCode::OK),

@@ -6,10 +6,12 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use rustls::sign::CertifiedKey;
 
+use crate::agents;
 use crate::audit::{End, Ending, Opening};
 use crate::exchange::{Answer, Begun, Gate, Stop};
 use crate::fault::{Fault, FaultKind};
-use crate::policy::{Passage, Reach};
+use crate::name::EnvironmentName;
+use crate::policy::{Passage, Policy, Reach, Stake};
 use crate::proxy::Place;
 use crate::proxy::arrival;
 use crate::proxy::connection;
@@ -27,7 +29,9 @@ pub(super) struct Tunnel {
     /// The only server that a request inside may name.
     pub(super) destination: Destination,
     /// Who asked; a `Proxy-Authorization` inside changes nothing.
-    pub(super) caller: Caller,
+    caller: Caller,
+    /// The environment that the process was given.
+    given: Option<EnvironmentName>,
     /// The version of TLS inside.
     tls: Option<&'static str>,
     /// The CONNECT's own record, which becomes that of the first request inside.
@@ -70,18 +74,21 @@ pub(super) async fn open<S: ClientStream>(place: &Place, connect: Connect<S>) {
         return gone(begun, "the client left before its tunnel");
     };
     let stream = Rewound::new(ahead, stream);
+    let given = place.gate.services.settings.environment.clone();
     match way {
         Way::Intercept(leaf) => {
             let tunnel = Tunnel {
                 destination,
                 caller,
+                given,
                 tls: None,
                 first: Mutex::new(Some(begun)),
             };
             intercept::serve(place, tunnel, leaf, stream).await;
         }
         Way::PassThrough(passage) => {
-            passthrough::serve(place, begun, passage, stream).await;
+            let stake = Stake::of_caller(caller, given).on_tunnel(&passage);
+            passthrough::serve(place, begun, (passage, stake), stream).await;
         }
     }
 }
@@ -103,8 +110,13 @@ impl Tunnel {
             Some(first) => self.renewed(gate, first),
             None => gate.begin(Door::Proxy, self.tls)?,
         };
-        begun.ticket.known(&self.caller);
+        begun.ticket.known(&self.caller_under(&begun.policy));
         Ok(begun)
+    }
+
+    /// Who asked, as the policy of a request inside has them.
+    pub(super) fn caller_under(&self, policy: &Policy) -> Caller {
+        agents::rehomed(&self.caller, policy, self.given.as_ref())
     }
 
     /// Records a tunnel that ends before there was a request inside; does nothing if there was one.

@@ -99,6 +99,21 @@ impl Tokens {
         self.slot(source).refuse(token, (self.clock)())
     }
 
+    /// A new policy has these sources and no others: forgets the tokens of those that are gone or have changed.
+    pub fn keep<'s>(&self, sources: impl Iterator<Item = &'s Arc<TokenSource>>) {
+        let mut slots = self.slots.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut kept = HashMap::new();
+        for source in sources {
+            let key = (source.connector.clone(), source.environment.clone());
+            if let Some((known, slot)) = slots.remove(&key)
+                && known == *source
+            {
+                kept.insert(key, (source.clone(), slot));
+            }
+        }
+        *slots = kept;
+    }
+
     fn slot(&self, source: &Arc<TokenSource>) -> Arc<Slot> {
         let mut slots = self.slots.lock().unwrap_or_else(PoisonError::into_inner);
         let key = (source.connector.clone(), source.environment.clone());

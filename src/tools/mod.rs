@@ -12,13 +12,15 @@ mod route;
 mod sessions;
 
 use std::net::SocketAddr;
+use std::pin::pin;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use bytes::Bytes;
-use http::header::EXPECT;
+use http::header::{CONNECTION, EXPECT};
 use http::request::Parts;
-use http::{HeaderMap, Method, Request};
+use http::{HeaderMap, HeaderValue, Method, Request};
 use http_body_util::BodyExt as _;
 use http_body_util::combinators::MapErr;
 use hyper::body::Incoming;
@@ -31,6 +33,7 @@ use tokio::time::timeout;
 use crate::agents;
 use crate::agents::{Bearer, Bearers, Unidentified};
 use crate::browser;
+use crate::drain::Phase;
 use crate::exchange::{Begun, Call, Gate, Stop};
 use crate::fault::{Fault, FaultKind};
 use crate::mcp::Mcp;
@@ -57,6 +60,9 @@ const ENVELOPE: u64 = 64 * 1024;
 const LINGER: Duration = Duration::from_secs(2);
 const LINGER_BYTES: usize = 1024 * 1024;
 
+/// When a stop begins, a first request on a new connection may be on its way. As at the proxy.
+const FIRST_WORDS: Duration = Duration::from_secs(1);
+
 /// Where MCP is spoken.
 const MCP: &str = "/mcp";
 
@@ -81,7 +87,11 @@ impl Tools {
 
     /// Serves one connection to its end. A client that goes away takes its calls with it.
     pub async fn serve(self: Arc<Self>, stream: TcpStream) {
+        let drain = self.gate.services.drain.clone();
+        let has_asked = Arc::new(AtomicBool::new(false));
+        let asked = has_asked.clone();
         let service = service_fn(move |request| {
+            asked.store(true, Ordering::Relaxed);
             let tools = self.clone();
             async move { Ok::<_, std::convert::Infallible>(tools.answer(request).await) }
         });
@@ -90,7 +100,20 @@ impl Tools {
             .header_read_timeout(HEAD_DEADLINE)
             .max_buf_size(HEAD_BYTES)
             .serve_connection(TokioIo::new(stream), service);
-        if let Err(error) = serving.await {
+        let mut serving = pin!(serving);
+        let ended = tokio::select! {
+            ended = serving.as_mut() => ended,
+            () = drain.reached(Phase::Draining) => {
+                serving.as_mut().graceful_shutdown();
+                // hyper waits for a first request for as long as for any.
+                match timeout(FIRST_WORDS, serving.as_mut()).await {
+                    Ok(ended) => ended,
+                    Err(_) if has_asked.load(Ordering::Relaxed) => serving.await,
+                    Err(_) => Ok(()),
+                }
+            }
+        };
+        if let Err(error) = ended {
             tracing::debug!(%error, "a connection of the tools listener broke off");
         }
     }
@@ -98,7 +121,12 @@ impl Tools {
     async fn answer(&self, request: Request<Incoming>) -> Reply {
         let (head, body) = request.into_parts();
         let mut body = body.map_err(broken_off as fn(_) -> _);
-        let reply = self.answer_head(&head, &mut body).await;
+        let mut reply = self.answer_head(&head, &mut body).await;
+        if self.gate.services.drain.has_reached(Phase::Draining) {
+            // hyper closes, and does not say so.
+            let close = HeaderValue::from_static("close");
+            reply.headers_mut().insert(CONNECTION, close);
+        }
         if !reply.status().is_success() && !head.headers.contains_key(EXPECT) {
             drain(&mut body).await;
         }
@@ -139,7 +167,8 @@ impl Tools {
         let policy = self.gate.services.live.snapshot();
         let bearer = self.identify(&policy, &head.headers).await?;
         let bytes = self.take_in(head, body, self.mcp.largest_message()).await?;
-        Ok(self.mcp.answer(head.clone(), &bytes, bearer.caller).await?)
+        let whose = (bearer.caller, policy);
+        Ok(self.mcp.answer(head.clone(), &bytes, whose).await?)
     }
 
     /// That it is no browser, what it is about, and who asks.
@@ -148,7 +177,7 @@ impl Tools {
         let route = Route::read(&head.method, &head.uri)?;
         if route == Route::OpenApi {
             // What it says is no secret, and the same for all.
-            let environment = &self.gate.services.settings.environment;
+            let environment = self.gate.services.settings.home(&begun.policy);
             return Ok((route, agents::stranger(environment)));
         }
         let bearer = self.identify(&begun.policy, &head.headers).await?;
@@ -163,7 +192,7 @@ impl Tools {
 
     async fn identify(&self, policy: &Policy, headers: &HeaderMap) -> Result<Bearer, Stop> {
         let services = &self.gate.services;
-        let (vault, environment) = (services.vault.as_ref(), &services.settings.environment);
+        let (vault, environment) = (services.vault.as_ref(), services.settings.home(policy));
         let found = self.bearers.identify(policy, vault, headers, environment);
         found.await.map_err(|why| match why {
             Unidentified::Refused(refusal) => Stop::Refused(refusal),

@@ -7,7 +7,7 @@ mod read;
 mod slot;
 mod store;
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::fmt;
 use std::future::Future;
 use std::path::Path;
@@ -35,6 +35,11 @@ pub trait Vault: Send + Sync {
     /// # Errors
     /// [`FaultKind::Secret`] where it can't be read, or where what was read is not a secret.
     fn get<'a>(&'a self, name: &'a SecretName, source: &'a SecretSource) -> Getting<'a>;
+
+    /// A new policy has these sources and no others. What was read from others need not be kept.
+    fn keep(&self, sources: &HashSet<&SecretSource>) {
+        let _ = sources;
+    }
 }
 
 /// Tells the time; tests have their own.
@@ -47,7 +52,8 @@ type Clock = Box<dyn Fn() -> Instant + Send + Sync>;
 /// its `ttl`, and many who ask at once share one run of it. A source that fails is left alone for a second, then twice
 /// as long each time, up to half a minute; a file that has changed meanwhile is tried at once.
 pub struct Sources {
-    // Keyed by source, so bounded by the policy. Two names for one source share what was read.
+    // Keyed by source, so bounded by the policy and what was begun under the one before. Two names for one source share
+    // what was read.
     slots: Mutex<HashMap<SecretSource, Arc<Slot>>>,
     store: Store,
     clock: Clock,
@@ -110,6 +116,11 @@ impl Vault for Sources {
                 Fault::new(FaultKind::Secret, detail)
             })
         })
+    }
+
+    fn keep(&self, sources: &HashSet<&SecretSource>) {
+        let mut slots = self.slots.lock().unwrap_or_else(PoisonError::into_inner);
+        slots.retain(|source, _| sources.contains(source));
     }
 }
 

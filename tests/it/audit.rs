@@ -10,8 +10,7 @@ use std::time::{Duration, Instant};
 
 use serde_json::Value;
 
-use crate::commands::{Desk, Started};
-use crate::world::read_answer;
+use crate::world::{Desk, Started, read_answer};
 
 const POLICY: &str = "\
 version: 1
@@ -183,7 +182,7 @@ fn a_full_disk_refuses_requests_until_there_is_room_again() {
     assert_eq!(load(&mut started.connect(), 9), [503]);
     let recorded = statuses.iter().filter(|it| **it == 403).count();
     assert!(recorded >= exeat::audit::PLACES, "{recorded}");
-    let metrics = started.page("/metrics");
+    let metrics = started.page("/metrics").text();
     assert!(
         !metrics.contains("exeat_audit_write_errors_total 0"),
         "{metrics}"
@@ -227,7 +226,7 @@ fn a_full_disk_loses_records_where_that_was_chosen() {
             .unwrap()
             .contains("\"event\":\"lost\"")
     });
-    let metrics = started.page("/metrics");
+    let metrics = started.page("/metrics").text();
     started.signal("-TERM");
     assert_eq!(started.end().0, Some(0));
     let report = report(&desk, 0);
@@ -333,13 +332,12 @@ fn a_file_that_logrotate_moved_is_made_anew_on_its_signal() {
         until("the file is made anew", || file.exists());
     }
     load(&mut started.connect(), 20);
-    let page = started.page("/audit/head");
+    let head = started.page("/audit/head").json();
     started.signal("-TERM");
     assert_eq!(started.end().0, Some(0));
     let report = report(&desk, 0);
     assert_eq!(report["files"].as_array().unwrap().len(), 4, "{report}");
     assert_eq!(report["records"], 140);
-    let head: Value = serde_json::from_str(page.lines().last().unwrap()).unwrap();
     fs::write(desk.path("head"), head.to_string()).unwrap();
     audit(&desk, &["verify", "audit.jsonl", "--head", "head"], 0);
 }

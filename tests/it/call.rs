@@ -4,7 +4,7 @@ use std::process::{Command, Output};
 
 use serde_json::{Value, json};
 
-use crate::commands::Desk;
+use crate::world::Desk;
 use crate::world::{Origin, json_reply, origin_apart};
 
 const POLICY: &str = r#"

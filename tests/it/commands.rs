@@ -1,17 +1,17 @@
 //! The commands as an operator calls them: what starts, what refuses to, and how it ends.
 
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};
-use std::net::{SocketAddr, TcpStream};
+use std::net::TcpStream;
 use std::os::unix::fs::PermissionsExt;
-use std::path::{Path, PathBuf};
-use std::process::{Child, ChildStderr, Command, Output, Stdio};
-use std::time::Duration;
+use std::path::Path;
+use std::process::{Output, Stdio};
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use exeat::request::SessionId;
 use serde_json::Value;
-use tempfile::TempDir;
+
+use crate::world::{Desk, Started};
 
 const OPEN: &str = "\
 version: 1
@@ -35,159 +35,6 @@ actions:
 agents:
   bot: {token: {secret: bot_token}, environment: staging, allow: [get_item]}
 ";
-
-/// A folder with a policy, in which commands run without anything of the caller's environment.
-pub struct Desk(TempDir);
-
-impl Desk {
-    /// Under `policies/`.
-    pub fn with(policy: &str) -> Self {
-        let folder = TempDir::new().unwrap();
-        std::fs::create_dir(folder.path().join("policies")).unwrap();
-        std::fs::write(folder.path().join("policies/p.yaml"), policy).unwrap();
-        Self(folder)
-    }
-
-    /// A place in the folder.
-    pub fn path(&self, name: &str) -> PathBuf {
-        self.0.path().join(name)
-    }
-
-    /// A command that was not started.
-    pub fn command(&self, arguments: &[&str]) -> Command {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_exeat"));
-        command
-            .args(arguments)
-            .current_dir(self.0.path())
-            .env_clear();
-        command.env("PATH", std::env::var_os("PATH").unwrap());
-        command.env("EXEAT_STATE_DIR", self.path("state"));
-        command
-    }
-
-    /// What a command said and how it ended.
-    pub fn run(&self, arguments: &[&str]) -> Output {
-        self.command(arguments).output().unwrap()
-    }
-}
-
-/// A started `exeat run` on free ports.
-pub struct Started {
-    child: Child,
-    /// What it said before it was ready.
-    before: String,
-    stderr: BufReader<ChildStderr>,
-    proxy: SocketAddr,
-    admin: SocketAddr,
-}
-
-impl Started {
-    pub fn on(desk: &Desk, arguments: &[&str]) -> Self {
-        Self::by(desk.command(&[]), arguments)
-    }
-
-    /// By a command that ends in the call of exeat, to which arguments are added.
-    pub fn by(mut command: Command, arguments: &[&str]) -> Self {
-        let free = [
-            "run",
-            "--json",
-            "--proxy-listen",
-            "127.0.0.1:0",
-            "--tools-listen",
-            "127.0.0.1:0",
-            "--admin-listen",
-            "127.0.0.1:0",
-        ];
-        let mut child = command
-            .args(free)
-            .args(arguments)
-            .stdout(Stdio::piped())
-            .stderr(Stdio::piped())
-            .spawn()
-            .unwrap();
-        let mut stderr = BufReader::new(child.stderr.take().unwrap());
-        let mut before = String::new();
-        let ready = loop {
-            let mut line = String::new();
-            assert!(stderr.read_line(&mut line).unwrap() > 0, "{before}");
-            let said: Value = serde_json::from_str(&line).unwrap_or_else(|_| panic!("{line}"));
-            if said["ready"] == true {
-                break said;
-            }
-            before += &line;
-        };
-        let address = |name: &str| ready[name].as_str().unwrap().parse().unwrap();
-        let (proxy, admin) = (address("proxy"), address("admin"));
-        assert!(Path::new(ready["ca"].as_str().unwrap()).exists());
-        Self {
-            child,
-            before,
-            stderr,
-            proxy,
-            admin,
-        }
-    }
-
-    pub fn connect(&self) -> TcpStream {
-        let stream = TcpStream::connect(self.proxy).unwrap();
-        stream
-            .set_read_timeout(Some(Duration::from_secs(20)))
-            .unwrap();
-        stream
-    }
-
-    pub fn ask(&self, bytes: &str) -> String {
-        let mut stream = self.connect();
-        stream.write_all(bytes.as_bytes()).unwrap();
-        let mut answer = String::new();
-        stream.read_to_string(&mut answer).unwrap();
-        answer
-    }
-
-    /// Of the process.
-    pub fn id(&self) -> u32 {
-        self.child.id()
-    }
-
-    /// Sends a signal.
-    pub fn signal(&self, signal: &str) {
-        let pid = self.child.id().to_string();
-        assert!(
-            Command::new("kill")
-                .args([signal, &pid])
-                .status()
-                .unwrap()
-                .success()
-        );
-    }
-
-    /// Asks the operator's listener for a page.
-    pub fn page(&self, path: &str) -> String {
-        let mut stream = TcpStream::connect(self.admin).unwrap();
-        let host = self.admin;
-        write!(
-            stream,
-            "GET {path} HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\n\r\n"
-        )
-        .unwrap();
-        let mut page = String::new();
-        stream.read_to_string(&mut page).unwrap();
-        page
-    }
-
-    /// Waits for the end: exit code, output, and what was said on standard error.
-    pub fn end(mut self) -> (Option<i32>, String, String) {
-        let (mut out, mut said) = (String::new(), self.before);
-        self.child
-            .stdout
-            .take()
-            .unwrap()
-            .read_to_string(&mut out)
-            .unwrap();
-        self.stderr.read_to_string(&mut said).unwrap();
-        (self.child.wait().unwrap().code(), out, said)
-    }
-}
 
 fn refused(output: &Output) -> String {
     refused_with(2, output)

@@ -4,7 +4,7 @@ use std::process::Output;
 
 use serde_json::{Value, json};
 
-use crate::commands::Desk;
+use crate::world::Desk;
 
 const POLICY: &str = "\
 version: 1

@@ -157,6 +157,8 @@ async fn an_end_has_its_words() {
             End::Truncated(fault(FaultKind::Malformed)),
             ["allowed", "truncated", "upstream_malformed"],
         ),
+        (End::Withdrawn, ["allowed", "withdrawn", ""]),
+        (End::Stopped, ["allowed", "stopped", ""]),
         (
             End::Refused(Code::TooLarge),
             ["refused", "refused", "too_large"],

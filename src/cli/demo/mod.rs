@@ -124,6 +124,10 @@ fn start(folder: &Path, api: &api::Api) -> anyhow::Result<Running> {
         state_dir: folder.join("state"),
         workers: 1,
         agent_requests: AGENT_REQUESTS,
+        watch: false,
+        grace: Duration::ZERO,
+        drain: Duration::from_secs(1),
+        stop_delay: Duration::ZERO,
         sessions: Bounds::default(),
     };
     app::start(app::prepare(&settings, policy)?)

@@ -1,4 +1,5 @@
-//! A reply's body on its way to the client: scrubbed, counted, capped, timed, and with the audit ticket in it.
+//! A reply's body on its way to the client: scrubbed, counted, capped, timed, under a lease, and with the audit ticket
+//! in it.
 
 use std::future::Future;
 use std::pin::Pin;
@@ -17,6 +18,8 @@ use crate::exchange::respond::scrubbed::Scrub;
 use crate::exchange::shares::Share;
 use crate::exchange::{Carried, Deadline, Received, Sent};
 use crate::fault::{Fault, FaultKind};
+use crate::lease::{Ended, Lease};
+use crate::policy::Stake;
 use crate::scrub::Scrubber;
 
 /// Ends the record when the last byte has been handed on, or with what kept it from coming.
@@ -26,6 +29,7 @@ pub(super) struct Metered {
     scrubber: Option<Scrubber>,
     scrub: Scrub,
     record: Option<Record>,
+    lease: Lease,
     limits: Limits,
     deadline: Deadline,
     sent: u64,
@@ -58,8 +62,17 @@ struct Waiting {
 }
 
 impl Metered {
-    pub(super) fn body(carried: Carried, received: Received, ticket: Ticket) -> Body {
-        let Carried { sent, mut hold, .. } = carried;
+    pub(super) fn body(
+        carried: Carried,
+        (received, lease): (Received, impl FnOnce(Stake) -> Lease),
+        ticket: Ticket,
+    ) -> Body {
+        let Carried {
+            sent,
+            stake,
+            mut hold,
+            ..
+        } = carried;
         let Sent {
             reply,
             limits,
@@ -90,6 +103,7 @@ impl Metered {
             scrubber: scrub.scrubber(),
             scrub,
             record: Some(record),
+            lease: lease(stake),
             limits,
             deadline,
             sent: 0,
@@ -107,10 +121,23 @@ impl Metered {
     }
 
     fn break_off(&mut self, fault: Fault) -> Passed {
+        self.cut(End::Truncated(fault.clone()), fault)
+    }
+
+    fn cut(&mut self, end: End, fault: Fault) -> Passed {
         self.inner = Body::Empty;
         self.scrubber = None;
-        self.end(End::Truncated(fault.clone()));
+        self.end(end);
         Poll::Ready(Some(Err(fault)))
+    }
+
+    /// The client sees a reply that is not whole; the record says why.
+    fn ended(&mut self, ended: Ended) -> Passed {
+        let detail = match ended {
+            Ended::Withdrawn => "the policy does not permit it any more",
+            Ended::Stopped => "exeat stops",
+        };
+        self.cut(ended.into(), Fault::new(FaultKind::Withdrawn, detail))
     }
 
     /// What of a frame goes on: nothing (`None`), where all of it is held back.
@@ -182,6 +209,20 @@ impl Metered {
         }
     }
 
+    /// Nothing has come of the reply: until when that is waited for.
+    fn poll_waiting(&mut self, context: &mut Context<'_>) -> Passed {
+        if self.poll_patience(context).is_ready() {
+            return self.break_off(Fault::new(
+                FaultKind::Timeout,
+                "the reply stopped before its end, for longer than its timeouts",
+            ));
+        }
+        match self.lease.poll_ended(context) {
+            Poll::Ready(ended) => self.ended(ended),
+            Poll::Pending => Poll::Pending,
+        }
+    }
+
     fn poll_patience(&mut self, context: &mut Context<'_>) -> Poll<()> {
         let at = self.give_up_at();
         let waiting = self.waiting.get_or_insert_with(|| Waiting {
@@ -219,18 +260,17 @@ impl HttpBody for Metered {
         mut self: Pin<&mut Self>,
         context: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, Fault>>> {
+        if self.record.is_some()
+            && let Some(ended) = self.lease.check()
+        {
+            return self.ended(ended);
+        }
         loop {
             let passed = match Pin::new(&mut self.inner).poll_frame(context) {
                 Poll::Ready(Some(Ok(frame))) => self.pass(frame),
                 Poll::Ready(Some(Err(fault))) => Some(self.break_off(fault)),
                 Poll::Ready(None) => Some(self.finish()),
-                Poll::Pending => Some(match self.poll_patience(context) {
-                    Poll::Ready(()) => self.break_off(Fault::new(
-                        FaultKind::Timeout,
-                        "the reply stopped before its end, for longer than its timeouts",
-                    )),
-                    Poll::Pending => Poll::Pending,
-                }),
+                Poll::Pending => Some(self.poll_waiting(context)),
             };
             if let Some(passed) = passed {
                 return passed;

@@ -13,6 +13,8 @@ use crate::dial::Reply;
 use crate::exchange::answer::{EXEAT_OUTCOME, EXEAT_REQUEST_ID};
 use crate::exchange::{Answer, Called, Carried, Denied, Done, Received, Sent, Stop, upstream};
 use crate::fault::{Fault, FaultKind};
+use crate::lease::Lease;
+use crate::policy::Stake;
 use crate::wire::strip_hop_by_hop;
 
 use metered::Metered;
@@ -57,8 +59,12 @@ pub(super) fn open(reply: &mut Reply, action: &Action, mut scrub: Scrub) -> Resu
     Ok(scrub)
 }
 
-/// Passes a reply on. The ticket goes into the body and is closed at its end.
-pub(super) fn reply(mut carried: Carried, received: Received, ticket: Ticket) -> Answer {
+/// Passes a reply on. The ticket goes into the body and is closed at its end; `lease` says how long that may take.
+pub(super) fn reply(
+    mut carried: Carried,
+    (received, lease): (Received, impl FnOnce(Stake) -> Lease),
+    ticket: Ticket,
+) -> Answer {
     meaning::show(&mut carried.sent, &carried.concluded.shown);
     let status = carried.sent.reply.status;
     let mut headers = std::mem::take(&mut carried.sent.reply.headers);
@@ -72,7 +78,7 @@ pub(super) fn reply(mut carried: Carried, received: Received, ticket: Ticket) ->
     Answer {
         status,
         headers,
-        body: Metered::body(carried, received, ticket),
+        body: Metered::body(carried, (received, lease), ticket),
     }
 }
 

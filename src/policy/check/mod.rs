@@ -39,7 +39,7 @@ mod tests;
 pub use trial::{trials, trials_from_texts};
 
 use std::collections::BTreeSet;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use aws_lc_rs::digest;
@@ -69,6 +69,11 @@ pub fn load(path: &Path) -> Loaded {
     let files = raw::read(path, &mut problems);
     let hash = hash(&files, path);
     read(&files, hash, problems)
+}
+
+/// The files that [`load`] would read, as far as can be seen: to notice that they have changed.
+pub fn files(path: &Path) -> Vec<PathBuf> {
+    raw::paths(path)
 }
 
 /// Loads the policy of files that are already in memory: names with contents.

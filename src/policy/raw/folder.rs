@@ -42,13 +42,7 @@ pub(in crate::policy) fn read(
     kind: Kind,
     problems: &mut Problems,
 ) -> Vec<(String, Vec<u8>)> {
-    let mut paths = Vec::new();
-    if path.is_dir() {
-        find((path, kind), MAX_DEPTH, &mut paths, problems);
-        paths.sort();
-    } else {
-        paths.push(path.to_owned());
-    }
+    let paths = paths((path, kind), problems);
     let mut files = Vec::with_capacity(paths.len());
     for path in paths {
         match contents(&path) {
@@ -57,6 +51,20 @@ pub(in crate::policy) fn read(
         }
     }
     files
+}
+
+/// Where the files are that would be read, in the order of their names.
+pub(in crate::policy) fn paths(
+    (path, kind): (&Path, Kind),
+    problems: &mut Problems,
+) -> Vec<PathBuf> {
+    if !path.is_dir() {
+        return vec![path.to_owned()];
+    }
+    let mut paths = Vec::new();
+    find((path, kind), MAX_DEPTH, &mut paths, problems);
+    paths.sort();
+    paths
 }
 
 /// Adds the files below a folder. Hidden entries are left out: in a mounted ConfigMap they

@@ -7,7 +7,7 @@
 //! Each section is one table of fields (see [`fields`]): it yields the type, its decoding, the
 //! nearest name for a typo, and the schema for editors.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use crate::problem::Place;
 use crate::problem::Problem;
@@ -49,6 +49,11 @@ pub(in crate::policy) fn read(path: &Path, problems: &mut Problems) -> Vec<(Stri
         problems.push(problem.remedy("name the file, or the folder in which policies stand"));
     }
     files
+}
+
+/// Where the files are that [`read`] would read, as far as can be seen.
+pub(in crate::policy) fn paths(path: &Path) -> Vec<PathBuf> {
+    folder::paths((path, folder::Kind::Policies), &mut Problems::new())
 }
 
 /// Reads the files of tests in a folder, or the one file.

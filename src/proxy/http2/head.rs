@@ -56,7 +56,7 @@ pub(super) fn arrival(
     hide(&mut headers);
     Ok(Arrival {
         door: Door::Proxy,
-        caller: tunnel.caller.clone(),
+        caller: tunnel.caller_under(&begun.policy),
         destination: tunnel.destination.clone(),
         method: parts.method,
         path_and_query,

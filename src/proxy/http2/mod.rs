@@ -23,6 +23,7 @@ use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use tokio::time::timeout;
 
 use crate::body::Body;
+use crate::drain::Phase;
 use crate::exchange::{Answer, Stop};
 use crate::fault::{Fault, FaultKind};
 use crate::proxy::http2::streams::Streams;
@@ -74,6 +75,11 @@ pub(super) async fn serve(place: &Place, tunnel: &Arc<Tunnel>, stream: impl Clie
             connection.as_mut().graceful_shutdown();
             let closing = timeout(place.limits.linger, connection);
             closing.await.unwrap_or(Ok(()))
+        }
+        // The client hears GOAWAY (RFC 9113 §6.8), and its streams come to their end.
+        () = place.gate.services.drain.reached(Phase::Draining) => {
+            connection.as_mut().graceful_shutdown();
+            connection.await
         }
     };
     if let Err(error) = ended {

@@ -9,6 +9,7 @@ use hyper::client::conn::http2::{Builder, SendRequest, handshake};
 use hyper_util::rt::{TokioExecutor, TokioIo};
 
 use super::world::{SECURE, World};
+use crate::drain::Phase;
 
 type Client = SendRequest<Full<Bytes>>;
 
@@ -136,6 +137,21 @@ async fn an_idle_connection_ends_and_is_recorded_if_nothing_was_asked() {
     let records = world.settled(1).await;
     assert_eq!(records[0]["method"], "CONNECT");
     assert_eq!(records[0]["end"], "failed");
+}
+
+#[tokio::test]
+async fn a_connection_hears_of_a_stop_and_ends() {
+    let world = World::new().await;
+    let mut client = client(&world).await;
+    let nothing = || Request::get("https://api.good.test/nothing").body(Full::default());
+    assert_eq!(refused(&mut client, nothing().unwrap()).await.0, 403);
+    world.gate.services.drain.enter(Phase::Draining);
+    while client.ready().await.is_ok() {
+        tokio::task::yield_now().await;
+    }
+    let gone = client.send_request(nothing().unwrap()).await;
+    assert!(gone.is_err());
+    assert_eq!(world.settled(1).await.len(), 1);
 }
 
 #[tokio::test]

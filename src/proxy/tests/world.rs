@@ -34,9 +34,11 @@ use crate::authority::Authority;
 use crate::body::Body;
 use crate::dial;
 use crate::dial::{Connect, Connecting, Dialer, Offer, Own, Setup, Static, System, Tls, Vetted};
+use crate::drain::Drain;
 use crate::exchange::{Gate, OnEcho, PlainHttp, Services, Settings};
 use crate::fault::{Fault, FaultKind};
 use crate::known::Known;
+use crate::lease::{GRACE, Leases};
 use crate::live::Live;
 use crate::meter::Meter;
 use crate::metrics::Metrics;
@@ -97,14 +99,17 @@ impl World {
         let (audit, memory) = Audit::to_memory(&metrics).unwrap();
         let dials = Arc::default();
         let settings = Settings {
-            environment: EnvironmentName::parse("production").unwrap(),
+            environment: EnvironmentName::parse("production").ok(),
             plain_http: PlainHttp::Upgrade,
             on_echo: OnEcho::Redact,
         };
         let known = Arc::new(Known::default());
         let vault = known.watching(Arc::new(Sources::new(Store::at(folder.path()))));
+        let (live, drain) = (Live::new(Arc::new(policy(port, agents))), Drain::default());
         let services = Services {
-            live: Live::new(Arc::new(policy(port, agents))),
+            leases: Leases::new(&live, &drain, GRACE),
+            live,
+            drain,
             tokens: Tokens::new(vault.clone(), known.clone(), metrics.clone()),
             vault,
             known,

@@ -5,7 +5,7 @@ use std::process::{Child, Output, Stdio};
 
 use serde_json::{Value, json};
 
-use crate::commands::Desk;
+use crate::world::Desk;
 
 const POLICY: &str = r#"
 version: 1

@@ -60,7 +60,7 @@ impl World {
         let services = self.running.as_ref().unwrap().services();
         let caller = Caller {
             agent: agent.map(|it| AgentName::parse(it).unwrap()),
-            environment: services.settings.environment.clone(),
+            environment: services.live.snapshot().environments()[0].name.clone(),
             session: session.map(|it| SessionId::parse(it).unwrap()),
         };
         let (ours, theirs) = UnixStream::pair().unwrap();

@@ -7,8 +7,10 @@ mod client;
 mod mcp;
 mod names;
 mod origin;
+mod process;
 mod safe;
 mod switchboard;
+mod tap;
 mod web;
 
 use std::io::Write as _;
@@ -20,8 +22,10 @@ use exeat::app::{self, Parts, Running};
 use exeat::audit::{Audit, MemorySink};
 use exeat::authority::Authority;
 use exeat::dial::{Limits, Offer, Own, Setup, Tls};
+use exeat::drain::Drain;
 use exeat::exchange::{OnEcho, PlainHttp, Room, Services, Settings, Shares};
 use exeat::known::Known;
+use exeat::lease::{GRACE, Leases};
 use exeat::live::Live;
 use exeat::meter::Meter;
 use exeat::metrics::Metrics;
@@ -38,6 +42,8 @@ use tempfile::TempDir;
 pub use client::{Answer, Client, Stream, read_answer, read_head, rest};
 pub use mcp::Revision;
 pub use origin::{Origin, Reply, Seen, Then};
+pub use process::{Desk, Started};
+pub use tap::{Line, Tap};
 pub use web::Web;
 
 use names::Names;
@@ -107,6 +113,8 @@ pub struct Plan {
     on_echo: OnEcho,
     room: Room,
     shares: Shares,
+    grace: Duration,
+    drain: Duration,
 }
 
 impl Plan {
@@ -121,6 +129,8 @@ impl Plan {
             on_echo: OnEcho::Redact,
             room: Room::default(),
             shares: Shares::default(),
+            grace: GRACE,
+            drain: Duration::ZERO,
         }
     }
 
@@ -160,6 +170,18 @@ impl Plan {
         self
     }
 
+    /// With this grace for what a new policy does not permit any more.
+    pub fn grace(mut self, grace: Duration) -> Self {
+        self.grace = grace;
+        self
+    }
+
+    /// With so long for what has begun, when it stops.
+    pub fn drain(mut self, drain: Duration) -> Self {
+        self.drain = drain;
+        self
+    }
+
     /// Starts it.
     pub fn start(self) -> World {
         World::start(self)
@@ -179,15 +201,17 @@ impl World {
         let (audit, lines) = Audit::to_memory(&metrics).unwrap();
         let authority = Authority::open_or_create(&folder.path().join("ca")).unwrap();
         let safe = Arc::new(Safe::holding(plan.secrets));
-        let environment = policy.environments()[0].name.clone();
         let vault: Arc<dyn Vault> = match plan.sources {
             true => Arc::new(Sources::new(Store::at(folder.path()))),
             false => safe.clone(),
         };
         let known = Arc::new(Known::default());
         let vault = known.watching(vault);
+        let (live, drain) = (Live::new(Arc::new(policy)), Drain::default());
         let services = Services {
-            live: Live::new(Arc::new(policy)),
+            leases: Leases::new(&live, &drain, plan.grace),
+            live,
+            drain,
             tokens: Tokens::new(vault.clone(), known.clone(), metrics.clone()),
             vault,
             known,
@@ -199,7 +223,7 @@ impl World {
             room: plan.room,
             shares: plan.shares,
             settings: Settings {
-                environment,
+                environment: None,
                 plain_http: plan.plain_http,
                 on_echo: plan.on_echo,
             },
@@ -215,7 +239,8 @@ impl World {
             admin: TcpListener::bind("127.0.0.1:0").unwrap(),
             admin_token: None,
             workers: 2,
-            drain: Duration::ZERO,
+            drain: plan.drain,
+            stop_delay: Duration::ZERO,
         });
         Self {
             running: Some(running.unwrap()),
@@ -358,7 +383,13 @@ impl World {
     /// Puts another policy in force.
     pub fn reload(&self, policy: &str) {
         let services = self.running.as_ref().unwrap().services();
-        services.live.replace(Arc::new(read(policy)));
+        services.renew(&Arc::new(read(policy)));
+    }
+
+    /// The hash of the policy in force.
+    pub fn policy_hash(&self) -> String {
+        let services = self.running.as_ref().unwrap().services();
+        services.live.snapshot().hash().to_string()
     }
 
     /// Our CA, as clients trust it.

@@ -1,6 +1,6 @@
 //! A client of MCP over streamable HTTP that sends exact requests.
 
-use std::io::Write as _;
+use std::io::{Read as _, Write as _};
 use std::net::TcpStream;
 use std::time::Duration;
 
@@ -161,6 +161,16 @@ impl Web<'_> {
 pub struct Events(TcpStream);
 
 impl Events {
+    /// Comes back when the stream has ended.
+    pub fn end(mut self) {
+        let mut bytes = Vec::new();
+        let mut byte = [0];
+        // The end of a chunked reply, or of its connection.
+        while !bytes.ends_with(b"0\r\n\r\n") && self.0.read(&mut byte).unwrap() > 0 {
+            bytes.push(byte[0]);
+        }
+    }
+
     /// The next message.
     pub fn next(&mut self) -> Value {
         let mut text = String::new();

@@ -19,6 +19,7 @@ use super::Problems;
 use super::dialect::Child;
 use super::dialect::Dialect;
 use super::dialect::children;
+use super::types::Types;
 use super::validator;
 
 /// The index of a node.
@@ -92,7 +93,7 @@ pub(super) struct Node {
     // What is said about the instance itself.
     pub(super) required: Vec<String>,
     pub(super) default: Option<Box<Value>>,
-    pub(super) types: Option<Vec<String>>,
+    pub(super) types: Option<Types>,
     /// Whether `writeOnly` is `true`.
     pub(super) write_only: bool,
     /// The values of `enum`, or the one of `const`.
@@ -454,7 +455,7 @@ impl Node {
                 .collect(),
             _ => Vec::new(),
         };
-        self.types = keywords.get("type").map(texts);
+        self.types = keywords.get("type").map(Types::of);
         self.required = keywords.get("required").map(texts).unwrap_or_default();
         self.default = keywords.get("default").cloned().map(Box::new);
         self.write_only = keywords.get("writeOnly") == Some(&Value::Bool(true));

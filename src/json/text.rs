@@ -45,7 +45,11 @@ mod tests {
             for (place, before) in (0..16).flat_map(|place| [(place, b'a'), (place, 0xff)]) {
                 let mut bytes = vec![before; 16];
                 bytes[place] = byte;
-                assert_eq!(plain_length(&bytes), one_by_one(&bytes), "{byte:#x} at {place}");
+                assert_eq!(
+                    plain_length(&bytes),
+                    one_by_one(&bytes),
+                    "{byte:#x} at {place}"
+                );
             }
         }
     }

@@ -249,7 +249,10 @@ impl Schema {
             let values = self.nodes.get(id).values.as_ref();
             values.is_some_and(|it| !it.is_empty() && it.iter().all(Value::is_string))
         };
-        members.into_iter().any(strings).then_some(ScalarType::String)
+        members
+            .into_iter()
+            .any(strings)
+            .then_some(ScalarType::String)
     }
 
     /// The types that all members allow which declare any.

@@ -13,6 +13,7 @@ use percent_encoding::percent_decode_str;
 use serde_json::Map;
 use serde_json::Value;
 
+use crate::json::are_alike;
 use crate::json::fold_case;
 
 use super::Problems;
@@ -109,8 +110,16 @@ pub(super) struct Node {
 #[derive(Default)]
 struct Properties {
     listed: Vec<(String, NodeId)>,
-    /// Where in `listed` a name stands.
-    index: HashMap<String, usize>,
+    /// Where there are more than [`FEW`].
+    many: Option<Many>,
+}
+
+/// Up to this many names are compared one by one, which is faster than a map and needs no memory.
+const FEW: usize = 16;
+
+/// Names of which there are many.
+struct Many {
+    index: HashMap<String, NodeId>,
     /// The names, with their case folded.
     folded: HashSet<String>,
 }
@@ -119,8 +128,11 @@ impl Node {
     /// The node of a property that `properties` names.
     pub(super) fn property(&self, name: &str) -> Option<NodeId> {
         let properties = self.properties.as_ref()?;
-        let at = properties.index.get(name)?;
-        Some(properties.listed[*at].1)
+        if let Some(many) = &properties.many {
+            return many.index.get(name).copied();
+        }
+        let mut listed = properties.listed.iter();
+        listed.find(|(it, _)| it == name).map(|(_, node)| *node)
     }
 
     /// The names under `properties`, in their order.
@@ -132,10 +144,13 @@ impl Node {
         self.properties.iter().flat_map(|it| &it.listed)
     }
 
-    /// Whether `properties` has a name that differs from the one folded here in case at most.
-    pub(super) fn names_folded(&self, folded: &str) -> bool {
+    /// Whether `properties` has a name that differs from this one in case at most.
+    pub(super) fn names_alike(&self, name: &str) -> bool {
         let properties = self.properties.as_ref();
-        properties.is_some_and(|it| it.folded.contains(folded))
+        properties.is_some_and(|it| match &it.many {
+            Some(many) => many.folded.contains(&fold_case(name)),
+            None => it.listed.iter().any(|(it, _)| are_alike(it, name)),
+        })
     }
 
     /// Whether it admits properties that it does not name.
@@ -163,9 +178,6 @@ impl Node {
 
     fn declare(&mut self, name: &str, node: NodeId) {
         let properties = self.properties.get_or_insert_default();
-        let at = properties.listed.len();
-        properties.index.insert(name.to_owned(), at);
-        properties.folded.insert(fold_case(name));
         properties.listed.push((name.to_owned(), node));
     }
 
@@ -190,6 +202,18 @@ impl Node {
     }
 }
 
+impl Properties {
+    /// All have been declared.
+    fn complete(&mut self) {
+        self.listed.shrink_to_fit();
+        let names = || self.listed.iter();
+        self.many = (self.listed.len() > FEW).then(|| Many {
+            index: names().cloned().collect(),
+            folded: names().map(|(name, _)| fold_case(name)).collect(),
+        });
+    }
+}
+
 impl Nodes {
     pub(super) const ROOT: NodeId = NodeId(0);
 
@@ -209,6 +233,9 @@ impl Nodes {
         builder.add(schema, String::new());
         builder.resolve(anchors, problems);
         builder.nodes.shrink_to_fit();
+        for node in &mut builder.nodes {
+            node.properties.iter_mut().for_each(|it| it.complete());
+        }
         let mut nodes = Self(builder.nodes);
         nodes.refuse_loops(&builder.references, problems);
         nodes.close();

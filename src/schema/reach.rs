@@ -12,8 +12,6 @@ use jsonschema::ValidatorMap;
 use serde_json::Map;
 use serde_json::Value;
 
-use crate::json::fold_case;
-
 use super::dialect::escaped;
 use super::node::Node;
 use super::node::NodeId;
@@ -266,10 +264,7 @@ impl<'a> Walk<'a> {
         if nodes().any(|node| node.property(name).is_some()) {
             return true;
         }
-        let imitates = || {
-            let folded = fold_case(name);
-            nodes().any(|node| node.names_folded(&folded))
-        };
+        let imitates = || nodes().any(|node| node.names_alike(name));
         nodes().any(|node| evaluates(node, name)) && !imitates()
     }
 }

@@ -81,11 +81,7 @@ impl BodyTemplate {
     ///
     /// # Errors
     /// The first place at which no parameters render this body, or that the template cannot be inverted.
-    pub fn invert(
-        &self,
-        body: &Tree<'_>,
-        values: &Values<'_>,
-    ) -> Result<Inversion<'_>, Mismatch> {
+    pub fn invert(&self, body: &Tree<'_>, values: &Values<'_>) -> Result<Inversion<'_>, Mismatch> {
         match &self.pattern {
             Ok(pattern) => pattern.invert(body, values),
             Err(_) => Err(Mismatch::closed()),

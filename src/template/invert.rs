@@ -160,9 +160,7 @@ impl<'p> Reading<'p> {
         match piece {
             Piece::Parameter { index, .. } => self.set(*index, body.to_value()),
             Piece::Fixed(expression) => match value(expression, self.values) {
-                Ok(Found::Value(fixed)) if !body.is_equal(&fixed) => {
-                    Err(self.different(FILLED_IN))
-                }
+                Ok(Found::Value(fixed)) if !body.is_equal(&fixed) => Err(self.different(FILLED_IN)),
                 // What cannot be rendered is refused by rendering.
                 _ => Ok(()),
             },

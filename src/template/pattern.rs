@@ -266,11 +266,15 @@ impl Reading<'_, '_> {
                         group: None,
                     })
                 });
-                Ok(Shape::Object(members.collect::<Result<_, _>>()?))
+                let mut members = members.collect::<Result<Vec<_>, _>>()?;
+                members.shrink_to_fit();
+                Ok(Shape::Object(members))
             }
             Value::Array(items) => {
                 let items = items.iter().map(|item| self.shape(item));
-                Ok(Shape::Array(items.collect::<Result<_, _>>()?))
+                let mut items = items.collect::<Result<Vec<_>, _>>()?;
+                items.shrink_to_fit();
+                Ok(Shape::Array(items))
             }
             Value::String(text) if text.contains('\0') => self.text_shape(text),
             literal => Ok(Shape::Literal(literal.clone())),
@@ -304,6 +308,7 @@ impl Reading<'_, '_> {
         if parameters > 0 && moments > 0 {
             return Err(refused(&last, "a parameter beside the time in one string"));
         }
+        pieces.shrink_to_fit();
         Ok(Shape::Text(pieces))
     }
 

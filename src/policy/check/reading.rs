@@ -88,6 +88,14 @@ impl Names {
 /// The status that stands for all that have no case of their own.
 const OTHERS: &str = "others";
 
+/// Whether an action says nothing of its replies.
+pub(super) fn is_plain(raw: &Raw) -> bool {
+    raw.success.is_none()
+        && raw.outcomes.is_none()
+        && raw.outputs.is_none()
+        && raw.response.is_none()
+}
+
 /// Reads what an action says of its replies. `None`: a mistake has been told.
 pub(super) fn read(raw: &Raw, names: &mut Names, told: &mut Told<'_>) -> Option<Reading> {
     let success = raw.success.as_ref().map(|it| success(it, told));
@@ -135,7 +143,7 @@ fn tell_without_content(raw: &Raw, reading: &Reading, told: &mut Told<'_>) {
 /// The places that look into a reply.
 fn readers(raw: &Raw) -> impl Iterator<Item = &Place> {
     let success = raw.success.iter().filter_map(|it| it.path.as_ref());
-    let cases: &[raw::Case] = match &raw.outcomes {
+    let cases: &[raw::Case] = match raw.outcomes.as_deref() {
         Some(raw::Outcomes::InOrder(list)) => &list.items,
         Some(raw::Outcomes::ByStatus(_)) | None => &[],
     };

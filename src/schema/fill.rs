@@ -50,7 +50,7 @@ impl Fill<'_> {
                 for (at, item) in items.iter_mut().enumerate() {
                     let nodes = certain(self.nodes, views).map(|id| self.nodes.get(id));
                     let below: Vec<NodeId> = nodes
-                        .filter_map(|node| node.prefix.get(at).copied().or(node.items))
+                        .filter_map(|node| node.rare().prefix.get(at).copied().or(node.items))
                         .collect();
                     self.value(&below, item);
                 }
@@ -97,8 +97,9 @@ fn forbids_null(nodes: &Nodes, id: NodeId) -> bool {
             .values
             .as_ref()
             .is_some_and(|values| !values.iter().any(Value::is_null));
+        let branches = &node.rare().branches;
         let by_branches =
-            !node.branches.is_empty() && node.branches.iter().all(|id| forbids_null(nodes, *id));
+            !branches.is_empty() && branches.iter().all(|id| forbids_null(nodes, *id));
         by_type || by_value || by_branches
     })
 }

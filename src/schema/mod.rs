@@ -13,7 +13,9 @@ mod fill;
 mod format;
 mod node;
 mod pattern;
+mod properties;
 mod property;
+mod rare;
 mod reach;
 mod scalar;
 mod survey;
@@ -234,7 +236,7 @@ impl Schema {
         }
         let nodes = || members().map(|id| self.nodes.get(id));
         let items: Vec<NodeId> = nodes().filter_map(|node| node.items).collect();
-        let uniform = nodes().all(|node| node.prefix.is_empty());
+        let uniform = nodes().all(|node| node.rare().prefix.is_empty());
         let item = self.scalar_of(fill::certain(&self.nodes, &items));
         item.filter(|_| uniform)
             .map_or(Shape::Other, Shape::ArrayOfScalar)

@@ -178,7 +178,11 @@ impl<'n> Block<'n> {
         let Some(names) = names else {
             return Err(refused(at, "a condition that is more than `.parameters.x`"));
         };
-        if !(scope.parameter)(&names).is_some_and(|it| it.truthy) {
+        if !scope
+            .parameters
+            .declared(&names)
+            .is_some_and(|it| it.truthy)
+        {
             let why = "a condition on a parameter that has a default, or may be false, 0 or empty";
             return Err(refused(at, why));
         }
@@ -316,7 +320,8 @@ impl Reading<'_, '_> {
         if let Expression::Path(path) = &print.value
             && let Some(names) = path.property()
         {
-            let kind = (self.scope.parameter)(&names).map_or(Kind::Untyped, |it| it.kind);
+            let declared = self.scope.parameters.declared(&names);
+            let kind = declared.map_or(Kind::Untyped, |it| it.kind);
             let index = self.index(names);
             return Ok(Piece::Parameter { index, kind });
         }

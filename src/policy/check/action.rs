@@ -52,16 +52,9 @@ impl<'a> Actions<'a> {
         let mut all: Vec<Vec<Built<'a>>> = Vec::new();
         all.resize_with(ground.environments.len(), Vec::new);
         let mut outputs = Names::beside(&ground.raw.context);
-        // Most actions say nothing of their replies.
-        let plain = Arc::new(Reading::default());
         // All of them first: a template may use what an action further down sets.
-        let readings = ground.raw.actions.iter();
-        let readings: Vec<_> = readings
-            .map(|(_, raw)| match reading::is_plain(raw) {
-                true => Some(Arc::clone(&plain)),
-                false => reading::read(raw, &mut outputs, told).map(Arc::new),
-            })
-            .collect();
+        let raw = ground.raw.actions.iter().map(|(_, raw)| raw);
+        let readings = reading::read_all(raw, &mut outputs, told);
         let names = ground.raw.actions.iter();
         let parameters: Vec<_> = names
             .map(|(name, raw)| Parameters::read(raw, &name.place, told))

@@ -3,6 +3,7 @@
 
 use std::collections::HashMap;
 
+use exeat::json::Tree;
 use exeat::schema::ScalarType;
 use exeat::template::BodyTemplate;
 use exeat::template::Context;
@@ -95,7 +96,7 @@ fn check_body(template: &BodyTemplate, given: &Given) {
     };
     let body = read(&rendered);
     assert!(is_compact(&rendered), "{rendered}");
-    let inverted = given.look(|values| template.invert(&body, values));
+    let inverted = given.look(|values| template.invert(&Tree::from(&body), values).map(drop));
     assert!(template.is_invertible().is_ok() || inverted.is_err());
 }
 

@@ -26,11 +26,10 @@ impl MediaType {
         if !token(kind) || !token(subtype) {
             return None;
         }
-        Some(match text.to_ascii_lowercase().as_str() {
-            "application/json" => Self::Json,
-            "application/x-www-form-urlencoded" => Self::Form,
-            other => Self::Other(other.into()),
-        })
+        let known = [Self::Json, Self::Form].into_iter();
+        let mut known = known.filter(|it| it.as_str().eq_ignore_ascii_case(text));
+        let other = || Self::Other(text.to_ascii_lowercase().into());
+        Some(known.next().unwrap_or_else(other))
     }
 
     /// The name as it goes upstream.

@@ -1,5 +1,6 @@
 //! Patterns of paths: literal segments, and segments with one placeholder.
 
+use std::borrow::Cow;
 use std::fmt;
 use std::ops::Range;
 use std::sync::Arc;
@@ -154,7 +155,7 @@ impl PathPattern {
     }
 
     /// What the placeholders stand for in a path, or `None` where the path does not fit.
-    pub fn captures<'a>(&'a self, path: &'a Path) -> Option<Vec<(&'a str, String)>> {
+    pub fn captures<'a>(&'a self, path: &'a Path) -> Option<Vec<(&'a str, Cow<'a, str>)>> {
         let mut captured = Vec::new();
         for (index, segment) in self.segments.iter().enumerate() {
             if index >= path.len() {
@@ -162,13 +163,13 @@ impl PathPattern {
             }
             match segment {
                 Segment::Rest { parameter } => {
-                    captured.push((&**parameter, path.rest(index)?));
+                    captured.push((&**parameter, path.rest(index)?.into()));
                     return Some(captured);
                 }
                 Segment::Literal { .. } => segment.captures(path.segment(index))?,
                 Segment::Placeholder { parameter, .. } => {
                     let value = segment.captures(path.segment(index))?;
-                    captured.push((&**parameter, value.to_owned()));
+                    captured.push((&**parameter, value.into()));
                     ""
                 }
             };
@@ -442,9 +443,9 @@ mod tests {
         ] {
             let pattern = pattern(text).unwrap();
             let path = Path::parse(path).unwrap();
-            let expected: Option<Vec<(&str, String)>> = expected.map(|it| {
+            let expected: Option<Vec<(&str, Cow<'_, str>)>> = expected.map(|it| {
                 it.into_iter()
-                    .map(|(name, value)| (name, value.to_owned()))
+                    .map(|(name, value)| (name, value.into()))
                     .collect()
             });
             assert_eq!(pattern.captures(&path), expected, "{text} {path:?}");

@@ -18,7 +18,7 @@ pub fn are_equal(one: &Value, two: &Value) -> bool {
     }
 }
 
-fn are_equal_numbers(one: &Number, two: &Number) -> bool {
+pub(super) fn are_equal_numbers(one: &Number, two: &Number) -> bool {
     match (whole(one), whole(two)) {
         (Some(one), Some(two)) => one == two,
         (None, None) => one.as_f64() == two.as_f64(),

@@ -7,25 +7,38 @@
 
 mod equal;
 mod reader;
+mod text;
+mod tree;
 
 use std::fmt;
 
 use serde_json::Value;
 
 pub use equal::are_equal;
+pub use tree::Member;
+pub use tree::Tree;
 
 /// Containers may nest this deep; RFC 8259 section 9 allows a limit, and real payloads stay below 20.
 pub const MAX_DEPTH: usize = 64;
 
-/// Reads exactly one JSON text.
+/// Reads exactly one JSON text, and borrows from it what it can.
 ///
 /// Integers that fit `i64` or `u64` stay integers; every other number becomes the nearest `f64`.
 ///
 /// # Errors
 ///
 /// The first [`JsonProblem`] in reading order.
-pub fn parse(bytes: &[u8]) -> Result<Value, JsonProblem> {
+pub fn read(bytes: &[u8]) -> Result<Tree<'_>, JsonProblem> {
     reader::Reader::open(bytes)?.document()
+}
+
+/// Reads exactly one JSON text, as [`read`] does, into a value on its own.
+///
+/// # Errors
+///
+/// As [`read`].
+pub fn parse(bytes: &[u8]) -> Result<Value, JsonProblem> {
+    read(bytes).map(|tree| tree.to_value())
 }
 
 /// Appends the compact form of `value`: keys in their order, UTF-8 unescaped except where RFC 8259
@@ -45,6 +58,15 @@ pub fn fold_case(name: &str) -> String {
     // By way of upper case, which alone maps U+017F to S.
     let upper = name.chars().flat_map(char::to_uppercase);
     upper.flat_map(char::to_lowercase).collect()
+}
+
+/// Whether two names are the same, but for their case: as [`fold_case`] folds it.
+#[must_use]
+pub fn are_alike(one: &str, other: &str) -> bool {
+    match one.is_ascii() && other.is_ascii() {
+        true => one.eq_ignore_ascii_case(other),
+        false => fold_case(one) == fold_case(other),
+    }
 }
 
 /// Why a text is not acceptable JSON. Never holds a value of the text.

@@ -1,21 +1,24 @@
-//! The recursive descent behind [`super::parse`]. Not a general reader: it builds
-//! `serde_json::Value` only, and stops at the first problem.
+//! The recursive descent behind [`super::read`] and [`super::parse`]. Not a general reader: it builds a [`Tree`] only,
+//! and stops at the first problem.
 
+use std::borrow::Cow;
 use std::collections::HashSet;
 use std::num::IntErrorKind;
 
-use serde_json::Map;
 use serde_json::Number;
-use serde_json::Value;
 
 use super::JsonProblem;
 use super::JsonProblemKind;
 use super::MAX_DEPTH;
+use super::Member;
+use super::Tree;
+use super::are_alike;
 use super::fold_case;
+use super::text::plain_length;
 
 /// A cursor over one JSON text.
-pub(super) struct Reader<'a> {
-    text: &'a str,
+pub(super) struct Reader<'t> {
+    text: &'t str,
     at: usize,
     path: Vec<Step>,
 }
@@ -27,9 +30,15 @@ enum Step {
     Index(usize),
 }
 
-impl<'a> Reader<'a> {
+/// What is wrong at an offset. The reader stops there, so its path still leads to the place.
+struct Stop {
+    kind: JsonProblemKind,
+    offset: usize,
+}
+
+impl<'t> Reader<'t> {
     /// Starts at the first byte of a text that must be UTF-8 without a byte order mark.
-    pub(super) fn open(bytes: &'a [u8]) -> Result<Self, JsonProblem> {
+    pub(super) fn open(bytes: &'t [u8]) -> Result<Self, JsonProblem> {
         let not_utf8 = |offset| JsonProblem {
             kind: JsonProblemKind::NotUtf8,
             pointer: String::new(),
@@ -47,7 +56,15 @@ impl<'a> Reader<'a> {
     }
 
     /// The one value of the text.
-    pub(super) fn document(mut self) -> Result<Value, JsonProblem> {
+    pub(super) fn document(mut self) -> Result<Tree<'t>, JsonProblem> {
+        self.whole().map_err(|Stop { kind, offset }| JsonProblem {
+            kind,
+            pointer: self.pointer(),
+            offset,
+        })
+    }
+
+    fn whole(&mut self) -> Result<Tree<'t>, Stop> {
         let value = self.value()?;
         self.space();
         if self.at < self.text.len() {
@@ -56,23 +73,23 @@ impl<'a> Reader<'a> {
         Ok(value)
     }
 
-    fn value(&mut self) -> Result<Value, JsonProblem> {
+    fn value(&mut self) -> Result<Tree<'t>, Stop> {
         self.space();
         match self.peek() {
-            Some(b'{') => self.object().map(Value::Object),
-            Some(b'[') => self.array().map(Value::Array),
-            Some(b'"') => self.string().map(Value::String),
-            Some(b'-' | b'0'..=b'9') => self.number().map(Value::Number),
-            Some(b't') => self.literal("true", Value::Bool(true)),
-            Some(b'f') => self.literal("false", Value::Bool(false)),
-            Some(b'n') => self.literal("null", Value::Null),
+            Some(b'{') => self.object().map(Tree::Object),
+            Some(b'[') => self.array().map(Tree::Array),
+            Some(b'"') => self.string().map(Tree::String),
+            Some(b'-' | b'0'..=b'9') => self.number().map(Tree::Number),
+            Some(b't') => self.literal("true", Tree::Bool(true)),
+            Some(b'f') => self.literal("false", Tree::Bool(false)),
+            Some(b'n') => self.literal("null", Tree::Null),
             _ => self.fail(JsonProblemKind::Malformed),
         }
     }
 
-    fn object(&mut self) -> Result<Map<String, Value>, JsonProblem> {
+    fn object(&mut self) -> Result<Vec<Member<'t>>, Stop> {
         self.enter()?;
-        let (mut members, mut many) = (Map::new(), HashSet::new());
+        let (mut members, mut many) = (Vec::new(), None);
         if self.closes(b'}') {
             return Ok(members);
         }
@@ -89,14 +106,14 @@ impl<'a> Reader<'a> {
             self.path.push(Step::Key(start));
             let value = self.value()?;
             self.path.pop();
-            members.insert(name, value);
+            members.push(Member { name, value });
             if self.ends(b'}')? {
                 return Ok(members);
             }
         }
     }
 
-    fn array(&mut self) -> Result<Vec<Value>, JsonProblem> {
+    fn array(&mut self) -> Result<Vec<Tree<'t>>, Stop> {
         self.enter()?;
         let mut items = Vec::new();
         if self.closes(b']') {
@@ -113,7 +130,7 @@ impl<'a> Reader<'a> {
     }
 
     /// Steps over the opening bracket; the path has one step for each container that is open.
-    fn enter(&mut self) -> Result<(), JsonProblem> {
+    fn enter(&mut self) -> Result<(), Stop> {
         if self.path.len() >= MAX_DEPTH {
             return self.fail(JsonProblemKind::TooDeep);
         }
@@ -129,7 +146,7 @@ impl<'a> Reader<'a> {
     }
 
     /// After a member or an item: `true` at the closing bracket, `false` at a comma.
-    fn ends(&mut self, bracket: u8) -> Result<bool, JsonProblem> {
+    fn ends(&mut self, bracket: u8) -> Result<bool, Stop> {
         if self.closes(bracket) {
             return Ok(true);
         }
@@ -137,37 +154,39 @@ impl<'a> Reader<'a> {
         Ok(false)
     }
 
-    fn string(&mut self) -> Result<String, JsonProblem> {
+    /// Copied only where an escape stands in it.
+    fn string(&mut self) -> Result<Cow<'t, str>, Stop> {
         self.expect(b'"')?;
-        let mut read = self.plain()?.to_owned();
+        let plain = self.plain();
+        if self.peek() == Some(b'"') {
+            self.at += 1;
+            return Ok(Cow::Borrowed(plain));
+        }
+        let mut read = plain.to_owned();
         loop {
             match self.peek() {
                 Some(b'"') => {
                     self.at += 1;
-                    return Ok(read);
+                    return Ok(Cow::Owned(read));
                 }
                 Some(b'\\') => read.push(self.escape()?),
                 Some(0) => return self.fail(JsonProblemKind::NullCharacter),
                 _ => return self.fail(JsonProblemKind::Malformed),
             }
-            read.push_str(self.plain()?);
+            read.push_str(self.plain());
         }
     }
 
     /// The text up to the next byte that ends a string, begins an escape or may not stand there. All three kinds are
     /// ASCII, so the cut is on a boundary.
-    fn plain(&mut self) -> Result<&'a str, JsonProblem> {
+    fn plain(&mut self) -> &'t str {
         let rest = &self.text[self.at..];
-        let ends = |byte| matches!(byte, b'"' | b'\\' | 0..=0x1f);
-        let Some(length) = rest.bytes().position(ends) else {
-            self.at = self.text.len();
-            return self.fail(JsonProblemKind::Malformed);
-        };
+        let length = plain_length(rest.as_bytes());
         self.at += length;
-        Ok(&rest[..length])
+        &rest[..length]
     }
 
-    fn escape(&mut self) -> Result<char, JsonProblem> {
+    fn escape(&mut self) -> Result<char, Stop> {
         let plain = match self.text.as_bytes().get(self.at + 1) {
             Some(b'"') => '"',
             Some(b'\\') => '\\',
@@ -185,7 +204,7 @@ impl<'a> Reader<'a> {
     }
 
     /// `\u0000`, or two of them that are a surrogate pair (RFC 8259 section 7).
-    fn unicode_escape(&mut self) -> Result<char, JsonProblem> {
+    fn unicode_escape(&mut self) -> Result<char, Stop> {
         let first = self.code_unit(self.at)?;
         let (units, length) = match first {
             0xd800..=0xdbff if self.text[self.at + 6..].starts_with("\\u") => {
@@ -204,7 +223,7 @@ impl<'a> Reader<'a> {
     }
 
     /// The four hexadecimal digits of the escape that starts at `at`.
-    fn code_unit(&self, at: usize) -> Result<u16, JsonProblem> {
+    fn code_unit(&self, at: usize) -> Result<u16, Stop> {
         let digits = self.text.get(at + 2..at + 6);
         // `from_str_radix` alone would take a sign.
         let digits = digits.filter(|it| it.bytes().all(|byte| byte.is_ascii_hexdigit()));
@@ -214,13 +233,13 @@ impl<'a> Reader<'a> {
         }
     }
 
-    fn number(&mut self) -> Result<Number, JsonProblem> {
+    fn number(&mut self) -> Result<Number, Stop> {
         let start = self.at;
         self.at += usize::from(self.peek() == Some(b'-'));
-        match self.digits()? {
-            "0" => {}
-            digits if digits.starts_with('0') => return self.fail_at(start),
-            _ => {}
+        let digits = self.digits()?;
+        if digits.len() > 1 && digits.starts_with('0') {
+            self.at = start;
+            return self.fail(JsonProblemKind::Malformed);
         }
         let mut whole = true;
         if self.peek() == Some(b'.') {
@@ -240,10 +259,13 @@ impl<'a> Reader<'a> {
         } else {
             fraction(spelling)
         };
-        number.ok_or_else(|| self.problem(JsonProblemKind::NumberRange, start))
+        number.ok_or(Stop {
+            kind: JsonProblemKind::NumberRange,
+            offset: start,
+        })
     }
 
-    fn digits(&mut self) -> Result<&'a str, JsonProblem> {
+    fn digits(&mut self) -> Result<&'t str, Stop> {
         let rest = &self.text[self.at..];
         let length = rest.bytes().take_while(u8::is_ascii_digit).count();
         if length == 0 {
@@ -253,7 +275,7 @@ impl<'a> Reader<'a> {
         Ok(&rest[..length])
     }
 
-    fn literal(&mut self, word: &str, value: Value) -> Result<Value, JsonProblem> {
+    fn literal(&mut self, word: &str, value: Tree<'t>) -> Result<Tree<'t>, Stop> {
         if !self.text[self.at..].starts_with(word) {
             return self.fail(JsonProblemKind::Malformed);
         }
@@ -261,7 +283,7 @@ impl<'a> Reader<'a> {
         Ok(value)
     }
 
-    fn expect(&mut self, byte: u8) -> Result<(), JsonProblem> {
+    fn expect(&mut self, byte: u8) -> Result<(), Stop> {
         if self.peek() != Some(byte) {
             return self.fail(JsonProblemKind::Malformed);
         }
@@ -279,15 +301,13 @@ impl<'a> Reader<'a> {
         self.text.as_bytes().get(self.at).copied()
     }
 
-    fn fail<T>(&self, kind: JsonProblemKind) -> Result<T, JsonProblem> {
-        Err(self.problem(kind, self.at))
+    fn fail<T>(&self, kind: JsonProblemKind) -> Result<T, Stop> {
+        let offset = self.at;
+        Err(Stop { kind, offset })
     }
 
-    fn fail_at<T>(&self, offset: usize) -> Result<T, JsonProblem> {
-        Err(self.problem(JsonProblemKind::Malformed, offset))
-    }
-
-    fn problem(&self, kind: JsonProblemKind, offset: usize) -> JsonProblem {
+    /// The place at which the reader has stopped.
+    fn pointer(&self) -> String {
         let mut pointer = String::new();
         for step in &self.path {
             pointer.push('/');
@@ -296,11 +316,7 @@ impl<'a> Reader<'a> {
                 Step::Index(index) => pointer.push_str(&index.to_string()),
             }
         }
-        JsonProblem {
-            kind,
-            pointer,
-            offset,
-        }
+        pointer
     }
 
     /// The key at an offset where one has been read, as it stands in a pointer (RFC 6901 section 3).
@@ -312,27 +328,16 @@ impl<'a> Reader<'a> {
     }
 }
 
-/// Up to this many keys are compared one by one, which is faster than a set and needs no memory.
-const FEW: usize = 8;
+/// Up to this many names are compared one by one, which is faster than a set and needs no memory.
+const FEW: usize = 16;
 
-/// Whether an object has `name` already, in any case. `many` holds the folded keys of objects that
-/// outgrow [`FEW`].
-fn is_repeated(name: &str, members: &Map<String, Value>, many: &mut HashSet<String>) -> bool {
+/// Whether an object has `name` already, in any case. `many` holds the folded names of objects that outgrow [`FEW`].
+fn is_repeated(name: &str, members: &[Member<'_>], many: &mut Option<HashSet<String>>) -> bool {
     if members.len() < FEW {
-        let is_ascii = name.is_ascii();
-        let alike = |key: &String| {
-            if is_ascii && key.is_ascii() {
-                key.eq_ignore_ascii_case(name)
-            } else {
-                fold_case(key) == fold_case(name)
-            }
-        };
-        return members.keys().any(alike);
+        return members.iter().any(|it| are_alike(&it.name, name));
     }
-    if many.is_empty() {
-        many.extend(members.keys().map(|key| fold_case(key)));
-    }
-    !many.insert(fold_case(name))
+    let folded = || members.iter().map(|it| fold_case(&it.name)).collect();
+    !many.get_or_insert_with(folded).insert(fold_case(name))
 }
 
 /// An integer that 64 bits hold. `-0` is kept as the float it is: no integer has that sign.

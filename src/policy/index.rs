@@ -182,7 +182,8 @@ struct Tree {
 /// A segment's place in the tree. Numbers are places in `Tree::actions`.
 #[derive(Debug, Default)]
 struct Node {
-    literals: HashMap<Box<str>, Node>,
+    /// Boxed, since a map has room for more than it holds: mostly for three more.
+    literals: HashMap<Box<str>, Box<Node>>,
     /// From the narrowest to the widest: the longest literals first.
     placeholders: Vec<(Segment, Node)>,
     rest: Option<usize>,
@@ -247,6 +248,8 @@ impl Node {
                 .iter()
                 .take_while(|it| narrower(it))
                 .count();
+            // Mostly one, where the first growth of a list makes room for four.
+            self.placeholders.reserve_exact(1);
             self.placeholders
                 .insert(at, (segment.clone(), Node::default()));
             at
@@ -311,7 +314,7 @@ impl Node {
 
     fn all_below(&self, out: &mut Vec<usize>) {
         out.extend(self.rest);
-        let literals = self.literals.values();
+        let literals = self.literals.values().map(Box::as_ref);
         let placeholders = self.placeholders.iter().map(|(_, node)| node);
         for node in literals.chain(placeholders) {
             out.extend(node.end);

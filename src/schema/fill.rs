@@ -8,6 +8,7 @@ use super::node::NodeId;
 use super::node::Nodes;
 use super::reach::Reach;
 use super::reach::Walk;
+use super::types::Types;
 
 /// Drops nulls that mean "absent" and adds defaults, in `object` and every object below it.
 ///
@@ -23,7 +24,7 @@ struct Fill<'a> {
 
 impl Fill<'_> {
     fn object(&self, views: &[NodeId], object: &mut Map<String, Value>) {
-        let members = certain(self.nodes, views);
+        let members: Vec<NodeId> = certain(self.nodes, views).collect();
         for id in &members {
             for name in self.nodes.get(*id).names() {
                 let below = named(self.nodes, &members, name);
@@ -46,11 +47,10 @@ impl Fill<'_> {
         match value {
             Value::Object(object) => self.object(views, object),
             Value::Array(items) => {
-                let members = certain(self.nodes, views);
                 for (at, item) in items.iter_mut().enumerate() {
-                    let nodes = members.iter().map(|id| self.nodes.get(*id));
+                    let nodes = certain(self.nodes, views).map(|id| self.nodes.get(id));
                     let below: Vec<NodeId> = nodes
-                        .filter_map(|node| node.prefix.get(at).copied().or(node.items))
+                        .filter_map(|node| node.rare().prefix.get(at).copied().or(node.items))
                         .collect();
                     self.value(&below, item);
                 }
@@ -67,11 +67,12 @@ impl Fill<'_> {
 }
 
 /// The nodes that apply whenever `views` do.
-pub(super) fn certain(nodes: &Nodes, views: &[NodeId]) -> Vec<NodeId> {
-    views
-        .iter()
-        .flat_map(|id| nodes.get(*id).always.iter().copied())
-        .collect()
+pub(super) fn certain<'a>(
+    nodes: &'a Nodes,
+    views: &'a [NodeId],
+) -> impl Iterator<Item = NodeId> + Clone + 'a {
+    let always = views.iter().flat_map(|id| &nodes.get(*id).always);
+    always.copied()
 }
 
 /// The nodes under `properties` of some members for one name.
@@ -84,25 +85,21 @@ pub(super) fn named(nodes: &Nodes, members: &[NodeId], name: &str) -> Vec<NodeId
 
 /// The first default that applies for certain.
 pub(super) fn default_of<'a>(nodes: &'a Nodes, views: &[NodeId]) -> Option<&'a Value> {
-    certain(nodes, views)
-        .into_iter()
-        .find_map(|id| nodes.get(id).default.as_deref())
+    certain(nodes, views).find_map(|id| nodes.get(id).default.as_deref())
 }
 
 /// Whether null is certainly invalid, as far as types and listed values tell.
 fn forbids_null(nodes: &Nodes, id: NodeId) -> bool {
     nodes.get(id).always.iter().any(|id| {
         let node = nodes.get(*id);
-        let by_type = node
-            .types
-            .as_ref()
-            .is_some_and(|types| !types.iter().any(|it| it == "null"));
+        let by_type = node.types.is_some_and(|types| !types.has(Types::NULL));
         let by_value = node
             .values
             .as_ref()
             .is_some_and(|values| !values.iter().any(Value::is_null));
+        let branches = &node.rare().branches;
         let by_branches =
-            !node.branches.is_empty() && node.branches.iter().all(|id| forbids_null(nodes, *id));
+            !branches.is_empty() && branches.iter().all(|id| forbids_null(nodes, *id));
         by_type || by_value || by_branches
     })
 }

@@ -13,10 +13,13 @@ mod fill;
 mod format;
 mod node;
 mod pattern;
+mod properties;
 mod property;
+mod rare;
 mod reach;
 mod scalar;
 mod survey;
+mod types;
 mod validator;
 mod violation;
 
@@ -40,6 +43,7 @@ pub use self::scalar::ScalarType;
 pub use self::scalar::Shape;
 pub use self::scalar::coerce;
 pub use self::scalar::spelling;
+use self::types::Types;
 pub use self::violation::Violation;
 pub use self::violation::ViolationKind;
 
@@ -148,8 +152,8 @@ impl Schema {
     pub fn may_be(&self, property: &str, kind: &str) -> bool {
         let views = fill::named(&self.nodes, &self.root().possible, property);
         let members = views.iter().flat_map(|id| &self.nodes.get(*id).possible);
-        let mut types = members.filter_map(|id| self.nodes.get(*id).types.as_ref());
-        types.any(|types| types.iter().any(|it| it == kind))
+        let mut types = members.filter_map(|id| self.nodes.get(*id).types);
+        types.any(|types| types.has(Types::named(kind)))
     }
 
     /// Fills in defaults, and drops a null that stands for an absent optional property, through
@@ -223,55 +227,40 @@ impl Schema {
     }
 
     fn shape_of(&self, views: &[NodeId]) -> Shape {
-        let members = fill::certain(&self.nodes, views);
-        if let Some(scalar) = self.scalar_of(&members) {
+        let members = || fill::certain(&self.nodes, views);
+        if let Some(scalar) = self.scalar_of(members()) {
             return Shape::Scalar(scalar);
         }
-        if self.single_type(&members).as_deref() != Some("array") {
+        if self.types_of(members()) != Some(Types::ARRAY) {
             return Shape::Other;
         }
-        let nodes = || members.iter().map(|id| self.nodes.get(*id));
+        let nodes = || members().map(|id| self.nodes.get(id));
         let items: Vec<NodeId> = nodes().filter_map(|node| node.items).collect();
-        let uniform = nodes().all(|node| node.prefix.is_empty());
-        let item = self.scalar_of(&fill::certain(&self.nodes, &items));
+        let uniform = nodes().all(|node| node.rare().prefix.is_empty());
+        let item = self.scalar_of(fill::certain(&self.nodes, &items));
         item.filter(|_| uniform)
             .map_or(Shape::Other, Shape::ArrayOfScalar)
     }
 
     /// The single scalar type that members declare; listed strings without a type are strings.
-    fn scalar_of(&self, members: &[NodeId]) -> Option<ScalarType> {
-        if let Some(name) = self.single_type(members) {
-            return ScalarType::named(&name);
+    fn scalar_of(&self, members: impl Iterator<Item = NodeId> + Clone) -> Option<ScalarType> {
+        if let Some(types) = self.types_of(members.clone()) {
+            return types.scalar();
         }
-        let typed = members.iter().any(|id| self.nodes.get(*id).types.is_some());
-        let strings = |id: &NodeId| {
-            let values = self.nodes.get(*id).values.as_ref();
+        let strings = |id: NodeId| {
+            let values = self.nodes.get(id).values.as_ref();
             values.is_some_and(|it| !it.is_empty() && it.iter().all(Value::is_string))
         };
-        (!typed && members.iter().any(strings)).then_some(ScalarType::String)
+        members
+            .into_iter()
+            .any(strings)
+            .then_some(ScalarType::String)
     }
 
-    /// The one type that all members with a type allow.
-    fn single_type(&self, members: &[NodeId]) -> Option<String> {
-        let mut declared = members
-            .iter()
-            .filter_map(|id| self.nodes.get(*id).types.as_ref());
-        let mut common = declared.next()?.clone();
-        for types in declared {
-            let has = |name: &str| types.iter().any(|it| it == name);
-            let kept = common.into_iter().filter_map(|it| match it.as_str() {
-                _ if has(&it) => Some(it),
-                // Every integer is a number: what is left of the two is the integer.
-                "number" if has("integer") => Some("integer".to_owned()),
-                "integer" if has("number") => Some(it),
-                _ => None,
-            });
-            common = kept.collect();
-        }
-        match common.as_slice() {
-            [only] => Some(only.clone()),
-            _ => None,
-        }
+    /// The types that all members allow which declare any.
+    fn types_of(&self, members: impl Iterator<Item = NodeId>) -> Option<Types> {
+        let declared = members.filter_map(|id| self.nodes.get(id).types);
+        declared.reduce(Types::common)
     }
 }
 

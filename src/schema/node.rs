@@ -6,19 +6,20 @@
 
 use std::collections::BTreeMap;
 use std::collections::HashMap;
-use std::collections::HashSet;
 
 use jsonschema::Validator;
 use percent_encoding::percent_decode_str;
 use serde_json::Map;
 use serde_json::Value;
 
-use crate::json::fold_case;
-
 use super::Problems;
 use super::dialect::Child;
 use super::dialect::Dialect;
 use super::dialect::children;
+use super::properties::Properties;
+use super::rare::NOTHING;
+use super::rare::Rare;
+use super::types::Types;
 use super::validator;
 
 /// The index of a node.
@@ -57,69 +58,46 @@ pub(super) enum Step<'a> {
     ItemsFrom(usize),
 }
 
-/// One schema: an object of keywords, or a boolean. A policy has tens of thousands of them, so what few have is boxed.
+/// One schema: an object of keywords, or a boolean. A policy has tens of thousands of them.
 #[derive(Default)]
 pub(super) struct Node {
     /// Its place as a URI fragment, `#/properties/a`.
     pub(super) fragment: String,
     /// `true` and `false` as schemas.
     pub(super) boolean: Option<bool>,
-
-    // What applies to the same instance.
+    /// What applies to the same instance by `$ref`.
     pub(super) reference: Option<NodeId>,
-    pub(super) all_of: Vec<NodeId>,
-    /// The branches of `anyOf` and `oneOf`.
-    pub(super) branches: Vec<NodeId>,
-    pub(super) condition: Option<NodeId>,
-    pub(super) then: Option<NodeId>,
-    pub(super) otherwise: Option<NodeId>,
-    pub(super) dependent: Vec<(String, NodeId)>,
-    pub(super) excluded: Option<NodeId>,
 
     // What applies to properties and items of the instance.
     properties: Option<Box<Properties>>,
-    pub(super) patterns: Vec<(Validator, NodeId)>,
     pub(super) additional: Option<NodeId>,
-    key: Option<NodeId>,
-    pub(super) unevaluated: Option<NodeId>,
-    pub(super) prefix: Vec<NodeId>,
     pub(super) items: Option<NodeId>,
-    pub(super) contains: Option<NodeId>,
-    pub(super) unevaluated_items: Option<NodeId>,
-    /// Whether `unevaluatedProperties` is there and `false`.
-    leaves_none: bool,
 
     // What is said about the instance itself.
     pub(super) required: Vec<String>,
     pub(super) default: Option<Box<Value>>,
-    pub(super) types: Option<Vec<String>>,
+    pub(super) types: Option<Types>,
     /// Whether `writeOnly` is `true`.
     pub(super) write_only: bool,
     /// The values of `enum`, or the one of `const`.
     pub(super) values: Option<Vec<Value>>,
 
+    rare: Option<Box<Rare>>,
     /// This node and all that apply whenever it does: `$ref`, `allOf`.
     pub(super) always: Vec<NodeId>,
     /// `always`, and those that apply to some instances only.
     pub(super) possible: Vec<NodeId>,
 }
 
-/// What stands under `properties`.
-#[derive(Default)]
-struct Properties {
-    listed: Vec<(String, NodeId)>,
-    /// Where in `listed` a name stands.
-    index: HashMap<String, usize>,
-    /// The names, with their case folded.
-    folded: HashSet<String>,
-}
-
 impl Node {
+    /// What few schemas have.
+    pub(super) fn rare(&self) -> &Rare {
+        self.rare.as_deref().unwrap_or(&NOTHING)
+    }
+
     /// The node of a property that `properties` names.
     pub(super) fn property(&self, name: &str) -> Option<NodeId> {
-        let properties = self.properties.as_ref()?;
-        let at = properties.index.get(name)?;
-        Some(properties.listed[*at].1)
+        self.properties.as_ref()?.get(name)
     }
 
     /// The names under `properties`, in their order.
@@ -128,64 +106,67 @@ impl Node {
     }
 
     fn named(&self) -> impl Iterator<Item = &(String, NodeId)> {
-        self.properties.iter().flat_map(|it| &it.listed)
+        self.properties.iter().flat_map(|it| it.iter())
     }
 
-    /// Whether `properties` has a name that differs from the one folded here in case at most.
-    pub(super) fn names_folded(&self, folded: &str) -> bool {
+    /// Whether `properties` has a name that differs from this one in case at most.
+    pub(super) fn names_alike(&self, name: &str) -> bool {
         let properties = self.properties.as_ref();
-        properties.is_some_and(|it| it.folded.contains(folded))
+        properties.is_some_and(|it| it.has_alike(name))
     }
 
     /// Whether it admits properties that it does not name.
     pub(super) fn is_open(&self) -> bool {
-        self.additional.is_some() || self.unevaluated.is_some() || !self.patterns.is_empty()
+        self.additional.is_some()
+            || self.rare().unevaluated.is_some()
+            || !self.rare().patterns.is_empty()
     }
 
     /// The nodes that are asked about the same instance.
     pub(super) fn in_place(&self) -> impl Iterator<Item = NodeId> {
-        self.certain().chain(self.uncertain()).chain(self.excluded)
+        self.certain()
+            .chain(self.uncertain())
+            .chain(self.rare().excluded)
     }
 
     /// Whether those are asked twice, the second time for what they have evaluated.
     pub(super) fn looks_twice(&self) -> bool {
-        self.unevaluated.is_some() || self.unevaluated_items.is_some() || self.leaves_none
+        let rare = self.rare();
+        rare.unevaluated.is_some() || rare.unevaluated_items.is_some() || rare.leaves_none
     }
 
     /// Whether something applies only to some instances.
     pub(super) fn is_conditional(&self) -> bool {
-        self.condition.is_some()
-            || self.contains.is_some()
-            || !self.branches.is_empty()
-            || !self.dependent.is_empty()
+        let rare = self.rare();
+        rare.condition.is_some()
+            || rare.contains.is_some()
+            || !rare.branches.is_empty()
+            || !rare.dependent.is_empty()
+    }
+
+    fn rare_mut(&mut self) -> &mut Rare {
+        self.rare.get_or_insert_default()
     }
 
     fn declare(&mut self, name: &str, node: NodeId) {
-        let properties = self.properties.get_or_insert_default();
-        let at = properties.listed.len();
-        properties.index.insert(name.to_owned(), at);
-        properties.folded.insert(fold_case(name));
-        properties.listed.push((name.to_owned(), node));
+        self.properties.get_or_insert_default().declare(name, node);
     }
 
     /// The nodes that apply to the same instance whenever this one does, itself aside.
     fn certain(&self) -> impl Iterator<Item = NodeId> {
         self.reference
             .into_iter()
-            .chain(self.all_of.iter().copied())
+            .chain(self.rare().all_of.iter().copied())
     }
 
     /// The nodes that may apply to the same instance and describe it.
     fn uncertain(&self) -> impl Iterator<Item = NodeId> {
-        let dependent = self.dependent.iter().map(|(_, node)| *node);
-        let conditional = [self.condition, self.then, self.otherwise]
-            .into_iter()
-            .flatten();
-        self.branches
-            .iter()
-            .copied()
-            .chain(conditional)
-            .chain(dependent)
+        let rare = self.rare();
+        let dependent = rare.dependent.iter().map(|(_, node)| *node);
+        let conditional = [rare.condition, rare.then, rare.otherwise];
+        let conditional = conditional.into_iter().flatten();
+        let branches = rare.branches.iter().copied();
+        branches.chain(conditional).chain(dependent)
     }
 }
 
@@ -208,6 +189,9 @@ impl Nodes {
         builder.add(schema, String::new());
         builder.resolve(anchors, problems);
         builder.nodes.shrink_to_fit();
+        for node in &mut builder.nodes {
+            node.properties.iter_mut().for_each(|it| it.complete());
+        }
         let mut nodes = Self(builder.nodes);
         nodes.refuse_loops(&builder.references, problems);
         nodes.close();
@@ -231,23 +215,19 @@ impl Nodes {
     pub(super) fn below(&self, id: NodeId) -> Vec<(Step<'_>, NodeId)> {
         let node = self.get(id);
         let named = node.named().map(|(name, it)| (Step::Name(name), *it));
-        let patterns = node
-            .patterns
-            .iter()
-            .map(|(pattern, it)| (Step::Pattern(id, pattern), *it));
-        let prefix = node
-            .prefix
-            .iter()
-            .enumerate()
-            .map(|(at, it)| (Step::Item(at), *it));
-        let rest = Step::ItemsFrom(node.prefix.len());
+        let rare = node.rare();
+        let patterns = rare.patterns.iter();
+        let patterns = patterns.map(|(pattern, it)| (Step::Pattern(id, pattern), *it));
+        let prefix = rare.prefix.iter().enumerate();
+        let prefix = prefix.map(|(at, it)| (Step::Item(at), *it));
+        let rest = Step::ItemsFrom(rare.prefix.len());
         let others = [
             (Step::OtherName(id), node.additional),
-            (Step::OtherName(id), node.unevaluated),
-            (Step::Key, node.key),
+            (Step::OtherName(id), rare.unevaluated),
+            (Step::Key, rare.key),
             (rest, node.items),
-            (rest, node.unevaluated_items),
-            (Step::ItemsFrom(0), node.contains),
+            (rest, rare.unevaluated_items),
+            (Step::ItemsFrom(0), rare.contains),
         ];
         let others = others
             .into_iter()
@@ -386,38 +366,40 @@ impl Builder {
         let dialect = self.dialect;
         let parent = &mut self.nodes[parent.index()];
         match (child.keyword, child.name) {
-            ("allOf", _) => parent.all_of.push(node),
-            ("anyOf" | "oneOf", _) => parent.branches.push(node),
-            ("not", _) => parent.excluded = Some(node),
-            ("if", _) => parent.condition = Some(node),
-            ("then", _) => parent.then = Some(node),
-            ("else", _) => parent.otherwise = Some(node),
+            ("allOf", _) => parent.rare_mut().all_of.push(node),
+            ("anyOf" | "oneOf", _) => parent.rare_mut().branches.push(node),
+            ("not", _) => parent.rare_mut().excluded = Some(node),
+            ("if", _) => parent.rare_mut().condition = Some(node),
+            ("then", _) => parent.rare_mut().then = Some(node),
+            ("else", _) => parent.rare_mut().otherwise = Some(node),
             ("dependentSchemas" | "dependencies", Some(name)) => {
-                parent.dependent.push((name.to_owned(), node));
+                parent.rare_mut().dependent.push((name.to_owned(), node));
             }
             ("properties", Some(name)) => parent.declare(name, node),
             ("patternProperties", Some(pattern)) => {
                 let pattern = serde_json::json!({ "pattern": pattern });
                 // The survey compiled the same pattern; one that fails here would match nothing.
                 if let Ok(validator) = validator::options(dialect).build(&pattern) {
-                    parent.patterns.push((validator, node));
+                    parent.rare_mut().patterns.push((validator, node));
                 }
             }
             // Written `false`, they evaluate nothing: the crate refuses what is left over.
             ("additionalProperties", _) if *child.schema == false => {}
-            ("unevaluatedProperties", _) if *child.schema == false => parent.leaves_none = true,
+            ("unevaluatedProperties", _) if *child.schema == false => {
+                parent.rare_mut().leaves_none = true
+            }
             ("additionalProperties", _) => parent.additional = Some(node),
-            ("unevaluatedProperties", _) => parent.unevaluated = Some(node),
-            ("prefixItems", _) => parent.prefix.push(node),
-            ("items", _) if child.listed => parent.prefix.push(node),
+            ("unevaluatedProperties", _) => parent.rare_mut().unevaluated = Some(node),
+            ("prefixItems", _) => parent.rare_mut().prefix.push(node),
+            ("items", _) if child.listed => parent.rare_mut().prefix.push(node),
             ("items", _) => parent.items = Some(node),
             // Means nothing unless `items` is a list.
             ("additionalItems", _) if keywords.get("items").is_some_and(Value::is_array) => {
                 parent.items = Some(node);
             }
-            ("contains", _) => parent.contains = Some(node),
-            ("propertyNames", _) => parent.key = Some(node),
-            ("unevaluatedItems", _) => parent.unevaluated_items = Some(node),
+            ("contains", _) => parent.rare_mut().contains = Some(node),
+            ("propertyNames", _) => parent.rare_mut().key = Some(node),
+            ("unevaluatedItems", _) => parent.rare_mut().unevaluated_items = Some(node),
             _ => {}
         }
     }
@@ -454,7 +436,7 @@ impl Node {
                 .collect(),
             _ => Vec::new(),
         };
-        self.types = keywords.get("type").map(texts);
+        self.types = keywords.get("type").map(Types::of);
         self.required = keywords.get("required").map(texts).unwrap_or_default();
         self.default = keywords.get("default").cloned().map(Box::new);
         self.write_only = keywords.get("writeOnly") == Some(&Value::Bool(true));

@@ -6,6 +6,7 @@ use super::Schema;
 use super::Shape;
 use super::fill;
 use super::node::{NodeId, Nodes};
+use super::types::Types;
 
 /// A declared property.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -28,10 +29,11 @@ impl Schema {
         let mut sure = vec![Nodes::ROOT];
         let mut possible = vec![Nodes::ROOT];
         for name in parents {
-            sure = fill::named(&self.nodes, &fill::certain(&self.nodes, &sure), name);
+            let members: Vec<NodeId> = fill::certain(&self.nodes, &sure).collect();
+            sure = fill::named(&self.nodes, &members, name);
             possible = self.possible(&possible, name)?;
         }
-        let members = fill::certain(&self.nodes, &sure);
+        let members: Vec<NodeId> = fill::certain(&self.nodes, &sure).collect();
         let required = |id: &NodeId| self.nodes.get(*id).required.iter().any(|it| it == last);
         let sure = fill::named(&self.nodes, &members, last);
         let possible = self.possible(&possible, last)?;
@@ -62,8 +64,8 @@ impl Schema {
 
     fn holds_others(&self, views: &[NodeId]) -> bool {
         let members = views.iter().flat_map(|id| &self.nodes.get(*id).possible);
-        let mut types = members.filter_map(|id| self.nodes.get(*id).types.as_ref());
-        types.any(|types| types.iter().any(|it| it == "array" || it == "object"))
+        let mut types = members.filter_map(|id| self.nodes.get(*id).types);
+        types.any(|types| types.has(Types::ARRAY) || types.has(Types::OBJECT))
     }
 
     /// Whether the property's own schema speaks against every value that templates take for false. What a condition

@@ -12,8 +12,6 @@ use jsonschema::ValidatorMap;
 use serde_json::Map;
 use serde_json::Value;
 
-use crate::json::fold_case;
-
 use super::dialect::escaped;
 use super::node::Node;
 use super::node::NodeId;
@@ -117,20 +115,17 @@ impl<'a> Walk<'a> {
         found.push(id);
         let node = self.nodes.get(id);
         let holds = |id: &NodeId| self.holds(*id, value, validators);
-        let branches = node.branches.iter().filter(|it| holds(it)).copied();
-        let dependent = node
-            .dependent
-            .iter()
-            .filter(|(name, _)| value.get(name).is_some());
-        let conditional = match node.condition {
-            Some(condition) if holds(&condition) => [Some(condition), node.then],
-            Some(_) => [None, node.otherwise],
+        let rare = node.rare();
+        let branches = rare.branches.iter().filter(|it| holds(it)).copied();
+        let dependent = rare.dependent.iter();
+        let dependent = dependent.filter(|(name, _)| value.get(name).is_some());
+        let conditional = match rare.condition {
+            Some(condition) if holds(&condition) => [Some(condition), rare.then],
+            Some(_) => [None, rare.otherwise],
             None => [None, None],
         };
-        let certain = node
-            .reference
-            .into_iter()
-            .chain(node.all_of.iter().copied());
+        let all_of = rare.all_of.iter().copied();
+        let certain = node.reference.into_iter().chain(all_of);
         let applied = certain
             .chain(branches)
             .chain(conditional.into_iter().flatten());
@@ -160,13 +155,13 @@ impl<'a> Walk<'a> {
         for id in members {
             let node = self.nodes.get(*id);
             let named = node.property(name).into_iter();
-            let matched = node.patterns.iter().filter(|(it, _)| fits(it, name));
+            let matched = node.rare().patterns.iter().filter(|(it, _)| fits(it, name));
             let before = views.len();
             views.extend(named.chain(matched.map(|(_, id)| *id)));
             if views.len() > before {
                 continue;
             }
-            match (node.additional, node.unevaluated) {
+            match (node.additional, node.rare().unevaluated) {
                 (Some(additional), _) => views.push(additional),
                 (None, Some(rest)) if self.is_left_over(*id, name, object) => views.push(rest),
                 _ => {}
@@ -207,12 +202,11 @@ impl<'a> Walk<'a> {
         }
         for id in members.iter() {
             let node = self.nodes.get(*id);
-            found.extend(node.prefix.get(at).copied().or(node.items));
-            found.extend(node.contains.filter(|it| self.contains(*it, item)));
-            let rest = node
-                .unevaluated_items
-                .filter(|_| self.is_item_left_over(*id, array, at, item));
-            found.extend(rest);
+            let rare = node.rare();
+            found.extend(rare.prefix.get(at).copied().or(node.items));
+            found.extend(rare.contains.filter(|it| self.contains(*it, item)));
+            let is_left_over = || self.is_item_left_over(*id, array, at, item);
+            found.extend(rare.unevaluated_items.filter(|_| is_left_over()));
         }
         found
     }
@@ -230,14 +224,17 @@ impl<'a> Walk<'a> {
         let node = self.nodes.get(id);
         match self.reach {
             Reach::Possible => return true,
-            Reach::Sure if node.always != node.possible || node.contains.is_some() => return false,
+            Reach::Sure if node.always != node.possible || node.rare().contains.is_some() => {
+                return false;
+            }
             Reach::Sure | Reach::Exact(_) => {}
         }
         let evaluated = |id: &NodeId| {
             let node = self.nodes.get(*id);
-            node.prefix.len() > at
+            let rare = node.rare();
+            rare.prefix.len() > at
                 || node.items.is_some()
-                || node.contains.is_some_and(|it| self.contains(it, item))
+                || rare.contains.is_some_and(|it| self.contains(it, item))
         };
         !self.members(&[id], array).iter().any(evaluated)
     }
@@ -266,10 +263,7 @@ impl<'a> Walk<'a> {
         if nodes().any(|node| node.property(name).is_some()) {
             return true;
         }
-        let imitates = || {
-            let folded = fold_case(name);
-            nodes().any(|node| node.names_folded(&folded))
-        };
+        let imitates = || nodes().any(|node| node.names_alike(name));
         nodes().any(|node| evaluates(node, name)) && !imitates()
     }
 }
@@ -284,8 +278,8 @@ impl Undeclared {
 fn evaluates(node: &Node, name: &str) -> bool {
     node.property(name).is_some()
         || node.additional.is_some()
-        || node.unevaluated.is_some()
-        || node.patterns.iter().any(|(it, _)| fits(it, name))
+        || node.rare().unevaluated.is_some()
+        || node.rare().patterns.iter().any(|(it, _)| fits(it, name))
 }
 
 const fn is_container(value: &Value) -> bool {

@@ -19,20 +19,6 @@ pub enum ScalarType {
     Boolean,
 }
 
-impl ScalarType {
-    /// The type that `type: NAME` declares, if it is scalar; `null` is not a type of text.
-    #[must_use]
-    pub fn named(name: &str) -> Option<Self> {
-        match name {
-            "string" => Some(Self::String),
-            "integer" => Some(Self::Integer),
-            "number" => Some(Self::Number),
-            "boolean" => Some(Self::Boolean),
-            _ => None,
-        }
-    }
-}
-
 /// What a property's schema says about where its values can stand.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Shape {

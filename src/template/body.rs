@@ -1,11 +1,10 @@
 //! Templates of JSON bodies. Escaping follows from where a placeholder stands; the way back is
 //! [`crate::template::invert`].
 
-use serde_json::{Map, Value};
-
+use crate::json::Tree;
 use crate::json::fold_case;
 use crate::template::guard::{all_structured, unguarded};
-use crate::template::invert::Mismatch;
+use crate::template::invert::{Inversion, Mismatch};
 use crate::template::json_text::compact;
 use crate::template::parser::parse;
 use crate::template::pattern::{NotInvertible, Pattern};
@@ -82,11 +81,7 @@ impl BodyTemplate {
     ///
     /// # Errors
     /// The first place at which no parameters render this body, or that the template cannot be inverted.
-    pub fn invert(
-        &self,
-        body: &Value,
-        values: &Values<'_>,
-    ) -> Result<Map<String, Value>, Mismatch> {
+    pub fn invert(&self, body: &Tree<'_>, values: &Values<'_>) -> Result<Inversion<'_>, Mismatch> {
         match &self.pattern {
             Ok(pattern) => pattern.invert(body, values),
             Err(_) => Err(Mismatch::closed()),

@@ -2,14 +2,16 @@
 
 use std::borrow::Cow;
 
-use serde_json::{Map, Value};
+use serde_json::Value;
 
+use crate::json;
+use crate::json::Tree;
 use crate::schema::coerce;
 use crate::template::pattern::{Member, Pattern, Piece, Shape};
 use crate::template::render::{Values, value, write};
 use crate::template::scope::Kind;
 use crate::template::tree::Place;
-use crate::template::value::{Found, order_numbers};
+use crate::template::value::Found;
 
 /// Why a body is no rendering of a template.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -39,106 +41,114 @@ impl Mismatch {
     }
 }
 
+/// Parameters that were found: properties by their names from the root, with their values.
+pub type Inversion<'p> = Vec<(&'p [String], Value)>;
+
 impl Pattern {
     pub(super) fn invert(
         &self,
-        body: &Value,
+        body: &Tree<'_>,
         values: &Values<'_>,
-    ) -> Result<Map<String, Value>, Mismatch> {
+    ) -> Result<Inversion<'_>, Mismatch> {
         let mut reading = Reading {
+            pattern: self,
             values,
-            pointer: String::new(),
-            parameters: Map::new(),
+            path: Vec::new(),
+            found: vec![None; self.parameters.len()],
             seen: vec![None; self.groups.len()],
         };
         reading.shape(&self.root, body)?;
-        for (names, seen) in self.groups.iter().zip(&reading.seen) {
-            if let Some(pointer) = seen
-                && get(&reading.parameters, names).is_none()
-            {
-                return Err(Mismatch {
-                    pointer: pointer.clone(),
-                    kind: MismatchKind::Different,
-                    expected: format!("absent, since it goes with {}", names.join(".")),
-                    spells: None,
-                });
-            }
-        }
-        Ok(reading.parameters)
+        reading.refuse_incomplete()?;
+        let found = self.parameters.iter().zip(reading.found);
+        let found = found.filter_map(|(names, value)| Some((names.as_slice(), value?)));
+        Ok(found.collect())
     }
 }
 
 /// A body while it is taken apart.
-struct Reading<'v> {
-    values: &'v Values<'v>,
-    pointer: String,
-    parameters: Map<String, Value>,
+struct Reading<'p> {
+    pattern: &'p Pattern,
+    values: &'p Values<'p>,
+    /// The way to the place that is looked at: only a mismatch asks for its pointer.
+    path: Vec<Step<'p>>,
+    /// The value of each parameter.
+    found: Vec<Option<Value>>,
     /// Where a member of each block was found.
     seen: Vec<Option<String>>,
 }
 
-impl Reading<'_> {
-    fn shape(&mut self, shape: &Shape, body: &Value) -> Result<(), Mismatch> {
+/// One step of the way into a body.
+enum Step<'p> {
+    Key(&'p str),
+    Index(usize),
+}
+
+impl<'p> Reading<'p> {
+    fn shape(&mut self, shape: &'p Shape, body: &Tree<'_>) -> Result<(), Mismatch> {
         match shape {
-            Shape::Literal(literal) if same(literal, body) => Ok(()),
+            Shape::Literal(literal) if body.is_equal(literal) => Ok(()),
             Shape::Literal(literal) => Err(self.different(&literal.to_string())),
             Shape::Object(members) => self.object(members, body),
             Shape::Array(items) => self.array(items, body),
             Shape::Whole(piece) => self.whole(piece, body),
             Shape::Text(pieces) => match body {
                 _ if pieces.iter().any(|it| matches!(it, Piece::Moment)) => Ok(()),
-                Value::String(text) => self.text(pieces, text),
+                Tree::String(text) => self.text(pieces, text),
                 _ => Err(self.different("a string")),
             },
         }
     }
 
-    fn object(&mut self, members: &[Member], body: &Value) -> Result<(), Mismatch> {
-        let Value::Object(body) = body else {
+    fn object(&mut self, members: &'p [Member], body: &Tree<'_>) -> Result<(), Mismatch> {
+        let Tree::Object(body) = body else {
             return Err(self.different("an object"));
         };
         // Most bodies are whole and in the template's order: then no name has to be looked for.
+        let mut pairs = body.iter().zip(members);
         let is_in_order =
-            body.len() == members.len() && body.keys().zip(members).all(|(key, it)| *key == it.key);
+            body.len() == members.len() && pairs.all(|(held, it)| held.name == it.key);
         if !is_in_order {
             self.refuse_extra(members, body)?;
         }
-        let mut in_order = body.values();
-        for member in members {
-            let value = match is_in_order {
-                true => in_order.next(),
-                false => body.get(&member.key),
+        for (index, member) in members.iter().enumerate() {
+            let held = match is_in_order {
+                true => body.get(index),
+                false => body.iter().find(|held| held.name == member.key),
             };
-            let Some(value) = value else { continue };
-            self.below(&escaped(&member.key), |it| {
-                if let Some(group) = member.group {
-                    it.seen[group].get_or_insert_with(|| it.pointer.clone());
-                }
-                it.shape(&member.shape, value)
-            })?;
+            let Some(held) = held else { continue };
+            self.path.push(Step::Key(&member.key));
+            if let Some(group) = member.group
+                && self.seen[group].is_none()
+            {
+                self.seen[group] = Some(self.pointer());
+            }
+            self.shape(&member.shape, &held.value)?;
+            self.path.pop();
         }
         Ok(())
     }
 
-    fn refuse_extra(&self, members: &[Member], body: &Map<String, Value>) -> Result<(), Mismatch> {
-        let declares = |key: &str| members.iter().any(|member| member.key == key);
-        let Some(extra) = body.keys().find(|key| !declares(key)) else {
+    fn refuse_extra(&self, members: &[Member], body: &[json::Member<'_>]) -> Result<(), Mismatch> {
+        let is_declared = |name: &str| members.iter().any(|member| member.key == name);
+        let Some(extra) = body.iter().find(|held| !is_declared(&held.name)) else {
             return Ok(());
         };
         let names: Vec<&str> = members.iter().map(|it| it.key.as_str()).collect();
         Err(Mismatch {
-            pointer: format!("{}/{}", self.pointer, escaped(extra)),
+            pointer: format!("{}/{}", self.pointer(), escaped(&extra.name)),
             kind: MismatchKind::Undeclared,
             expected: format!("one of {}", names.join(", ")),
             spells: None,
         })
     }
 
-    fn array(&mut self, items: &[Shape], body: &Value) -> Result<(), Mismatch> {
+    fn array(&mut self, items: &'p [Shape], body: &Tree<'_>) -> Result<(), Mismatch> {
         match body {
-            Value::Array(body) if body.len() == items.len() => {
-                for (index, (item, value)) in items.iter().zip(body).enumerate() {
-                    self.below(&index.to_string(), |it| it.shape(item, value))?;
+            Tree::Array(body) if body.len() == items.len() => {
+                for (index, (item, held)) in items.iter().zip(body).enumerate() {
+                    self.path.push(Step::Index(index));
+                    self.shape(item, held)?;
+                    self.path.pop();
                 }
                 Ok(())
             }
@@ -146,24 +156,11 @@ impl Reading<'_> {
         }
     }
 
-    fn below(
-        &mut self,
-        key: &str,
-        read: impl FnOnce(&mut Self) -> Result<(), Mismatch>,
-    ) -> Result<(), Mismatch> {
-        let length = self.pointer.len();
-        self.pointer.push('/');
-        self.pointer.push_str(key);
-        let read = read(self);
-        self.pointer.truncate(length);
-        read
-    }
-
-    fn whole(&mut self, piece: &Piece, body: &Value) -> Result<(), Mismatch> {
+    fn whole(&mut self, piece: &'p Piece, body: &Tree<'_>) -> Result<(), Mismatch> {
         match piece {
-            Piece::Parameter { names, .. } => self.set(names, body.clone()),
+            Piece::Parameter { index, .. } => self.set(*index, body.to_value()),
             Piece::Fixed(expression) => match value(expression, self.values) {
-                Ok(Found::Value(fixed)) if !same(&fixed, body) => Err(self.different(FILLED_IN)),
+                Ok(Found::Value(fixed)) if !body.is_equal(&fixed) => Err(self.different(FILLED_IN)),
                 // What cannot be rendered is refused by rendering.
                 _ => Ok(()),
             },
@@ -171,7 +168,7 @@ impl Reading<'_> {
         }
     }
 
-    fn text(&mut self, pieces: &[Piece], text: &str) -> Result<(), Mismatch> {
+    fn text(&mut self, pieces: &'p [Piece], text: &str) -> Result<(), Mismatch> {
         let (mut before, mut after, mut parameter) = (String::new(), String::new(), None);
         for piece in pieces {
             let fixed = if parameter.is_none() {
@@ -181,7 +178,7 @@ impl Reading<'_> {
             };
             match piece {
                 Piece::Literal(literal) => fixed.push_str(literal),
-                Piece::Parameter { names, kind } => parameter = Some((names, *kind)),
+                Piece::Parameter { index, kind } => parameter = Some((*index, *kind)),
                 Piece::Fixed(expression) => match value(expression, self.values) {
                     Ok(Found::Value(value)) if write(&value, Place::Plain, fixed).is_ok() => {}
                     _ => return Ok(()),
@@ -189,7 +186,7 @@ impl Reading<'_> {
                 Piece::Moment => return Ok(()),
             }
         }
-        let Some((names, kind)) = parameter else {
+        let Some((index, kind)) = parameter else {
             let is_literal = pieces.iter().all(|it| matches!(it, Piece::Literal(_)));
             return match text == before {
                 true => Ok(()),
@@ -203,36 +200,67 @@ impl Reading<'_> {
         let Some(inner) = inner else {
             let expected = format!(
                 "{} with the text that the policy puts round it",
-                names.join(".")
+                self.names(index).join(".")
             );
             return Err(self.different(&expected));
         };
         let read = match kind {
             Kind::Scalar(kind) => coerce(inner, kind).map_err(|expected| Mismatch {
-                spells: Some(names.clone()),
+                spells: Some(self.names(index).to_vec()),
                 ..self.different(&expected)
             })?,
             Kind::Untyped | Kind::Structured | Kind::Assumed => Value::from(inner),
         };
-        self.set(names, read)
+        self.set(index, read)
     }
 
-    fn set(&mut self, names: &[String], value: Value) -> Result<(), Mismatch> {
-        if let Some(other) = get(&self.parameters, names) {
-            return match same(other, &value) {
-                true => Ok(()),
-                false => {
-                    Err(self
-                        .different(&format!("equal to the other places of {}", names.join("."))))
-                }
-            };
+    fn set(&mut self, index: usize, value: Value) -> Result<(), Mismatch> {
+        match &self.found[index] {
+            None => {
+                self.found[index] = Some(value);
+                Ok(())
+            }
+            Some(other) if json::are_equal(other, &value) => Ok(()),
+            Some(_) => {
+                let name = self.names(index).join(".");
+                Err(self.different(&format!("equal to the other places of {name}")))
+            }
         }
-        put(&mut self.parameters, names, value);
+    }
+
+    /// The members of a block go with its parameter.
+    fn refuse_incomplete(&self) -> Result<(), Mismatch> {
+        for (index, seen) in self.pattern.groups.iter().zip(&self.seen) {
+            if let Some(pointer) = seen
+                && self.found[*index].is_none()
+            {
+                let name = self.names(*index).join(".");
+                let expected = format!("absent, since it goes with {name}");
+                return Err(different(pointer, &expected));
+            }
+        }
         Ok(())
     }
 
+    fn names(&self, index: usize) -> &'p [String] {
+        &self.pattern.parameters[index]
+    }
+
     fn different(&self, expected: &str) -> Mismatch {
-        different(&self.pointer, expected)
+        different(&self.pointer(), expected)
+    }
+
+    /// JSON Pointer (RFC 6901) to the place that is looked at.
+    fn pointer(&self) -> String {
+        let mut pointer = String::new();
+        for step in &self.path {
+            pointer.push('/');
+            match step {
+                Step::Key(key) => pointer.push_str(&escaped(key)),
+                Step::Index(index) => pointer.push_str(&index.to_string()),
+            }
+        }
+        pointer
     }
 }
 
@@ -245,45 +273,6 @@ fn different(pointer: &str, expected: &str) -> Mismatch {
         kind: MismatchKind::Different,
         expected: expected.to_owned(),
         spells: None,
-    }
-}
-
-fn get<'m>(parameters: &'m Map<String, Value>, names: &[String]) -> Option<&'m Value> {
-    let (first, rest) = names.split_first()?;
-    rest.iter()
-        .try_fold(parameters.get(first)?, |value, name| value.get(name))
-}
-
-fn put(parameters: &mut Map<String, Value>, names: &[String], value: Value) {
-    match names {
-        [] => {}
-        [name] => {
-            parameters.insert(name.clone(), value);
-        }
-        [name, rest @ ..] => {
-            let inner = parameters
-                .entry(name.clone())
-                .or_insert_with(|| Map::new().into());
-            if let Value::Object(inner) = inner {
-                put(inner, rest, value);
-            }
-        }
-    }
-}
-
-/// Equality by value: `1` is `1.0`, and the order of members means nothing.
-fn same(one: &Value, other: &Value) -> bool {
-    match (one, other) {
-        (Value::Number(one), Value::Number(other)) => order_numbers(one, other).is_eq(),
-        (Value::Array(one), Value::Array(other)) => {
-            one.len() == other.len() && one.iter().zip(other).all(|(one, other)| same(one, other))
-        }
-        (Value::Object(one), Value::Object(other)) => {
-            let found =
-                |(key, value): (&String, &Value)| other.get(key).is_some_and(|it| same(value, it));
-            one.len() == other.len() && one.iter().all(found)
-        }
-        (one, other) => one == other,
     }
 }
 

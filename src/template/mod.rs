@@ -27,7 +27,7 @@ use crate::template::tree::{Expression, Node, Path, Place, Source};
 
 pub use self::body::BodyTemplate;
 pub use self::guard::Unguarded;
-pub use self::invert::{Mismatch, MismatchKind};
+pub use self::invert::{Inversion, Mismatch, MismatchKind};
 pub use self::pattern::NotInvertible;
 pub use self::problem::TemplateProblem;
 pub use self::render::Values;

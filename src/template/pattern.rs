@@ -7,7 +7,7 @@ use std::ops::Range;
 use serde_json::Value;
 
 use crate::template::scope::{Kind, Known, Scope};
-use crate::template::tree::{Arm, Expression, Node, Path, Place, Print, Source};
+use crate::template::tree::{Arm, Expression, Node, Place, Print, Source};
 
 /// Blocks of a template that is read as a pattern: each is rendered once more at load.
 const MAX_BLOCKS: usize = 64;
@@ -25,8 +25,10 @@ pub struct NotInvertible {
 #[derive(Clone, Debug)]
 pub(super) struct Pattern {
     pub(super) root: Shape,
+    /// The parameters that are printed, each once: a property by its names from the root.
+    pub(super) parameters: Vec<Vec<String>>,
     /// For each block, the parameter without which its members are absent.
-    pub(super) groups: Vec<Vec<String>>,
+    pub(super) groups: Vec<usize>,
 }
 
 #[derive(Clone, Debug)]
@@ -52,7 +54,8 @@ pub(super) struct Member {
 pub(super) enum Piece {
     Literal(String),
     Parameter {
-        names: Vec<String>,
+        /// Where it stands in [`Pattern::parameters`].
+        index: usize,
         kind: Kind,
     },
     /// What no parameter changes.
@@ -85,55 +88,70 @@ impl Pattern {
             }
         }
         let whole = sample(nodes, None);
-        let mut root = shape(&whole, &prints, scope)?;
+        let mut reading = Reading {
+            prints,
+            scope,
+            parameters: Vec::new(),
+        };
+        let mut root = reading.shape(&whole)?;
         for (index, block) in blocks.iter().enumerate() {
             assign(&mut root, &whole, &sample(nodes, Some(index)), index)
                 .map_err(|Partly| refused(&block.at, "a block that is not around whole members"))?;
         }
-        let groups = blocks.iter().map(|it| it.names.clone()).collect();
-        let pattern = Self { root, groups };
-        pattern.against_loss(&blocks)?;
-        Ok(pattern)
+        let parameters = reading.parameters;
+        let groups = against_loss(&root, &parameters, &blocks)?;
+        against_parts(&parameters, &blocks)?;
+        Ok(Self {
+            root,
+            parameters,
+            groups,
+        })
     }
+}
 
-    /// Every parameter of a block can be read whenever it has a value.
-    fn against_loss(&self, blocks: &[Block<'_>]) -> Result<(), NotInvertible> {
-        let mut printed = Vec::new();
-        self.root.printed(None, &mut printed);
-        for (index, block) in blocks.iter().enumerate() {
-            let own = || printed.iter().filter(|(group, _)| *group == Some(index));
-            if !own().any(|(_, names)| **names == block.names) {
-                return Err(refused(
-                    &block.at,
-                    "a block that does not print the parameter in its condition",
-                ));
-            }
-            let is_elsewhere = |names: &[String]| {
-                printed
-                    .iter()
-                    .any(|(group, other)| group.is_none() && *other == names)
-            };
-            if own().any(|(_, names)| **names != block.names && !is_elsewhere(names)) {
-                return Err(refused(
-                    &block.at,
-                    "a block that prints another parameter than that in its condition",
-                ));
-            }
+/// Every parameter of a block can be read whenever it has a value. Gives the parameter of each block.
+fn against_loss(
+    root: &Shape,
+    parameters: &[Vec<String>],
+    blocks: &[Block<'_>],
+) -> Result<Vec<usize>, NotInvertible> {
+    let mut printed = Vec::new();
+    root.printed(None, &mut printed);
+    let mut groups = Vec::with_capacity(blocks.len());
+    for (index, block) in blocks.iter().enumerate() {
+        let own = || printed.iter().filter(|(group, _)| *group == Some(index));
+        let mut conditions = own().filter(|(_, it)| parameters[*it] == block.names);
+        let Some((_, condition)) = conditions.next() else {
+            return Err(refused(
+                &block.at,
+                "a block that does not print the parameter in its condition",
+            ));
+        };
+        let is_elsewhere = |parameter: &usize| printed.contains(&(None, *parameter));
+        if own().any(|(_, it)| it != condition && !is_elsewhere(it)) {
+            return Err(refused(
+                &block.at,
+                "a block that prints another parameter than that in its condition",
+            ));
         }
-        for (index, (_, one)) in printed.iter().enumerate() {
-            let others = printed[index + 1..].iter().map(|(_, names)| *names);
-            for other in others {
-                if one.len() != other.len() && (one.starts_with(other) || other.starts_with(one)) {
-                    let at = blocks.first().map_or(0..0, |it| it.at.clone());
-                    return Err(refused(
-                        &at,
-                        "a parameter that is printed whole and in part",
-                    ));
-                }
-            }
-        }
-        Ok(())
+        groups.push(*condition);
     }
+    Ok(groups)
+}
+
+/// What is found in two places must not be the whole of a parameter and a part of it.
+fn against_parts(parameters: &[Vec<String>], blocks: &[Block<'_>]) -> Result<(), NotInvertible> {
+    for (index, one) in parameters.iter().enumerate() {
+        let mut others = parameters[index + 1..].iter();
+        if others.any(|other| one.starts_with(other) || other.starts_with(one)) {
+            let at = blocks.first().map_or(0..0, |it| it.at.clone());
+            return Err(refused(
+                &at,
+                "a parameter that is printed whole and in part",
+            ));
+        }
+    }
+    Ok(())
 }
 
 /// `{{if .parameters.x}}…{{end}}`.
@@ -233,100 +251,103 @@ fn sample_node(node: &Node, text: &mut String) {
     }
 }
 
-fn shape(
-    sample: &Value,
-    prints: &HashMap<usize, &Print>,
-    scope: &Scope<'_>,
-) -> Result<Shape, NotInvertible> {
-    match sample {
-        Value::Object(members) => {
-            let members = members.iter().map(|(key, value)| {
-                Ok(Member {
-                    key: key.clone(),
-                    shape: shape(value, prints, scope)?,
-                    group: None,
-                })
-            });
-            Ok(Shape::Object(members.collect::<Result<_, _>>()?))
-        }
-        Value::Array(items) => {
-            let items = items.iter().map(|item| shape(item, prints, scope));
-            Ok(Shape::Array(items.collect::<Result<_, _>>()?))
-        }
-        Value::String(text) if text.contains('\0') => text_shape(text, prints, scope),
-        literal => Ok(Shape::Literal(literal.clone())),
-    }
+/// A rendering in which prints are marked, while the pattern is read from it.
+struct Reading<'a, 'n> {
+    /// By their offsets, with which they are marked.
+    prints: HashMap<usize, &'n Print>,
+    scope: &'a Scope<'a>,
+    parameters: Vec<Vec<String>>,
 }
 
-fn text_shape(
-    marked: &str,
-    prints: &HashMap<usize, &Print>,
-    scope: &Scope<'_>,
-) -> Result<Shape, NotInvertible> {
-    let mut pieces = Vec::new();
-    let (mut parameters, mut moments, mut last) = (0, 0, 0..0);
-    for (index, part) in marked.split('\0').enumerate() {
-        if index % 2 == 0 {
-            pieces.push(Piece::Literal(part.to_owned()));
-            continue;
+impl Reading<'_, '_> {
+    fn shape(&mut self, sample: &Value) -> Result<Shape, NotInvertible> {
+        match sample {
+            Value::Object(members) => {
+                let members = members.iter().map(|(key, value)| {
+                    Ok(Member {
+                        key: key.clone(),
+                        shape: self.shape(value)?,
+                        group: None,
+                    })
+                });
+                let mut members = members.collect::<Result<Vec<_>, _>>()?;
+                members.shrink_to_fit();
+                Ok(Shape::Object(members))
+            }
+            Value::Array(items) => {
+                let items = items.iter().map(|item| self.shape(item));
+                let mut items = items.collect::<Result<Vec<_>, _>>()?;
+                items.shrink_to_fit();
+                Ok(Shape::Array(items))
+            }
+            Value::String(text) if text.contains('\0') => self.text_shape(text),
+            literal => Ok(Shape::Literal(literal.clone())),
         }
-        let Some(print) = part
-            .parse()
-            .ok()
-            .and_then(|start: usize| prints.get(&start))
-        else {
-            continue;
-        };
-        last = print.at.clone();
-        let piece = piece(print, scope)?;
-        parameters += usize::from(matches!(piece, Piece::Parameter { .. }));
-        moments += usize::from(matches!(piece, Piece::Moment));
-        if print.place == Place::Json {
-            return Ok(Shape::Whole(piece));
-        }
-        pieces.push(piece);
     }
-    if parameters > 1 {
-        return Err(refused(&last, "two parameters in one string"));
-    }
-    if parameters > 0 && moments > 0 {
-        return Err(refused(&last, "a parameter beside the time in one string"));
-    }
-    Ok(Shape::Text(pieces))
-}
 
-fn piece(print: &Print, scope: &Scope<'_>) -> Result<Piece, NotInvertible> {
-    let paths = print.value.paths();
-    let is_parameter = |path: &&Path| matches!(path.source, Source::Parameter(_));
-    if let Expression::Path(path) = &print.value
-        && let Some(names) = path.property()
-    {
-        let kind = scope
-            .parameters
-            .declared(&names)
-            .map_or(Kind::Untyped, |it| it.kind);
-        let names = names.into_iter().map(str::to_owned).collect();
-        return Ok(Piece::Parameter { names, kind });
+    fn text_shape(&mut self, marked: &str) -> Result<Shape, NotInvertible> {
+        let mut pieces = Vec::new();
+        let (mut parameters, mut moments, mut last) = (0, 0, 0..0);
+        for (index, part) in marked.split('\0').enumerate() {
+            if index % 2 == 0 {
+                pieces.extend((!part.is_empty()).then(|| Piece::Literal(part.to_owned())));
+                continue;
+            }
+            let start: Option<usize> = part.parse().ok();
+            let Some(print) = start.and_then(|start| self.prints.get(&start).copied()) else {
+                continue;
+            };
+            last = print.at.clone();
+            let piece = self.piece(print)?;
+            parameters += usize::from(matches!(piece, Piece::Parameter { .. }));
+            moments += usize::from(matches!(piece, Piece::Moment));
+            if print.place == Place::Json {
+                return Ok(Shape::Whole(piece));
+            }
+            pieces.push(piece);
+        }
+        if parameters > 1 {
+            return Err(refused(&last, "two parameters in one string"));
+        }
+        if parameters > 0 && moments > 0 {
+            return Err(refused(&last, "a parameter beside the time in one string"));
+        }
+        pieces.shrink_to_fit();
+        Ok(Shape::Text(pieces))
     }
-    if paths.iter().any(is_parameter) {
-        return Err(refused(
-            &print.at,
-            "a value that is computed from a parameter",
-        ));
+
+    fn piece(&mut self, print: &Print) -> Result<Piece, NotInvertible> {
+        if let Expression::Path(path) = &print.value
+            && let Some(names) = path.property()
+        {
+            let declared = self.scope.parameters.declared(&names);
+            let kind = declared.map_or(Kind::Untyped, |it| it.kind);
+            let index = self.index(names);
+            return Ok(Piece::Parameter { index, kind });
+        }
+        let paths = print.value.paths();
+        let is_any = |test: fn(&Source) -> bool| paths.iter().any(|path| test(&path.source));
+        if is_any(|it| matches!(it, Source::Parameter(_))) {
+            let why = "a value that is computed from a parameter";
+            return Err(refused(&print.at, why));
+        }
+        if is_any(|it| matches!(it, Source::Slot(_))) {
+            return Err(refused(&print.at, "a computed variable"));
+        }
+        if is_any(|it| *it == Source::Known(Known::CurrentDatetime)) {
+            return Ok(Piece::Moment);
+        }
+        Ok(Piece::Fixed(print.value.clone()))
     }
-    if paths
-        .iter()
-        .any(|path| matches!(path.source, Source::Slot(_)))
-    {
-        return Err(refused(&print.at, "a computed variable"));
+
+    fn index(&mut self, names: Vec<&str>) -> usize {
+        let mut known = self.parameters.iter();
+        known.position(|it| *it == names).unwrap_or_else(|| {
+            let names = names.into_iter().map(str::to_owned);
+            self.parameters.push(names.collect());
+            self.parameters.len() - 1
+        })
     }
-    if paths
-        .iter()
-        .any(|path| path.source == Source::Known(Known::CurrentDatetime))
-    {
-        return Ok(Piece::Moment);
-    }
-    Ok(Piece::Fixed(print.value.clone()))
 }
 
 /// A block that reaches further than whole members.
@@ -364,11 +385,7 @@ fn assign(shape: &mut Shape, with: &Value, without: &Value, group: usize) -> Res
 
 impl Shape {
     /// The parameters in it, each with its block.
-    fn printed<'s>(
-        &'s self,
-        group: Option<usize>,
-        found: &mut Vec<(Option<usize>, &'s Vec<String>)>,
-    ) {
+    fn printed(&self, group: Option<usize>, found: &mut Vec<(Option<usize>, usize)>) {
         match self {
             Self::Literal(_) => {}
             Self::Object(members) => {
@@ -377,19 +394,19 @@ impl Shape {
                 }
             }
             Self::Array(items) => items.iter().for_each(|item| item.printed(group, found)),
-            Self::Whole(piece) => found.extend(piece.parameter().map(|names| (group, names))),
+            Self::Whole(piece) => found.extend(piece.parameter().map(|it| (group, it))),
             Self::Text(pieces) => {
                 let parameters = pieces.iter().filter_map(Piece::parameter);
-                found.extend(parameters.map(|names| (group, names)));
+                found.extend(parameters.map(|it| (group, it)));
             }
         }
     }
 }
 
 impl Piece {
-    fn parameter(&self) -> Option<&Vec<String>> {
+    fn parameter(&self) -> Option<usize> {
         match self {
-            Self::Parameter { names, .. } => Some(names),
+            Self::Parameter { index, .. } => Some(*index),
             _ => None,
         }
     }

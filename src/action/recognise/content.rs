@@ -3,7 +3,7 @@
 use bytes::Bytes;
 use http::HeaderMap;
 use http::header::CONTENT_TYPE;
-use serde_json::{Map, Value};
+use serde_json::Map;
 
 use crate::action::headers::{expect_type, read_type, type_refused};
 use crate::action::plan::pointer;
@@ -11,6 +11,7 @@ use crate::action::recognise::{Content, Found, Seen};
 use crate::action::{ContentRule, MediaType, QueryStyle, WireBody};
 use crate::body::Body;
 use crate::json;
+use crate::json::Tree;
 use crate::refusal::{Code, Refusal};
 use crate::request::Query;
 use crate::template::{BodyTemplate, Mismatch};
@@ -40,7 +41,7 @@ impl Found<'_> {
                 .map(|()| None),
             (ContentRule::Wire(types, schema), Content::Read(bytes)) => {
                 expect_type(types, headers)?;
-                let mut value = parse_json(&bytes)?;
+                let mut value = json::parse(&bytes)?;
                 schema.check(&value).map_err(|violation| {
                     match schema.conceals(&violation.pointer) {
                         true => violation.without_values(),
@@ -82,18 +83,19 @@ impl Found<'_> {
                 Ok(())
             }
             _ => {
-                let Value::Object(members) = parse_json(bytes)? else {
+                let Tree::Object(members) = json::read(bytes)? else {
                     return Err(Refusal::new(
                         Code::BodyUnexpected,
                         "the body must be a JSON object with the parameters as members",
                     ));
                 };
-                for (name, value) in members {
+                for json::Member { name, value } in members {
                     if self.is_replaced(&name)? {
                         continue;
                     }
                     self.refuse_placed(&name)?;
-                    self.parameters.insert(name, value);
+                    let value = value.to_value();
+                    self.parameters.insert(name.into_owned(), value);
                 }
                 Ok(())
             }
@@ -112,16 +114,16 @@ impl Found<'_> {
             return Ok(());
         }
         expect_type(types, headers)?;
-        let mut body = parse_json(bytes)?;
-        if let Value::Object(members) = &mut body {
+        let mut body = json::read(bytes)?;
+        if let Tree::Object(members) = &mut body {
             self.take_credentials(members)?;
         }
         let inverted = self
             .facts
             .with_values(&Map::new(), |values| template.invert(&body, values));
         let inverted = inverted.map_err(|mismatch| self.unspelled(mismatch))?;
-        for (name, value) in inverted {
-            self.insert(name, value)?;
+        for (names, value) in inverted {
+            self.insert_at(names, value)?;
         }
         Ok(())
     }
@@ -140,17 +142,16 @@ impl Found<'_> {
     }
 
     /// Takes out what the agent sent in the place of a credential.
-    fn take_credentials(&mut self, members: &mut Map<String, Value>) -> Result<(), Refusal> {
-        let mut theirs = Vec::new();
-        for name in members.keys() {
-            if self.is_replaced(name)? {
-                theirs.push(name.clone());
+    fn take_credentials(&mut self, members: &mut Vec<json::Member<'_>>) -> Result<(), Refusal> {
+        let mut refused = None;
+        members.retain(|it| match self.is_replaced(&it.name) {
+            Ok(is_replaced) => !is_replaced,
+            Err(refusal) => {
+                refused.get_or_insert(refusal);
+                true
             }
-        }
-        for name in &theirs {
-            members.shift_remove(name);
-        }
-        Ok(())
+        });
+        refused.map_or(Ok(()), Err)
     }
 
     /// A parameter of the path, the query or a header has no second place in the body.
@@ -180,8 +181,4 @@ fn pass_unread(
         }
     }
     Ok(WireBody { content_type, body })
-}
-
-fn parse_json(bytes: &[u8]) -> Result<Value, Refusal> {
-    json::parse(bytes).map_err(Refusal::from)
 }

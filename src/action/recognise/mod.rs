@@ -6,6 +6,7 @@ use std::collections::HashMap;
 
 use bytes::Bytes;
 use http::{HeaderMap, HeaderName};
+use serde_json::map::Entry;
 use serde_json::{Map, Value};
 
 use crate::action::headers::sift_headers;
@@ -13,7 +14,7 @@ use crate::action::plan::{pointer, unseparable};
 use crate::action::{Action, Arguments, ContentRule, Facts, QueryStyle};
 use crate::body::Body;
 use crate::credential::Place;
-use crate::json::fold_case;
+use crate::json::{are_alike, fold_case};
 use crate::refusal::{Code, Refusal};
 use crate::request::{Intent, Pair};
 use crate::schema::{ScalarType, Shape, coerce};
@@ -183,7 +184,7 @@ impl<'a> Found<'a> {
             if place == name {
                 return Ok(true);
             }
-            if fold_case(place) == fold_case(name) {
+            if are_alike(place, name) {
                 return Err(self.undeclared(name));
             }
         }
@@ -228,14 +229,8 @@ impl<'a> Found<'a> {
             .facts
             .with_values(&Map::new(), |values| template.invert(text, values));
         match inverted {
-            Inverted::Parameter(parameter, value) => {
-                let (parameter, value) = (parameter.to_owned(), value.to_owned());
-                self.set(&parameter, &value)
-            }
-            Inverted::Property(names, value) => {
-                let (names, value) = (names.to_vec(), value.to_owned());
-                self.set_property(&names, &value)
-            }
+            Inverted::Parameter(parameter, value) => self.set(parameter, value),
+            Inverted::Property(names, value) => self.set_property(names, value),
             Inverted::Equal => Ok(()),
             Inverted::Different => Err(different(name, template)),
         }
@@ -291,10 +286,15 @@ impl<'a> Found<'a> {
             Some(Shape::Scalar(kind)) => kind,
             _ => ScalarType::String,
         };
+        let value = self.coerced(&borrowed, text, kind)?;
+        self.insert_at(names, value)
+    }
+
+    /// Puts a value into the place that these names lead to, from the root.
+    fn insert_at(&mut self, names: &[String], value: Value) -> Result<(), Refusal> {
         let Some((first, below)) = names.split_first() else {
             return Ok(());
         };
-        let value = self.coerced(&borrowed, text, kind)?;
         let nested = below.iter().rev().fold(value, |inner, name| {
             let mut object = Map::new();
             object.insert(name.clone(), inner);
@@ -305,18 +305,19 @@ impl<'a> Found<'a> {
 
     /// What stands in two places is the same in both; of an object, each may have its part.
     fn insert(&mut self, name: String, value: Value) -> Result<(), Refusal> {
-        let Some(other) = self.parameters.get_mut(&name) else {
-            self.parameters.insert(name, value);
-            return Ok(());
+        let mut other = match self.parameters.entry(name) {
+            Entry::Vacant(place) => {
+                place.insert(value);
+                return Ok(());
+            }
+            Entry::Occupied(other) => other,
         };
-        match merge(other, value) {
-            true => Ok(()),
-            false => Err(Refusal::new(
-                Code::ParameterInvalid,
-                format!("{name} stands in two places of the request, which must agree"),
-            )
-            .at(pointer(&name))),
+        if merge(other.get_mut(), value) {
+            return Ok(());
         }
+        let name = other.key();
+        let message = format!("{name} stands in two places of the request, which must agree");
+        Err(Refusal::new(Code::ParameterInvalid, message).at(pointer(name)))
     }
 
     fn push(&mut self, name: &str, text: &str, element: ScalarType) -> Result<(), Refusal> {
@@ -364,14 +365,29 @@ fn merge(one: &mut Value, other: Value) -> bool {
     }
 }
 
-/// The names of a query or a form so far, by their folded spelling.
+/// The names of a query or a form so far.
 #[derive(Default)]
-struct Seen<'a>(HashMap<String, &'a str>);
+struct Seen<'a> {
+    few: Vec<&'a str>,
+    /// By their folded spelling, what does not fit into `few`.
+    many: HashMap<String, &'a str>,
+}
 
 impl<'a> Seen<'a> {
+    /// Up to this many names are compared one by one, which is faster than a map.
+    const FEW: usize = 8;
+
     /// Whether a name was there before. In another case it is refused, as in JSON: many servers take both for one.
     fn again(&mut self, name: &'a str) -> Result<bool, Refusal> {
-        match self.0.insert(fold_case(name), name) {
+        let before = match self.few.iter().find(|it| are_alike(it, name)) {
+            Some(before) => Some(*before),
+            None if self.few.len() < Self::FEW => {
+                self.few.push(name);
+                None
+            }
+            None => self.many.insert(fold_case(name), name),
+        };
+        match before {
             None => Ok(false),
             Some(before) if before == name => Ok(true),
             Some(_) => Err(duplicate(name)),

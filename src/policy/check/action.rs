@@ -53,10 +53,8 @@ impl<'a> Actions<'a> {
         all.resize_with(ground.environments.len(), Vec::new);
         let mut outputs = Names::beside(&ground.raw.context);
         // All of them first: a template may use what an action further down sets.
-        let readings = ground.raw.actions.iter();
-        let readings: Vec<_> = readings
-            .map(|(_, raw)| reading::read(raw, &mut outputs, told).map(Arc::new))
-            .collect();
+        let raw = ground.raw.actions.iter().map(|(_, raw)| raw);
+        let readings = reading::read_all(raw, &mut outputs, told);
         let names = ground.raw.actions.iter();
         let parameters: Vec<_> = names
             .map(|(name, raw)| Parameters::read(raw, &name.place, told))
@@ -156,15 +154,15 @@ impl<'a> Declared<'_, 'a> {
             }
         }
         let accept_headers = self.accept_headers(told);
-        let sensitive = sensitive::read(self.raw.sensitive.as_ref(), &self.parameters, told);
+        let sensitive = sensitive::read(self.raw.sensitive.as_deref(), &self.parameters, told);
         if let Some(reading) = &self.reading {
             example::look_at(self.raw, reading, told);
         }
         let method = method(self.raw.method.as_ref()?.value);
-        let hints = hints::read(self.raw.hints.as_ref(), &method, told);
+        let hints = hints::read(self.raw.hints.as_deref(), &method, told);
         let owner = name.clone().map(Owner::Action);
         Some(Shared {
-            rate: rates::read(owner, self.raw.rate_limit.as_ref(), told),
+            rate: rates::read(owner, self.raw.rate_limit.as_deref(), told),
             name: name?,
             description: description?.value.clone(),
             hints,
@@ -307,7 +305,9 @@ impl<'a> Declared<'_, 'a> {
         let mut entries = entries::read(&around, connection, self.raw, told);
         let declared = taken.into_iter().map(|(it, place)| (it.clone(), place));
         let secrets = declared.chain(std::mem::take(&mut entries.credentials));
-        let (credentials, places): (Vec<Credential>, Vec<&Place>) = secrets.unzip();
+        let (mut credentials, places): (Vec<Credential>, Vec<&Place>) = secrets.unzip();
+        // Mostly one, where the first growth of a list makes room for four.
+        credentials.shrink_to_fit();
         Sent {
             entries,
             credentials,

@@ -132,7 +132,7 @@ impl Known<'_, '_> {
         let Some(list) = &self.raw.content_types else {
             return vec![MediaType::Json];
         };
-        let is_any = matches!(self.raw.accept_body, Some(AcceptBody::Any(_)));
+        let is_any = matches!(self.raw.accept_body.as_deref(), Some(AcceptBody::Any(_)));
         if !is_any {
             return media_types(list, &|kind| unwritable(kind, false), told);
         }

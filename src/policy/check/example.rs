@@ -28,7 +28,7 @@ pub(super) fn look_at(raw: &Raw, reading: &Reading, told: &mut Told<'_>) {
         example,
         body: example.body.as_ref().map_or(&Value::Null, |it| &it.value),
     };
-    run.outcomes(raw.outcomes.as_ref(), told);
+    run.outcomes(raw.outcomes.as_deref(), told);
     if !reading.success.admits(status) {
         run.tell_failed(raw, told);
         return;

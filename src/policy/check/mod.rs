@@ -68,7 +68,7 @@ pub fn load(path: &Path) -> Loaded {
     let mut problems = Problems::new();
     let files = raw::read(path, &mut problems);
     let hash = hash(&files, path);
-    read(&files, hash, problems)
+    read(files, hash, problems)
 }
 
 /// The files that [`load`] would read, as far as can be seen: to notice that they have changed.
@@ -78,10 +78,15 @@ pub fn files(path: &Path) -> Vec<PathBuf> {
 
 /// Loads the policy of files that are already in memory: names with contents.
 pub fn from_texts(files: &[(String, Vec<u8>)]) -> Loaded {
-    read(files, hash(files, Path::new("")), Problems::new())
+    let hash = hash(files, Path::new(""));
+    read(files.iter().cloned(), hash, Problems::new())
 }
 
-fn read(files: &[(String, Vec<u8>)], hash: Arc<str>, mut problems: Problems) -> Loaded {
+fn read(
+    files: impl IntoIterator<Item = (String, Vec<u8>)>,
+    hash: Arc<str>,
+    mut problems: Problems,
+) -> Loaded {
     let mut sources = Sources::new();
     let raw = raw::parse(files, &mut sources, &mut problems);
     let policy = check(&raw, hash, &mut Told::new(&mut problems, &mut sources));

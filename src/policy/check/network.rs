@@ -146,7 +146,7 @@ impl Declared<'_, '_> {
     /// Whether the host stands in some URL: an action with a mistake may be the one that has it.
     fn is_written(&self, host: &Host) -> bool {
         let raw = self.ground.raw;
-        let urls = raw.actions.iter().filter_map(|(_, it)| it.url.as_ref());
+        let urls = raw.actions.iter().filter_map(|(_, it)| it.url.as_deref());
         let bases = raw
             .connections
             .iter()

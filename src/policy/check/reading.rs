@@ -1,6 +1,7 @@
 //! What replies mean: from `success`, `outcomes`, `outputs` and `response` to one [`Reading`].
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use crate::action::outcome::{
     BadOutput, Case, Condition, Kind, NameTree, Named, Outcomes, Output, OutputName, Outputs,
@@ -88,8 +89,29 @@ impl Names {
 /// The status that stands for all that have no case of their own.
 const OTHERS: &str = "others";
 
+/// Reads what actions say of their replies. Those that say nothing, which most do, share that.
+pub(super) fn read_all<'r>(
+    actions: impl Iterator<Item = &'r Raw>,
+    names: &mut Names,
+    told: &mut Told<'_>,
+) -> Vec<Option<Arc<Reading>>> {
+    let plain = Arc::new(Reading::default());
+    let reading = actions.map(|raw| match is_plain(raw) {
+        true => Some(Arc::clone(&plain)),
+        false => read(raw, names, told).map(Arc::new),
+    });
+    reading.collect()
+}
+
+fn is_plain(raw: &Raw) -> bool {
+    raw.success.is_none()
+        && raw.outcomes.is_none()
+        && raw.outputs.is_none()
+        && raw.response.is_none()
+}
+
 /// Reads what an action says of its replies. `None`: a mistake has been told.
-pub(super) fn read(raw: &Raw, names: &mut Names, told: &mut Told<'_>) -> Option<Reading> {
+fn read(raw: &Raw, names: &mut Names, told: &mut Told<'_>) -> Option<Reading> {
     let success = raw.success.as_ref().map(|it| success(it, told));
     let outcomes = raw.outcomes.as_ref().map(|it| outcomes(it, told));
     let outputs = raw.outputs.as_ref().map(|it| outputs(it, names, told));
@@ -135,7 +157,7 @@ fn tell_without_content(raw: &Raw, reading: &Reading, told: &mut Told<'_>) {
 /// The places that look into a reply.
 fn readers(raw: &Raw) -> impl Iterator<Item = &Place> {
     let success = raw.success.iter().filter_map(|it| it.path.as_ref());
-    let cases: &[raw::Case] = match &raw.outcomes {
+    let cases: &[raw::Case] = match raw.outcomes.as_deref() {
         Some(raw::Outcomes::InOrder(list)) => &list.items,
         Some(raw::Outcomes::ByStatus(_)) | None => &[],
     };

@@ -26,24 +26,25 @@ use crate::yaml::Node;
 use crate::yaml::to_json;
 
 section! {
-    /// One thing that an agent may do.
+    /// One thing that an agent may do. What few actions have is boxed: all of a policy's are in memory while it is
+    /// checked.
     Action, "an action" {
         title: Text, Optional, "its name for people";
         description: Text, Required, "what it does and when to use it; agents read it";
         enabled: Located<bool>, Optional, "`false`: known, but refused";
         method: Located<Method>, Required, "the HTTP method";
-        url: PerEnvironment<Text>, Optional, "the absolute URL, where there is no connection";
+        url: Box<PerEnvironment<Text>>, Optional, "the absolute URL, where there is no connection";
         connection: Text, Optional, "the name of the connection it uses";
         path: Text, Optional, "the path after the connection's base URL";
         parameters: Schema, Optional, "the JSON Schema of its parameters";
-        variables: List<Variable>, Optional, "the short form of `parameters`";
-        headers: Entries<Value>, Optional, "headers of the request: templates or secrets";
-        query: Entries<Value>, Optional, "query parameters of the request: templates or secrets";
+        variables: Box<List<Variable>>, Optional, "the short form of `parameters`";
+        headers: Box<Entries<Value>>, Optional, "headers of the request: templates or secrets";
+        query: Box<Entries<Value>>, Optional, "query parameters of the request: templates or secrets";
         query_style: Located<QueryStyle>, Optional, "how lists stand in the query";
         body: Text, Optional, "the JSON template of the body";
-        accept_body: AcceptBody, Optional, "the JSON Schema of a proxied body, or `any`";
-        content_types: List<Text>, Optional, "media types that a request body may have";
-        accept_headers: List<Text>, Optional, "request headers that an agent may send through";
+        accept_body: Box<AcceptBody>, Optional, "the JSON Schema of a proxied body, or `any`";
+        content_types: Box<List<Text>>, Optional, "media types that a request body may have";
+        accept_headers: Box<List<Text>>, Optional, "request headers that an agent may send through";
         auth: Text, Optional, "the name of an auth connector, or `none`";
         timeout: Located<Duration>, Optional, "how long a whole call may take";
         connect_timeout: Located<Duration>, Optional, "how long connecting may take";
@@ -51,16 +52,16 @@ section! {
         stream: Located<bool>, Optional, "`true`: a stream, to which `timeout` does not apply";
         max_request_bytes: Located<ByteCount>, Optional, "the largest request body";
         max_response_bytes: Located<ByteCount>, Optional, "the largest reply body";
-        rate_limit: RateLimit, Optional, "how often it may be called";
-        success: Success, Optional, "when a call has succeeded";
-        outcomes: Outcomes, Optional, "names for replies";
-        outputs: Entries<Output>, Optional, "values of a reply that a session keeps";
-        response: Response, Optional, "what of a reply reaches the agent";
-        response_example: Example, Optional, "a reply, against which `check` runs every JSONPath";
-        hints: Hints, Optional, "what tools are told of its effects";
-        sensitive: List<Text>, Optional, "parameters that no log shows, by name or JSONPath";
-        requires: List<Requirement>, Optional, "what must have succeeded before";
-        doors: List<Located<Door>>, Optional, "where it can be called: `proxy`, `http`, `mcp`";
+        rate_limit: Box<RateLimit>, Optional, "how often it may be called";
+        success: Box<Success>, Optional, "when a call has succeeded";
+        outcomes: Box<Outcomes>, Optional, "names for replies";
+        outputs: Box<Entries<Output>>, Optional, "values of a reply that a session keeps";
+        response: Box<Response>, Optional, "what of a reply reaches the agent";
+        response_example: Box<Example>, Optional, "a reply, against which `check` runs every JSONPath";
+        hints: Box<Hints>, Optional, "what tools are told of its effects";
+        sensitive: Box<List<Text>>, Optional, "parameters that no log shows, by name or JSONPath";
+        requires: Box<List<Requirement>>, Optional, "what must have succeeded before";
+        doors: Box<List<Located<Door>>>, Optional, "where it can be called: `proxy`, `http`, `mcp`";
         allow_http: Located<bool>, Optional, "`true`: its URL may be `http://`";
     }
     later {

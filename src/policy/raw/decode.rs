@@ -197,6 +197,15 @@ impl<T: FromScalar> Decode for Located<T> {
     }
 }
 
+/// For what few have: a field takes a word then, where it is absent.
+impl<T: Decode> Decode for Box<T> {
+    const SHAPE: Shape = T::SHAPE;
+
+    fn decode(node: &Node, decoder: &mut Decoder<'_>) -> Option<Self> {
+        T::decode(node, decoder).map(Self::new)
+    }
+}
+
 /// A list. Items that cannot be decoded are left out, and have been told.
 #[derive(Clone, Debug)]
 pub(in crate::policy) struct List<T> {

@@ -108,14 +108,14 @@ impl Policy {
     /// Tells where a policy allows nothing at all: nobody means that.
     pub(in crate::policy) fn has_something_to_do(
         &self,
-        files: &[(String, Vec<u8>)],
+        first: Option<&str>,
         problems: &mut Problems,
     ) {
         let is_idle = self.actions.is_empty() && self.tunnels.is_empty();
-        let Some((first, _)) = files.first().filter(|_| is_idle && !self.is_partial) else {
+        let Some(first) = first.filter(|_| is_idle && !self.is_partial) else {
             return;
         };
-        let place = Place::of_file(&Arc::from(first.as_str()));
+        let place = Place::of_file(&Arc::from(first));
         let problem = Problem::error(&place, "no action and no tunnel is declared");
         problems.push(problem.remedy("declare what agents may do under `actions:`"));
     }

@@ -129,7 +129,7 @@ fn contents(path: &Path) -> Result<Vec<u8>, Box<Problem>> {
     }
     // The size is that of the moment: what is read is bounded by itself.
     let most = yaml::MAX_BYTES as u64 + 1;
-    let mut bytes = Vec::new();
+    let mut bytes = Vec::with_capacity(metadata.len().min(most) as usize);
     file.take(most).read_to_end(&mut bytes).map_err(failed)?;
     Ok(bytes)
 }

@@ -85,27 +85,29 @@ pub(in crate::policy) fn parse_tests(
     tests
 }
 
-/// Reads the policy of files that are already in memory: names with contents.
+/// Reads the policy of files: names with contents, each of which is let go once it has been read.
 ///
 /// Whatever is wrong is in `problems`; what could be read is returned all the same, so that
 /// `check` can find the rest.
 pub(in crate::policy) fn parse(
-    files: &[(String, Vec<u8>)],
+    files: impl IntoIterator<Item = (String, Vec<u8>)>,
     sources: &mut Sources,
     problems: &mut Problems,
 ) -> Policy {
     let mut policy = Policy::default();
+    let mut first = None;
     for (name, bytes) in files {
         let before = problems.len();
-        let root = yaml::parse(name, bytes, sources, problems);
+        let root = yaml::parse(&name, &bytes, sources, problems);
         let is_told = problems.len() > before;
         let mut decoder = decode::Decoder::new(sources, problems);
         match root {
             Some(root) => policy.add(&root, &mut decoder),
             None if is_told => policy.is_partial = true,
-            None => file::told_as_empty(name, &mut decoder),
+            None => file::told_as_empty(&name, &mut decoder),
         }
+        first.get_or_insert(name);
     }
-    policy.has_something_to_do(files, problems);
+    policy.has_something_to_do(first.as_deref(), problems);
     policy
 }

@@ -88,7 +88,7 @@ fn read(files: &[(&str, &str)]) -> (Policy, Sources, Problems) {
     let (mut sources, mut problems) = (Sources::new(), Problems::new());
     let owned = |(name, text): &(&str, &str)| ((*name).to_owned(), text.as_bytes().to_vec());
     let files: Vec<_> = files.iter().map(owned).collect();
-    let policy = parse(&files, &mut sources, &mut problems);
+    let policy = parse(files, &mut sources, &mut problems);
     (policy, sources, problems)
 }
 
@@ -136,12 +136,18 @@ fn every_supported_field_is_read() {
         65_536
     );
     assert_eq!(action.doors.as_ref().unwrap().items[1].value, Door::Mcp);
-    assert!(matches!(action.accept_body, Some(AcceptBody::Schema(_))));
+    assert!(matches!(
+        action.accept_body.as_deref(),
+        Some(AcceptBody::Schema(_))
+    ));
     let schema = action.parameters.as_ref().unwrap();
     let place = schema.json.places.value("/properties/summary/maxLength");
     assert_eq!((place.line(), place.column()), (36, 55));
     let (_, push) = policy.actions.get("push").unwrap();
-    assert!(matches!(push.accept_body, Some(AcceptBody::Any(_))));
+    assert!(matches!(
+        push.accept_body.as_deref(),
+        Some(AcceptBody::Any(_))
+    ));
     let url = push.url.as_ref().unwrap().get("staging").unwrap();
     assert_eq!(url.value, "http://git.staging/x");
     let (_, connection) = policy.connections.get("jira").unwrap();
@@ -611,7 +617,7 @@ impl Folder {
             self.0.join(name)
         };
         let files = super::read(&path, &mut problems);
-        let policy = parse(&files, &mut sources, &mut problems);
+        let policy = parse(files, &mut sources, &mut problems);
         (policy, told(problems))
     }
 }

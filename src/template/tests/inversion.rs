@@ -3,14 +3,14 @@
 use serde_json::{Value, json};
 
 use super::bodies::parse;
-use super::with_values;
+use super::{inverted, with_values};
 use crate::template::MismatchKind::{Different, Undeclared};
 use crate::template::{Mismatch, MismatchKind};
 
 fn invert(template: &str, body: &Value) -> Result<Value, Mismatch> {
     let template = parse(template).unwrap_or_else(|problems| panic!("{template}: {problems:?}"));
     assert_eq!(template.is_invertible(), Ok(()));
-    with_values(&json!({}), |values| template.invert(body, values)).map(Value::Object)
+    with_values(&json!({}), |values| inverted(&template, body, values)).map(Value::Object)
 }
 
 const TICKET: &str = r#"{"fields": {
@@ -187,10 +187,10 @@ fn a_template_without_one_answer_is_not_inverted() {
             parse(template).unwrap_or_else(|problems| panic!("{template}: {problems:?}"));
         let found = template_read.is_invertible().unwrap_err();
         assert!(found.why.contains(why), "{template}: {found:?}");
-        let inverted = with_values(&json!({}), |values| {
-            template_read.invert(&json!({}), values)
+        let parameters = with_values(&json!({}), |values| {
+            inverted(&template_read, &json!({}), values)
         });
-        assert!(inverted.is_err(), "{template}");
+        assert!(parameters.is_err(), "{template}");
     }
 }
 

@@ -11,6 +11,7 @@ use std::ops::Range;
 use serde_json::{Map, Value, json};
 
 use super::*;
+use crate::json::Tree;
 use crate::schema::ScalarType;
 
 /// What the tests declare: the first letter says whether a parameter is certain.
@@ -87,6 +88,24 @@ pub(super) fn with_values<T>(parameters: &Value, run: impl FnOnce(&Values<'_>) -
         context: &context,
         known: &known,
     })
+}
+
+/// The parameters of a body, each in its place.
+fn inverted(
+    template: &BodyTemplate,
+    body: &Value,
+    values: &Values<'_>,
+) -> Result<Map<String, Value>, Mismatch> {
+    let mut parameters = Map::new();
+    for (names, value) in template.invert(&Tree::from(body), values)? {
+        let (last, outer) = names.split_last().expect("a name");
+        let place = outer.iter().fold(&mut parameters, |place, name| {
+            let place = place.entry(name).or_insert_with(|| json!({}));
+            place.as_object_mut().expect("an object")
+        });
+        place.insert(last.clone(), value);
+    }
+    Ok(parameters)
 }
 
 fn parse(text: &str) -> Result<Template, TemplateProblem> {

@@ -17,6 +17,7 @@ use tokio::net::TcpStream;
 use crate::browser;
 use crate::browser::Browser;
 use crate::exchange::Services;
+use crate::metrics::Gauged;
 use crate::secret::Secret;
 
 /// A scraper sends its head at once; one that does not is not served.
@@ -47,8 +48,8 @@ impl Admin {
         &self.services
     }
 
-    /// Serves one connection to its end.
-    pub async fn serve(self: Arc<Self>, stream: TcpStream) {
+    /// Serves one connection to its end, for which it is counted.
+    pub async fn serve(self: Arc<Self>, stream: TcpStream, _open: Gauged) {
         let service = service_fn(move |request| {
             let admin = self.clone();
             async move { Ok::<_, std::convert::Infallible>(admin.answer(&request)) }
@@ -79,7 +80,7 @@ impl Admin {
             "/readyz" => Ok(self.readiness()),
             "/metrics" => {
                 self.expect_token(headers)?;
-                Ok((METRICS, self.services.metrics.render()))
+                Ok((METRICS, self.services.scrape()))
             }
             "/ca.pem" => {
                 self.expect_token(headers)?;

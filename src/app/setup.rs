@@ -19,7 +19,7 @@ use crate::exchange::{Gate, Services};
 use crate::known::Known;
 use crate::live::Live;
 use crate::meter::Meter;
-use crate::metrics::Metrics;
+use crate::metrics::{Metrics, Upstreams};
 use crate::name::EnvironmentName;
 use crate::policy::Policy;
 use crate::secret::Secret;
@@ -90,7 +90,8 @@ fn services(settings: &Settings, policy: Policy) -> anyhow::Result<Services> {
     metrics.policy_in_force(policy.hash());
     let authority = open_authority(&settings.state_dir)?.counting(&metrics);
     let known = Arc::new(Known::default());
-    let vault = known.watching(Arc::new(Sources::new(store(&settings.state_dir))));
+    let sources = Sources::new(store(&settings.state_dir)).counting(&metrics);
+    let vault = known.watching(Arc::new(sources));
     Ok(Services {
         live: Live::new(Arc::new(policy)),
         tokens: Tokens::new(vault.clone(), known.clone(), metrics.clone()),
@@ -218,6 +219,7 @@ fn dialling(settings: &Settings) -> anyhow::Result<Arc<dyn Fn() -> dial::Setup +
             tls: tls.clone(),
             own: dial::Own::default(),
             limits: dial::Limits::default(),
+            counted: Upstreams::default(),
         }
     }))
 }

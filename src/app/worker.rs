@@ -14,6 +14,7 @@ use crate::app::Parts;
 use crate::dial;
 use crate::dial::Dialer;
 use crate::exchange::Gate;
+use crate::metrics::{Gauged, Listener, Metrics};
 use crate::proxy;
 use crate::proxy::ClientLimits;
 use crate::tools::Tools;
@@ -40,6 +41,8 @@ enum Face {
 /// The workers of one listener.
 pub(super) struct Workers {
     all: Vec<Worker>,
+    listener: Listener,
+    metrics: Arc<Metrics>,
     overload: Mutex<Overload>,
 }
 
@@ -50,8 +53,11 @@ struct Overload {
     closed: u64,
 }
 
+/// A socket on its way to its worker, counted among those that are open.
+type Accepted = (StdTcpStream, Gauged);
+
 struct Worker {
-    sockets: mpsc::Sender<StdTcpStream>,
+    sockets: mpsc::Sender<Accepted>,
     open: Arc<AtomicUsize>,
     thread: JoinHandle<()>,
 }
@@ -61,19 +67,22 @@ impl Workers {
     pub(super) fn start(parts: &Parts, own: &dial::Own) -> anyhow::Result<Self> {
         let start = |number| Worker::start(&format!("exeat-{number}"), Face::Proxy, parts, own);
         let workers = (0..parts.workers.max(1)).map(start);
-        Ok(Self::of(workers.collect::<anyhow::Result<_>>()?))
+        let workers = workers.collect::<anyhow::Result<_>>()?;
+        Ok(Self::of(workers, Listener::Proxy, parts))
     }
 
     /// The one of the tools listener, so that what models call does not wait for what programs send.
     pub(super) fn for_tools(parts: &Parts, own: &dial::Own) -> anyhow::Result<Self> {
         let face = Face::Tools(parts.tools.local_addr()?);
         let worker = Worker::start("exeat-tools", face, parts, own)?;
-        Ok(Self::of(vec![worker]))
+        Ok(Self::of(vec![worker], Listener::Tools, parts))
     }
 
-    fn of(all: Vec<Worker>) -> Self {
+    fn of(all: Vec<Worker>, listener: Listener, parts: &Parts) -> Self {
         Self {
             all,
+            listener,
+            metrics: parts.services.metrics.clone(),
             overload: Mutex::default(),
         }
     }
@@ -88,8 +97,10 @@ impl Workers {
             return;
         };
         let open = worker.open.fetch_add(1, Ordering::Relaxed);
-        if open >= CONNECTIONS || worker.sockets.try_send(stream).is_err() {
+        let counted = self.metrics.connection(self.listener);
+        if open >= CONNECTIONS || worker.sockets.try_send((stream, counted)).is_err() {
             worker.open.fetch_sub(1, Ordering::Relaxed);
+            self.metrics.closed_unread(self.listener);
             let mut overload = self.overload.lock().unwrap_or_else(PoisonError::into_inner);
             if let Some(closed) = overload.count(Instant::now()) {
                 tracing::warn!(
@@ -137,7 +148,11 @@ impl Worker {
             .build()?;
         let run = move || {
             runtime.block_on(async {
-                let setup = dial::Setup { own, ..dial() };
+                let setup = dial::Setup {
+                    own,
+                    counted: services.metrics.upstreams(),
+                    ..dial()
+                };
                 let dialer = Dialer::new(setup);
                 let gate = Arc::new(Gate { services, dialer });
                 match face {
@@ -158,11 +173,7 @@ impl Worker {
     }
 }
 
-async fn serve_proxy(
-    gate: Arc<Gate>,
-    waiting: mpsc::Receiver<StdTcpStream>,
-    open: Arc<AtomicUsize>,
-) {
+async fn serve_proxy(gate: Arc<Gate>, waiting: mpsc::Receiver<Accepted>, open: Arc<AtomicUsize>) {
     let limits = Arc::new(ClientLimits::default());
     let serve = |stream| proxy::serve(gate.clone(), stream, limits.clone());
     serve_each(waiting, open, serve).await;
@@ -171,7 +182,7 @@ async fn serve_proxy(
 async fn serve_tools(
     gate: Arc<Gate>,
     listener: SocketAddr,
-    waiting: mpsc::Receiver<StdTcpStream>,
+    waiting: mpsc::Receiver<Accepted>,
     open: Arc<AtomicUsize>,
 ) {
     let tools = Arc::new(Tools::new(gate, listener));
@@ -179,12 +190,12 @@ async fn serve_tools(
 }
 
 async fn serve_each<F: Future<Output = ()> + Send + 'static>(
-    mut waiting: mpsc::Receiver<StdTcpStream>,
+    mut waiting: mpsc::Receiver<Accepted>,
     open: Arc<AtomicUsize>,
     serve: impl Fn(TcpStream) -> F,
 ) {
-    while let Some(stream) = waiting.recv().await {
-        let open = Counted(open.clone());
+    while let Some((stream, gauged)) = waiting.recv().await {
+        let open = (Counted(open.clone()), gauged);
         match TcpStream::from_std(stream) {
             Ok(stream) => {
                 let serving = serve(stream);
@@ -244,6 +255,8 @@ mod tests {
             }];
             let workers = Workers {
                 all,
+                listener: Listener::Proxy,
+                metrics: Arc::default(),
                 overload: Mutex::default(),
             };
             let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();

@@ -54,6 +54,11 @@ fn write_identity<M: SerializeMap>(
     line.serialize_entry("time", &time.expect("a time in UTC has every part"))?;
     line.serialize_entry("request_id", record.steps.request_id.as_str())?;
     line.serialize_entry("seq", &seq)?;
+    if let Some(trace) = &record.steps.trace {
+        line.serialize_entry("trace_id", &trace.trace_id())?;
+        line.serialize_entry("span_id", &trace.span_id())?;
+        optional(line, "parent_id", trace.parent_id())?;
+    }
     let opened = matches!(record.event, Event::Opened).then_some("opened");
     optional(line, "event", opened)
 }

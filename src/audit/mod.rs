@@ -9,6 +9,7 @@
 //! |---|---|
 //! | `time` | when the line's event happened, in UTC; of a terminal line, the end of the request |
 //! | `request_id`, `seq` | the request's ULID, as in refusals; the line's number since the process started, from 1 |
+//! | `trace_id`, `span_id`, `parent_id` | the W3C trace, where the caller traces: our span in it, and the caller's |
 //! | `event` | `opened` on a line that is not terminal: a tunnel, a WebSocket or an event stream has begun |
 //! | `policy_hash`, `door` | the policy that decided, and the way in |
 //! | `agent`, `session`, `environment` | who asked, in which session: a hash of the id that was named |
@@ -72,6 +73,11 @@ impl RequestId {
         let mut text = [0; ulid::ULID_LEN];
         Ulid::new().array_to_str(&mut text);
         Self(text)
+    }
+
+    /// As a number: the time, and 80 random bits at the end.
+    pub fn bits(&self) -> u128 {
+        Ulid::from_string(self.as_str()).map_or(0, |ulid| ulid.0)
     }
 
     /// Its 26 characters.
@@ -157,6 +163,11 @@ impl Audit {
                 Err(no_place())
             }
         }
+    }
+
+    /// How many places there are for records that are open or not yet written.
+    pub fn places(&self) -> usize {
+        self.queue.max_capacity()
     }
 
     /// How many records are open or not yet written.

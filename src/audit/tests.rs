@@ -200,7 +200,7 @@ async fn a_ticket_that_nobody_closes_is_abandoned() {
     assert!(
         world
             .metrics
-            .render()
+            .render(&[])
             .contains("exeat_requests_in_flight{door=\"proxy\"} 0")
     );
 }
@@ -220,7 +220,7 @@ async fn a_stream_has_a_line_at_its_beginning_and_one_at_its_end() {
         assert_eq!(line["event"].as_str().unwrap_or(""), event);
         assert_eq!(line["end"].as_str().unwrap_or(""), end);
     }
-    assert!(world.metrics.render().contains("end=\"aborted\""));
+    assert!(world.metrics.render(&[]).contains("end=\"aborted\""));
 }
 
 #[tokio::test]
@@ -300,10 +300,10 @@ async fn what_cannot_be_recorded_is_refused_and_nothing_is_lost() {
     }
     assert!(
         metrics
-            .render()
+            .render(&[])
             .contains("exeat_audit_write_errors_total 1")
     );
-    assert!(metrics.render().contains("code=\"overloaded\""));
+    assert!(metrics.render(&[]).contains("code=\"overloaded\""));
     assert!(audit.open(opening()).is_ok(), "places are free again");
 }
 

@@ -13,10 +13,11 @@ use tokio::sync::mpsc;
 use crate::audit::writer::Message;
 use crate::audit::{Audit, RequestId, no_place};
 use crate::fault::Fault;
-use crate::metrics::{Labels, Metrics, NONE};
+use crate::metrics::{Labels, Measured, Metrics, NONE};
 use crate::name::{ActionName, OutcomeName};
 use crate::refusal::{Code, Refusal};
 use crate::request::{Caller, Destination, Door};
+use crate::trace::{Claimed, Trace};
 
 /// What is known of a request before anything of it is read.
 #[derive(Clone, Debug)]
@@ -130,6 +131,7 @@ impl Ending {
 pub(super) struct Steps {
     pub(super) request_id: RequestId,
     pub(super) opening: Opening,
+    pub(super) trace: Option<Trace>,
     pub(super) caller: Option<Caller>,
     pub(super) asked: Option<Asked>,
     pub(super) target: Option<Target>,
@@ -180,6 +182,20 @@ impl Record {
             code: self.event.code(),
             outcome: outcome.clone(),
             end: self.event.end().unwrap_or(NONE),
+        }
+    }
+
+    fn measured(&self) -> Measured {
+        let bytes = match &self.event {
+            Event::Closed(ending) => (ending.bytes_in, ending.bytes_out),
+            Event::Opened | Event::Abandoned { .. } => (0, 0),
+        };
+        Measured {
+            duration: self.duration,
+            upstream: self.steps.upstream.map(|upstream| upstream.took),
+            bytes_in: bytes.0,
+            bytes_out: bytes.1,
+            scrubbed: self.steps.redactions,
         }
     }
 
@@ -257,6 +273,7 @@ impl Ticket {
         let steps = Steps {
             request_id: RequestId::new(),
             opening,
+            trace: None,
             caller: None,
             asked: None,
             target: None,
@@ -278,6 +295,17 @@ impl Ticket {
     /// The request's identity.
     pub fn request_id(&self) -> RequestId {
         self.get().steps.request_id
+    }
+
+    /// What the caller says of its trace is known. Told again, the last word counts.
+    pub fn traced(&mut self, claimed: Claimed) {
+        let steps = self.steps();
+        steps.trace = claimed.go_on(steps.request_id.bits());
+    }
+
+    /// The trace that this request is of, if the caller traces.
+    pub fn trace(&self) -> Option<&Trace> {
+        self.get().steps.trace.as_ref()
     }
 
     /// Who asks is known.
@@ -350,13 +378,7 @@ impl Ticket {
     fn end(&mut self, event: Event) {
         let Some(open) = self.0.take() else { return };
         let record = Record::new(open.steps, event, open.began);
-        let upstream = record.steps.upstream.map(|upstream| upstream.took);
-        open.metrics
-            .ended(&record.labels(), record.duration, upstream);
-        if record.steps.redactions > 0 {
-            let action = record.steps.action.as_ref();
-            open.metrics.scrubbed(action, record.steps.redactions);
-        }
+        open.metrics.ended(&record.labels(), record.measured());
         open.place.send(Message::Line(record));
     }
 

@@ -13,6 +13,7 @@ mod answer;
 mod body;
 mod call;
 mod deadline;
+mod figures;
 mod keys;
 mod outgoing;
 mod respond;
@@ -50,6 +51,7 @@ use crate::request::{Caller, Destination, Door, Host, Intent};
 use crate::sessions;
 use crate::sessions::{Moment, Sessions};
 use crate::tokens::Tokens;
+use crate::trace::Claimed;
 use crate::vault::Vault;
 
 pub use answer::Answer;
@@ -270,7 +272,11 @@ impl Gate {
     async fn finish(&self, meant: Meant, ticket: &mut Ticket) -> Result<Carried, Stop> {
         let Meant { door, deadline, .. } = meant;
         let caller = meant.selected.caller().clone();
-        let permit = policy::decide(meant.selected, &meant.host, meant.arguments, &meant.facts)?;
+        let mut permit =
+            policy::decide(meant.selected, &meant.host, meant.arguments, &meant.facts)?;
+        if let Some(trace) = ticket.trace() {
+            permit.tell(trace);
+        }
         ticket.prepared(meant.prepared);
         if door != Door::Proxy {
             call::note_planned(&permit, ticket)?;
@@ -443,6 +449,7 @@ impl Begun {
 
 fn note_arrival(arrival: &Arrival, ticket: &mut Ticket) {
     ticket.known(&arrival.caller);
+    ticket.traced(Claimed::of_headers(&arrival.headers));
     ticket.asked(Asked {
         method: arrival.method.clone(),
         destination: arrival.destination.clone(),

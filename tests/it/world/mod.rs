@@ -24,7 +24,7 @@ use exeat::exchange::{OnEcho, PlainHttp, Room, Services, Settings, Shares};
 use exeat::known::Known;
 use exeat::live::Live;
 use exeat::meter::Meter;
-use exeat::metrics::Metrics;
+use exeat::metrics::{Metrics, Upstreams};
 use exeat::name::AgentName;
 use exeat::policy::{self, Policy};
 use exeat::sessions::{Bounds, InMemory};
@@ -181,7 +181,7 @@ impl World {
         let safe = Arc::new(Safe::holding(plan.secrets));
         let environment = policy.environments()[0].name.clone();
         let vault: Arc<dyn Vault> = match plan.sources {
-            true => Arc::new(Sources::new(Store::at(folder.path()))),
+            true => Arc::new(Sources::new(Store::at(folder.path())).counting(&metrics)),
             false => safe.clone(),
         };
         let known = Arc::new(Known::default());
@@ -435,7 +435,7 @@ impl World {
     pub fn last_records(&mut self) -> Vec<Value> {
         let services = self.running.as_ref().unwrap().services().clone();
         self.stop();
-        let written = self.audit.lines().join("\n") + &services.metrics.render();
+        let written = self.audit.lines().join("\n") + &services.scrape();
         for (_, secret) in SECRETS {
             assert!(!written.contains(secret), "{written}");
         }
@@ -445,7 +445,7 @@ impl World {
     /// Everything that left exeat towards operators, to look for secrets in it.
     pub fn everything_written(&self) -> String {
         let services = self.running.as_ref().unwrap().services();
-        self.audit.lines().join("\n") + &services.metrics.render()
+        self.audit.lines().join("\n") + &services.scrape()
     }
 
     /// What every refusal also means: nothing was asked, dialled, fetched or sent.
@@ -488,6 +488,7 @@ fn dialling(names: &Arc<Names>, switchboard: &Arc<Switchboard>, origin_ca: &Orig
         tls: tls.clone(),
         own: Own::default(),
         limits: Limits::default(),
+        counted: Upstreams::default(),
     })
 }
 

@@ -1,7 +1,8 @@
 //! W3C Trace Context: what a caller says of its trace, read strictly, and what is told on.
 //!
 //! An agent could carry anything out in free text, so none of its text goes on: the two ids and the known flags are
-//! read into numbers and written anew. An id is up to the agent all the same: 16 bytes, to a server that it may talk to.
+//! read into numbers and written anew. A trace's id is up to the agent all the same: 16 bytes, to a server that it may
+//! talk to.
 //!
 //! <https://www.w3.org/TR/trace-context-2/>
 

@@ -87,7 +87,6 @@ pub fn gate(settings: &Settings, policy: Policy) -> anyhow::Result<Gate> {
 fn services(settings: &Settings, policy: Policy) -> anyhow::Result<Services> {
     let environment = environment(settings, &policy)?;
     let metrics = Arc::new(Metrics::new());
-    metrics.policy_in_force(policy.hash());
     let authority = open_authority(&settings.state_dir)?.counting(&metrics);
     let known = Arc::new(Known::default());
     let sources = Sources::new(store(&settings.state_dir)).counting(&metrics);

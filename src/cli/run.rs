@@ -1,5 +1,7 @@
 //! `exeat run`: the proxy, until it is told to stop.
 
+use std::io::IsTerminal as _;
+
 use clap::Args;
 use serde_json::json;
 use tokio::runtime::Runtime;
@@ -14,7 +16,7 @@ use crate::cli::{Verdict, WithSettings, load};
 pub(super) struct Run {
     #[command(flatten)]
     with: WithSettings,
-    /// Announce that it is ready as one JSON object instead of a sentence, on standard error as well
+    /// Announce that it is ready as one JSON object also on a terminal, on standard error as well
     #[arg(long)]
     json: bool,
 }
@@ -28,7 +30,9 @@ impl Run {
         app::raise_file_limit();
         let signals = Signals::new()?;
         let running = app::start(app::prepare(&settings, policy)?)?;
-        announce(&running, &settings, self.json);
+        // Where the log is JSON, so is this: a collector reads both.
+        let as_json = self.json || !std::io::stderr().is_terminal();
+        announce(&running, &settings, as_json);
         signals.wait();
         running.stop();
         Ok(Verdict::Good)

@@ -3,7 +3,7 @@
 use crate::exchange::Services;
 use crate::metrics::{
     AGENT_IN_FLIGHT, AGENT_LIMIT, AUDIT_CAPACITY, AUDIT_QUEUE, BODY_ROOM, BODY_ROOM_LIMIT, NONE,
-    SESSIONS, Sample,
+    POLICY, SESSIONS, Sample,
 };
 use crate::name::{AgentName, SecretName};
 use crate::policy::SecretSource;
@@ -20,6 +20,7 @@ impl Services {
             figure(&AUDIT_CAPACITY, self.audit.places()),
             figure(&AGENT_LIMIT, self.shares.most()),
         ];
+        now.push(Sample::of(&POLICY, &[self.live.snapshot().hash()], 1.0));
         now.extend(self.agents());
         now.extend(self.secrets());
         self.metrics.render(&now)

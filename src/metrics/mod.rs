@@ -20,8 +20,8 @@ use ::metrics::{Counter, Gauge, Histogram, Key, KeyName, Label, Level, Metadata,
 use metrics_exporter_prometheus::{PrometheusBuilder, PrometheusHandle, PrometheusRecorder};
 
 use crate::metrics::declared::{
-    AUDIT_ERRORS, BUCKETS, BUILD, CA_EXPIRY, DURATION, IN_FLIGHT, LEAVES, OVERHEAD, POLICY,
-    RATE_LIMITED, REFUSALS, REQUEST_BYTES, REQUESTS, RESPONSE_BYTES, SCRUBBED, TOKENS, UPSTREAM,
+    AUDIT_ERRORS, BUCKETS, BUILD, CA_EXPIRY, DURATION, IN_FLIGHT, LEAVES, OVERHEAD, RATE_LIMITED,
+    REFUSALS, REQUEST_BYTES, REQUESTS, RESPONSE_BYTES, SCRUBBED, TOKENS, UPSTREAM,
 };
 use crate::metrics::secrets::Secrets;
 use crate::name::{ActionName, AgentName, OutcomeName, SecretName};
@@ -30,7 +30,8 @@ use crate::refusal::Code;
 use crate::request::Door;
 
 pub(crate) use declared::{
-    AGENT_IN_FLIGHT, AGENT_LIMIT, AUDIT_CAPACITY, AUDIT_QUEUE, BODY_ROOM, BODY_ROOM_LIMIT, SESSIONS,
+    AGENT_IN_FLIGHT, AGENT_LIMIT, AUDIT_CAPACITY, AUDIT_QUEUE, BODY_ROOM, BODY_ROOM_LIMIT, POLICY,
+    SESSIONS,
 };
 pub use declared::{Kind, METRICS, Metric};
 pub use gauged::{Gauged, Listener, TunnelKind, Upstreams};
@@ -71,7 +72,6 @@ pub struct Metrics {
     secrets: Mutex<Secrets>,
     // A request must not format labels: a known set costs one lookup, a new one is registered once.
     series: RwLock<HashMap<Labels, Arc<Series>>>,
-    policy: Mutex<Option<Arc<str>>>,
 }
 
 /// What is counted as it opens, and while it is open.
@@ -144,7 +144,6 @@ impl Metrics {
             upstreams: Upstreams::new(&recorder),
             secrets: Mutex::default(),
             series: RwLock::default(),
-            policy: Mutex::default(),
             recorder,
         }
     }
@@ -243,19 +242,9 @@ impl Metrics {
         self.audit_errors.clone()
     }
 
-    /// A policy came into force.
-    pub fn policy_in_force(&self, hash: &str) {
-        *self.policy.lock().unwrap_or_else(PoisonError::into_inner) = Some(hash.into());
-    }
-
     /// Everything in Prometheus' text format, version 0.0.4, with what others know at the moment.
     pub fn render(&self, now: &[Sample]) -> String {
         let mut text = self.handle.render();
-        let policy = self.policy.lock().unwrap_or_else(PoisonError::into_inner);
-        let policy = policy
-            .as_deref()
-            .map(|hash| Sample::of(&POLICY, &[hash], 1.0));
-        text::push(&mut text, policy.as_slice());
         text::push(&mut text, now);
         text::push(&mut text, &process::samples());
         text
@@ -488,19 +477,6 @@ mod tests {
     }
 
     #[test]
-    fn only_the_policy_in_force_is_shown() {
-        let metrics = Metrics::new();
-        metrics.policy_in_force("aaaa");
-        metrics.policy_in_force("bbbb");
-        let text = metrics.render(&[]);
-        assert!(
-            text.contains("exeat_policy_info{hash=\"bbbb\"} 1\n"),
-            "{text}"
-        );
-        assert!(!text.contains("aaaa"), "{text}");
-    }
-
-    #[test]
     fn bytes_and_masked_places_are_counted_by_action() {
         let metrics = Metrics::new();
         for _ in 0..2 {
@@ -565,7 +541,6 @@ mod tests {
             ..Measured::default()
         };
         metrics.ended(&limited(), measured);
-        metrics.policy_in_force("aaaa");
         let secret = SecretName::parse("key").unwrap();
         metrics.secret_fetched(&secret, &SecretSource::Env("KEY".into()), true);
         metrics.ca_expires(1);
@@ -581,6 +556,7 @@ mod tests {
             now.push(Sample::of(metric, &[], 1.0));
         }
         now.push(Sample::of(&AGENT_IN_FLIGHT, &["bot"], 1.0));
+        now.push(Sample::of(&POLICY, &["aaaa"], 1.0));
         let text = metrics.render(&now);
         for metric in METRICS {
             let help = format!("# HELP {} {}\n", metric.name, metric.help);

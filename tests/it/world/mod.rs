@@ -27,6 +27,7 @@ use exeat::meter::Meter;
 use exeat::metrics::{Metrics, Upstreams};
 use exeat::name::AgentName;
 use exeat::policy::{self, Policy};
+use exeat::secret::Secret;
 use exeat::sessions::{Bounds, InMemory};
 use exeat::tokens::Tokens;
 use exeat::vault::{Sources, Store, Vault};
@@ -107,6 +108,7 @@ pub struct Plan {
     on_echo: OnEcho,
     room: Room,
     shares: Shares,
+    admin_token: Option<Secret>,
 }
 
 impl Plan {
@@ -121,7 +123,14 @@ impl Plan {
             on_echo: OnEcho::Redact,
             room: Room::default(),
             shares: Shares::default(),
+            admin_token: None,
         }
+    }
+
+    /// With a token that operators have to show.
+    pub fn admin_token(mut self, token: &str) -> Self {
+        self.admin_token = Some(Secret::new(token.as_bytes().to_vec()).unwrap());
+        self
     }
 
     /// A secret more.
@@ -213,7 +222,7 @@ impl World {
             proxy: TcpListener::bind("127.0.0.1:0").unwrap(),
             tools: TcpListener::bind("127.0.0.1:0").unwrap(),
             admin: TcpListener::bind("127.0.0.1:0").unwrap(),
-            admin_token: None,
+            admin_token: plan.admin_token,
             workers: 2,
             drain: Duration::ZERO,
         });
@@ -320,13 +329,19 @@ impl World {
         }
         headers.push(format!("Content-Length: {}", body.len()));
         let headers = headers.join("\r\n");
-        let bytes = format!("{method} {path} HTTP/1.1\r\n{headers}\r\n\r\n{body}");
+        self.tool_raw(&format!(
+            "{method} {path} HTTP/1.1\r\n{headers}\r\n\r\n{body}"
+        ))
+    }
+
+    /// Exact bytes to the tools listener.
+    pub fn tool_raw(&self, bytes: &str) -> Answer {
         let mut stream = TcpStream::connect(self.tools()).unwrap();
         stream
             .set_read_timeout(Some(Duration::from_secs(20)))
             .unwrap();
         stream.write_all(bytes.as_bytes()).unwrap();
-        read_answer(&mut stream, method).unwrap()
+        read_answer(&mut stream, bytes.split(' ').next().unwrap()).unwrap()
     }
 
     /// Calls an action by its name.

@@ -14,7 +14,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
 use crate::certs;
-use crate::origin::{HOST, Origin};
+use crate::origin::{Origin, PLAIN, SECURE};
 
 /// What the agent of the bench shows.
 pub(crate) const AGENT: (&str, &str) = ("bench", "token-of-the-bench-agent");
@@ -49,10 +49,11 @@ impl Child {
         let mut process = Command::new(env!("CARGO_BIN_EXE_exeat"))
             .args(["run", "--json", "--workers", "2"])
             .args(["proxy", "tools", "admin"].map(|it| format!("--{it}-listen=127.0.0.1:0")))
-            .arg(format!("--host={HOST}=127.0.0.1"))
+            .args([PLAIN, SECURE].map(|it| format!("--host={it}=127.0.0.1")))
             .arg("--extra-ca")
             .arg(certs::ca_file(folder))
-            .args(["--policies", "policies", "--state-dir", "state"])
+            .args(["--policies", "policies", "--state-dir"])
+            .arg(folder.join("state"))
             .args(["--audit", "audit.jsonl"])
             .current_dir(folder)
             .env("SOAK_AGENT_TOKEN", AGENT.1)
@@ -192,18 +193,18 @@ auth: {{api: {{type: bearer, token: {{secret: api_token}}}}}}
 agents: {{{}: {{token: {{secret: agent_token}}, allow: [\"*\"]}}}}
 network:
   allow_private:
-    - {{host: {HOST}, addresses: [127.0.0.1/32], port: {plain}}}
-    - {{host: {HOST}, addresses: [127.0.0.1/32], port: {tls}}}
+    - {{host: {PLAIN}, addresses: [127.0.0.1/32], port: {plain}}}
+    - {{host: {SECURE}, addresses: [127.0.0.1/32], port: {tls}}}
 actions:
-  post: {{description: Takes a note., method: POST, url: \"http://{HOST}:{plain}/post\", allow_http: true, parameters: {{properties: {{text: {{type: string}}}}, required: [text]}}}}
-  secure: {{description: Answers over TLS., method: GET, url: \"https://{HOST}:{tls}/quick\", auth: api}}
-  events: {{description: Streams., method: GET, url: \"http://{HOST}:{plain}/events\", allow_http: true, stream: true}}
+  post: {{description: Takes a note of something., method: POST, url: \"http://{PLAIN}:{plain}/post\", allow_http: true, parameters: {{properties: {{text: {{type: string}}}}, required: [text]}}}}
+  secure: {{description: Answers over TLS., method: GET, url: \"https://{SECURE}:{tls}/quick\", auth: api}}
+  events: {{description: Streams what happens., method: GET, url: \"http://{PLAIN}:{plain}/events\", allow_http: true, stream: true}}
 ",
         AGENT.0
     );
     for name in ["quick", "slow", "large", "cut"] {
         text += &format!(
-            "  {name}: {{description: Answers so., method: GET, url: \"http://{HOST}:{plain}/{name}\", allow_http: true}}\n"
+            "  {name}: {{description: Answers so., method: GET, url: \"http://{PLAIN}:{plain}/{name}\", allow_http: true}}\n"
         );
     }
     text
@@ -212,7 +213,7 @@ actions:
 /// What changes: as many more actions as there are times of day, each time others.
 fn other(number: u64) -> String {
     let actions = (0..50 + number % 7).map(|it| {
-        format!("  other_{it}: {{description: Change {number}., method: GET, url: \"https://other{it}.example.com/{number}\"}}\n")
+        format!("  other_{it}: {{description: Belongs to change {number}., method: GET, url: \"https://other{it}.example.com/{number}\"}}\n")
     });
     format!("version: 1\nactions:\n{}", actions.collect::<String>())
 }

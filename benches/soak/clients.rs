@@ -20,7 +20,7 @@ use tokio_rustls::TlsConnector;
 
 use crate::certs;
 use crate::child::{AGENT, Doors};
-use crate::origin::{EVENTS, HOST, LARGE, Origin};
+use crate::origin::{EVENTS, LARGE, Origin, PLAIN, SECURE};
 
 /// Between two requests of one client: agents think.
 const THOUGHT: Duration = Duration::from_millis(20);
@@ -156,7 +156,7 @@ impl Place {
     }
 
     fn request(&self, method: &str, path: &str, rest: &str) -> String {
-        let authority = format!("{HOST}:{}", self.origin.plain);
+        let authority = format!("{PLAIN}:{}", self.origin.plain);
         let login = &self.login;
         format!(
             "{method} http://{authority}{path} HTTP/1.1\r\nHost: {authority}\r\n{login}{rest}\r\n"
@@ -189,7 +189,7 @@ impl Place {
 
     /// Ten inside an intercepted tunnel, which has no record of its own.
     async fn secure(&self) -> anyhow::Result<u64> {
-        let authority = format!("{HOST}:{}", self.origin.tls);
+        let authority = format!("{SECURE}:{}", self.origin.tls);
         let connect = format!(
             "CONNECT {authority} HTTP/1.1\r\nHost: {authority}\r\n{}\r\n",
             self.login
@@ -198,7 +198,7 @@ impl Place {
         let mut opened = [0; 39];
         stream.read_exact(&mut opened).await?;
         ensure!(opened.starts_with(b"HTTP/1.1 200") && opened.ends_with(b"\r\n\r\n"));
-        let name = ServerName::try_from(HOST)?;
+        let name = ServerName::try_from(SECURE)?;
         let mut stream = self.tls.connect(name, stream).await?;
         converse(
             &mut stream,

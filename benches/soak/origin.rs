@@ -11,8 +11,9 @@ use tokio_rustls::TlsAcceptor;
 
 use crate::certs;
 
-/// Its name.
-pub(crate) const HOST: &str = "api.soak.test";
+/// Its names: a host is either in clear or over TLS.
+pub(crate) const PLAIN: &str = "plain.soak.test";
+pub(crate) const SECURE: &str = "secure.soak.test";
 
 /// Bytes of a large reply: more than the buffers of all sockets on the way take.
 pub(crate) const LARGE: usize = 4 * 1024 * 1024;
@@ -31,7 +32,7 @@ pub(crate) struct Origin {
 
 /// Listens on both.
 pub(crate) async fn start(folder: &Path) -> anyhow::Result<Origin> {
-    let acceptor = TlsAcceptor::from(Arc::new(certs::server(folder, [HOST.to_owned()])?));
+    let acceptor = TlsAcceptor::from(Arc::new(certs::server(folder, [SECURE.to_owned()])?));
     let plain = listen().await?;
     let tls = listen().await?;
     let origin = Origin {

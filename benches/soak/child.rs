@@ -95,9 +95,33 @@ impl Child {
         Ok(())
     }
 
-    /// How often that was done.
-    pub(crate) fn changes(&self) -> u64 {
-        self.changes
+    /// How many changes have come into force; none where this build does not reload.
+    pub(crate) async fn reloads(&self) -> anyhow::Result<Option<u64>> {
+        const LOADED: &str = "exeat_policy_reloads_total{outcome=\"loaded\"} ";
+        let page = self.scrape().await?;
+        let count = page.lines().find_map(|line| line.strip_prefix(LOADED));
+        Ok(count.map(str::parse).transpose()?)
+    }
+
+    /// Waits until every change has come into force.
+    pub(crate) async fn expect_changed(&self) -> anyhow::Result<()> {
+        let deadline = Instant::now() + PATIENCE;
+        loop {
+            let Some(loaded) = self.reloads().await? else {
+                println!("reloads: this build has none");
+                return Ok(());
+            };
+            if loaded == self.changes {
+                println!("reloads: {loaded}, one for each change");
+                return Ok(());
+            }
+            let changes = self.changes;
+            ensure!(
+                Instant::now() < deadline,
+                "{loaded} reloads for {changes} changes"
+            );
+            tokio::time::sleep(Duration::from_millis(100)).await;
+        }
     }
 
     /// Resident memory, in KiB.

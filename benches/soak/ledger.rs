@@ -34,14 +34,14 @@ pub(crate) fn read(file: &Path) -> anyhow::Result<Ledger> {
         ensure!(seq == last + 1, "{seq} follows {last}");
         last = seq;
         match (record["event"].as_str(), record["end"].as_str()) {
-            (Some(_), None) => ledger.opened += 1,
+            (Some("opened"), _) => ledger.opened += 1,
             (None, Some(end)) => {
                 let id = record["request_id"].as_str().context("no id")?;
                 ensure!(ids.insert(id.to_owned()), "two ends of {id}");
                 ledger.terminal += 1;
                 *ledger.ends.entry(end.to_owned()).or_default() += 1;
             }
-            // What is neither tells of exeat itself, such as its start.
+            // What is neither tells of exeat itself: that it began to write, or ends.
             _ => {}
         }
     }

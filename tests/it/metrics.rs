@@ -261,7 +261,7 @@ fn bytes_connections_and_sessions_are_counted() {
         ("exeat_body_room_limit_bytes", 268435456.0),
         ("exeat_body_room_used_bytes", 0.0),
     ] {
-        assert_eq!(shown(&world, name), expected, "{name}");
+        until(&world, name, expected);
     }
     drop(stream);
     until(&world, "exeat_connections_open{listener=\"proxy\"}", 0.0);

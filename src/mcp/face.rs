@@ -299,7 +299,7 @@ fn deny(mut begun: Begun, caller: &Caller, refusal: Refusal) -> Denied {
     begun.stop(refusal.into())
 }
 
-/// What the message says of its trace (2025-11-25 and SEP-414 reserve the name), or else the request that brought it.
+/// What the message says of its trace (SEP-414 reserves the name), or else the request that brought it.
 fn claimed(context: &RequestContext<RoleServer>) -> Claimed {
     match context.meta.get(TRACEPARENT.as_str()) {
         Some(Value::String(text)) => Claimed::of_text(text.as_bytes()),

@@ -82,6 +82,10 @@ impl Admin {
                 self.expect_token(headers)?;
                 Ok((METRICS, self.services.scrape()))
             }
+            "/audit/head" => {
+                self.expect_token(headers)?;
+                Ok(self.audit_head())
+            }
             "/ca.pem" => {
                 self.expect_token(headers)?;
                 Ok((PEM, self.services.authority.ca_pem().into()))
@@ -99,6 +103,13 @@ impl Admin {
             "actions": first.map_or(0, |it| it.actions.len()),
         });
         (JSON, format!("{ready}\n"))
+    }
+
+    /// How far the chain of audit records has come, for whoever keeps it elsewhere.
+    fn audit_head(&self) -> Page {
+        let head = self.services.audit.head();
+        let text = serde_json::json!({"seq": head.seq, "hash": head.hash.as_str()});
+        (JSON, format!("{text}\n"))
     }
 
     fn expect_token(&self, headers: &HeaderMap) -> Result<(), No> {
@@ -129,7 +140,7 @@ impl No {
             Self::Method => (StatusCode::METHOD_NOT_ALLOWED, "use GET or HEAD"),
             Self::Page => (
                 StatusCode::NOT_FOUND,
-                "here are /healthz, /readyz, /metrics and /ca.pem",
+                "here are /healthz, /readyz, /metrics, /audit/head and /ca.pem",
             ),
             Self::Token => (
                 StatusCode::UNAUTHORIZED,

@@ -6,6 +6,7 @@
 
 mod descriptors;
 mod flags;
+mod records;
 mod settings;
 mod setup;
 mod worker;
@@ -26,7 +27,8 @@ use crate::metrics::Listener;
 use crate::secret::Secret;
 
 pub use descriptors::raise_file_limit;
-pub use flags::AuditTarget;
+pub use flags::{Age, AuditTarget};
+pub use records::{AuditSettings, GivenAudit};
 pub use settings::{Given, Settings, json_schema};
 pub use setup::{ca_file, ca_folder, environment, gate, open_authority, prepare, store, to_pem};
 use worker::Workers;
@@ -94,6 +96,7 @@ pub fn start(parts: Parts) -> anyhow::Result<Running> {
         .name("exeat-front".into())
         .spawn(move || runtime.block_on(front.run(stopped)))
         .context("the front thread could not be started")?;
+    services.audit.begin();
     Ok(Running {
         proxy,
         tools,
@@ -151,7 +154,7 @@ impl Front {
         upkeep.abort();
         workers.stop();
         tool_workers.stop();
-        if timeout(FLUSH, services.audit.flush()).await.is_err() {
+        if timeout(FLUSH, services.audit.close()).await.is_err() {
             tracing::error!("the last audit records could not be written");
         }
     }

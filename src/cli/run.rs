@@ -33,7 +33,7 @@ impl Run {
         // Where the log is JSON, so is this: a collector reads both.
         let as_json = self.json || !std::io::stderr().is_terminal();
         announce(&running, &settings, as_json);
-        signals.wait();
+        signals.wait(&running);
         running.stop();
         Ok(Verdict::Good)
     }
@@ -56,11 +56,13 @@ fn announce(running: &Running, settings: &Settings, as_json: bool) {
     }
 }
 
-/// SIGINT and SIGTERM.
+/// SIGINT and SIGTERM end it; SIGHUP and SIGUSR1 are what a logrotate sends when it has moved the audit file.
 struct Signals {
     runtime: Runtime,
     interrupt: Signal,
     terminate: Signal,
+    hang_up: Signal,
+    user: Signal,
 }
 
 impl Signals {
@@ -69,25 +71,34 @@ impl Signals {
         let runtime = tokio::runtime::Builder::new_current_thread()
             .enable_all()
             .build()?;
-        let (interrupt, terminate) = {
-            let _inside = runtime.enter();
-            (
-                signal(SignalKind::interrupt())?,
-                signal(SignalKind::terminate())?,
-            )
-        };
+        let inside = runtime.enter();
+        let (interrupt, terminate) = (
+            signal(SignalKind::interrupt())?,
+            signal(SignalKind::terminate())?,
+        );
+        let (hang_up, user) = (
+            signal(SignalKind::hangup())?,
+            signal(SignalKind::user_defined1())?,
+        );
+        drop(inside);
         Ok(Self {
             runtime,
             interrupt,
             terminate,
+            hang_up,
+            user,
         })
     }
 
-    fn wait(mut self) {
+    fn wait(mut self, running: &Running) {
         self.runtime.block_on(async {
-            tokio::select! {
-                _ = self.interrupt.recv() => {}
-                _ = self.terminate.recv() => {}
+            loop {
+                tokio::select! {
+                    _ = self.interrupt.recv() => break,
+                    _ = self.terminate.recv() => break,
+                    _ = self.hang_up.recv() => running.services().audit.reopen(),
+                    _ = self.user.recv() => running.services().audit.reopen(),
+                }
             }
         });
     }

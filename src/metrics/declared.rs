@@ -216,6 +216,12 @@ pub(crate) const AUDIT_CAPACITY: Metric = Metric {
     labels: &[],
     help: "Places of the audit queue; when all are taken, requests are refused.",
 };
+pub(crate) const AUDIT_LOST: Metric = Metric {
+    name: "exeat_audit_lost_records_total",
+    kind: Kind::Counter,
+    labels: &[],
+    help: "Audit records that were lost, with `audit.when_blocked: drop`.",
+};
 pub(crate) const BUILD: Metric = Metric {
     name: "exeat_build_info",
     kind: Kind::Gauge,
@@ -293,6 +299,7 @@ pub const METRICS: &[Metric] = &[
     AUDIT_ERRORS,
     AUDIT_QUEUE,
     AUDIT_CAPACITY,
+    AUDIT_LOST,
     BUILD,
     POLICY,
     PROCESS_CPU,

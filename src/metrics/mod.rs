@@ -20,8 +20,8 @@ use ::metrics::{Counter, Gauge, Histogram, Key, KeyName, Label, Level, Metadata,
 use metrics_exporter_prometheus::{PrometheusBuilder, PrometheusHandle, PrometheusRecorder};
 
 use crate::metrics::declared::{
-    AUDIT_ERRORS, BUCKETS, BUILD, CA_EXPIRY, DURATION, IN_FLIGHT, LEAVES, OVERHEAD, RATE_LIMITED,
-    REFUSALS, REQUEST_BYTES, REQUESTS, RESPONSE_BYTES, SCRUBBED, TOKENS, UPSTREAM,
+    AUDIT_ERRORS, AUDIT_LOST, BUCKETS, BUILD, CA_EXPIRY, DURATION, IN_FLIGHT, LEAVES, OVERHEAD,
+    RATE_LIMITED, REFUSALS, REQUEST_BYTES, REQUESTS, RESPONSE_BYTES, SCRUBBED, TOKENS, UPSTREAM,
 };
 use crate::metrics::secrets::Secrets;
 use crate::name::{ActionName, AgentName, OutcomeName, SecretName};
@@ -66,6 +66,7 @@ pub struct Metrics {
     tokens_granted: Counter,
     tokens_failed: Counter,
     audit_errors: Counter,
+    audit_losses: Counter,
     tunnels: [Opened; TunnelKind::ALL.len()],
     connections: [Connections; Listener::ALL.len()],
     upstreams: Upstreams,
@@ -139,6 +140,7 @@ impl Metrics {
             tokens_granted: counter(&recorder, &TOKENS, &["granted"]),
             tokens_failed: counter(&recorder, &TOKENS, &["failed"]),
             audit_errors: counter(&recorder, &AUDIT_ERRORS, &[]),
+            audit_losses: counter(&recorder, &AUDIT_LOST, &[]),
             tunnels: TunnelKind::ALL.map(|kind| Opened::tunnels(&recorder, kind)),
             connections: Listener::ALL.map(|of| Connections::of(&recorder, of)),
             upstreams: Upstreams::new(&recorder),
@@ -240,6 +242,11 @@ impl Metrics {
     /// The counter of failed writes of audit records, for whoever writes them.
     pub fn audit_errors(&self) -> Counter {
         self.audit_errors.clone()
+    }
+
+    /// The counter of audit records that were lost, for whoever could not write them.
+    pub fn audit_losses(&self) -> Counter {
+        self.audit_losses.clone()
     }
 
     /// Everything in Prometheus' text format, version 0.0.4, with what others know at the moment.

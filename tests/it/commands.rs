@@ -72,15 +72,22 @@ impl Desk {
 }
 
 /// A started `exeat run` on free ports.
-struct Started {
+pub struct Started {
     child: Child,
+    /// What it said before it was ready.
+    before: String,
     stderr: BufReader<ChildStderr>,
     proxy: SocketAddr,
     admin: SocketAddr,
 }
 
 impl Started {
-    fn on(desk: &Desk, arguments: &[&str]) -> Self {
+    pub fn on(desk: &Desk, arguments: &[&str]) -> Self {
+        Self::by(desk.command(&[]), arguments)
+    }
+
+    /// By a command that ends in the call of exeat, to which arguments are added.
+    pub fn by(mut command: Command, arguments: &[&str]) -> Self {
         let free = [
             "run",
             "--json",
@@ -91,30 +98,37 @@ impl Started {
             "--admin-listen",
             "127.0.0.1:0",
         ];
-        let mut child = desk
-            .command(&free)
+        let mut child = command
+            .args(free)
             .args(arguments)
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())
             .spawn()
             .unwrap();
         let mut stderr = BufReader::new(child.stderr.take().unwrap());
-        let mut line = String::new();
-        stderr.read_line(&mut line).unwrap();
-        let ready: Value = serde_json::from_str(&line).unwrap_or_else(|_| panic!("{line}"));
-        assert_eq!(ready["ready"], true);
+        let mut before = String::new();
+        let ready = loop {
+            let mut line = String::new();
+            assert!(stderr.read_line(&mut line).unwrap() > 0, "{before}");
+            let said: Value = serde_json::from_str(&line).unwrap_or_else(|_| panic!("{line}"));
+            if said["ready"] == true {
+                break said;
+            }
+            before += &line;
+        };
         let address = |name: &str| ready[name].as_str().unwrap().parse().unwrap();
         let (proxy, admin) = (address("proxy"), address("admin"));
         assert!(Path::new(ready["ca"].as_str().unwrap()).exists());
         Self {
             child,
+            before,
             stderr,
             proxy,
             admin,
         }
     }
 
-    fn connect(&self) -> TcpStream {
+    pub fn connect(&self) -> TcpStream {
         let stream = TcpStream::connect(self.proxy).unwrap();
         stream
             .set_read_timeout(Some(Duration::from_secs(20)))
@@ -122,7 +136,7 @@ impl Started {
         stream
     }
 
-    fn ask(&self, bytes: &str) -> String {
+    pub fn ask(&self, bytes: &str) -> String {
         let mut stream = self.connect();
         stream.write_all(bytes.as_bytes()).unwrap();
         let mut answer = String::new();
@@ -130,8 +144,13 @@ impl Started {
         answer
     }
 
+    /// Of the process.
+    pub fn id(&self) -> u32 {
+        self.child.id()
+    }
+
     /// Sends a signal.
-    fn signal(&self, signal: &str) {
+    pub fn signal(&self, signal: &str) {
         let pid = self.child.id().to_string();
         assert!(
             Command::new("kill")
@@ -142,9 +161,23 @@ impl Started {
         );
     }
 
+    /// Asks the operator's listener for a page.
+    pub fn page(&self, path: &str) -> String {
+        let mut stream = TcpStream::connect(self.admin).unwrap();
+        let host = self.admin;
+        write!(
+            stream,
+            "GET {path} HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\n\r\n"
+        )
+        .unwrap();
+        let mut page = String::new();
+        stream.read_to_string(&mut page).unwrap();
+        page
+    }
+
     /// Waits for the end: exit code, output, and what was said on standard error.
-    fn end(mut self) -> (Option<i32>, String, String) {
-        let (mut out, mut said) = (String::new(), String::new());
+    pub fn end(mut self) -> (Option<i32>, String, String) {
+        let (mut out, mut said) = (String::new(), self.before);
         self.child
             .stdout
             .take()
@@ -279,9 +312,11 @@ fn it_runs_until_it_is_told_to_end_and_the_record_is_whole() {
             .lines()
             .map(|it| serde_json::from_str(it).unwrap())
             .collect();
-        assert_eq!(records.len(), 2, "{text}");
-        assert_eq!(records[0]["code"], "host_undeclared");
-        assert_eq!(records[1]["action"], "create_item");
+        assert_eq!(records.len(), 4, "{text}");
+        assert_eq!(records[0]["event"], "started");
+        assert_eq!(records[1]["code"], "host_undeclared");
+        assert_eq!(records[2]["action"], "create_item");
+        assert_eq!(records[3]["event"], "stopped");
         let mode = std::fs::metadata(desk.path("audit.jsonl"))
             .unwrap()
             .permissions()

@@ -22,6 +22,7 @@ use crate::browser::Browser;
 use crate::drain::Phase;
 use crate::exchange::Services;
 use crate::live::Refused;
+use crate::metrics::Gauged;
 use crate::problem::Problem;
 use crate::secret::Secret;
 
@@ -57,8 +58,8 @@ impl Admin {
         &self.services
     }
 
-    /// Serves one connection to its end.
-    pub async fn serve(self: Arc<Self>, stream: TcpStream) {
+    /// Serves one connection to its end, for which it is counted.
+    pub async fn serve(self: Arc<Self>, stream: TcpStream, _open: Gauged) {
         let service = service_fn(move |request| {
             let admin = self.clone();
             async move { Ok::<_, std::convert::Infallible>(admin.answer(&request)) }
@@ -91,7 +92,7 @@ impl Admin {
             "/readyz" => Ok(Page::Readiness),
             "/metrics" => {
                 self.expect_token(headers)?;
-                Ok(Page::Text(METRICS, self.services.metrics.render()))
+                Ok(Page::Text(METRICS, self.services.scrape().into()))
             }
             "/audit/head" => {
                 self.expect_token(headers)?;

@@ -5,6 +5,8 @@ use http::{HeaderMap, HeaderName};
 
 use crate::action::{Action, ContentRule, MediaType, media_type};
 use crate::refusal::{Code, Refusal};
+use crate::trace;
+use crate::trace::{Claimed, TRACEPARENT, TRACESTATE};
 use crate::wire;
 
 /// Splits the agent's headers into those that go through and the names of those that don't.
@@ -17,6 +19,7 @@ pub(super) fn sift_headers(action: &Action, headers: &HeaderMap) -> (HeaderMap, 
     let passes_body = matches!(action.proxied_content(), ContentRule::Unread(_));
     let accepts = |name: &HeaderName| {
         (action.accept_headers.contains(name) && *name != COOKIE)
+            && (*name != TRACESTATE || trace::has_good_state(headers))
             || (passes_body && *name == CONTENT_ENCODING)
     };
     let nominated: Vec<HeaderName> = wire::nominated(headers).collect();
@@ -25,7 +28,11 @@ pub(super) fn sift_headers(action: &Action, headers: &HeaderMap) -> (HeaderMap, 
         if ours(name) || is_of_the_connection(name) || nominated.contains(name) {
             continue;
         }
-        if accepts(name) {
+        // The exchange tells the trace on in its own words; only what can't be read is told to be gone.
+        if *name == TRACEPARENT && matches!(Claimed::of_headers(headers), Claimed::Parent(_)) {
+            continue;
+        }
+        if accepts(name) && *name != TRACEPARENT {
             for value in headers.get_all(name) {
                 forwarded.append(name.clone(), value.clone());
             }

@@ -27,6 +27,7 @@ use crate::admin::Admin;
 use crate::dial;
 use crate::drain::{Drain, Phase};
 use crate::exchange::Services;
+use crate::metrics::Listener;
 use crate::secret::Secret;
 
 pub use descriptors::raise_file_limit;
@@ -277,7 +278,8 @@ async fn serve_admin(admin: Arc<Admin>, listener: std::net::TcpListener) {
     loop {
         match listener.accept().await {
             Ok((stream, _)) => {
-                tokio::spawn(admin.clone().serve(stream));
+                let open = admin.services().metrics.connection(Listener::Admin);
+                tokio::spawn(admin.clone().serve(stream, open));
             }
             Err(error) => pause_after(&error).await,
         }

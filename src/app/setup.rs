@@ -20,7 +20,7 @@ use crate::known::Known;
 use crate::lease::Leases;
 use crate::live::Live;
 use crate::meter::Meter;
-use crate::metrics::Metrics;
+use crate::metrics::{Metrics, Upstreams};
 use crate::name::EnvironmentName;
 use crate::policy::Policy;
 use crate::secret::Secret;
@@ -86,10 +86,11 @@ pub fn gate(settings: &Settings, policy: Policy) -> anyhow::Result<Gate> {
 fn services(settings: &Settings, policy: Policy) -> anyhow::Result<Services> {
     environment(settings, &policy)?;
     let metrics = Arc::new(Metrics::new());
-    metrics.policy_in_force(policy.hash());
+    metrics.policy_in_force();
     let authority = open_authority(&settings.state_dir)?.counting(&metrics);
     let known = Arc::new(Known::default());
-    let vault = known.watching(Arc::new(Sources::new(store(&settings.state_dir))));
+    let sources = Sources::new(store(&settings.state_dir)).counting(&metrics);
+    let vault = known.watching(Arc::new(sources));
     let (live, drain) = (Live::new(Arc::new(policy)), Drain::default());
     Ok(Services {
         leases: Leases::new(&live, &drain, settings.grace),
@@ -232,6 +233,7 @@ fn dialling(settings: &Settings) -> anyhow::Result<Arc<dyn Fn() -> dial::Setup +
             tls: tls.clone(),
             own: dial::Own::default(),
             limits: dial::Limits::default(),
+            counted: Upstreams::default(),
         }
     }))
 }

@@ -18,6 +18,7 @@ use crate::dial;
 use crate::dial::Dialer;
 use crate::drain::{Drain, Phase};
 use crate::exchange::Gate;
+use crate::metrics::{Gauged, Listener, Metrics};
 use crate::proxy;
 use crate::proxy::ClientLimits;
 use crate::tools::Tools;
@@ -48,6 +49,8 @@ enum Face {
 /// The workers of one listener.
 pub(super) struct Workers {
     all: Vec<Worker>,
+    listener: Listener,
+    metrics: Arc<Metrics>,
     overload: Mutex<Overload>,
 }
 
@@ -58,8 +61,11 @@ struct Overload {
     closed: u64,
 }
 
+/// A socket on its way to its worker, counted among those that are open.
+type Accepted = (StdTcpStream, Gauged);
+
 struct Worker {
-    sockets: mpsc::Sender<StdTcpStream>,
+    sockets: mpsc::Sender<Accepted>,
     open: Arc<AtomicUsize>,
     closing: Closing,
 }
@@ -83,19 +89,22 @@ impl Workers {
     pub(super) fn start(parts: &Parts, own: &dial::Own) -> anyhow::Result<Self> {
         let start = |number| Worker::start(&format!("exeat-{number}"), Face::Proxy, parts, own);
         let workers = (0..parts.workers.max(1)).map(start);
-        Ok(Self::of(workers.collect::<anyhow::Result<_>>()?))
+        let workers = workers.collect::<anyhow::Result<_>>()?;
+        Ok(Self::of(workers, Listener::Proxy, parts))
     }
 
     /// The one of the tools listener, so that what models call does not wait for what programs send.
     pub(super) fn for_tools(parts: &Parts, own: &dial::Own) -> anyhow::Result<Self> {
         let face = Face::Tools(parts.tools.local_addr()?);
         let worker = Worker::start("exeat-tools", face, parts, own)?;
-        Ok(Self::of(vec![worker]))
+        Ok(Self::of(vec![worker], Listener::Tools, parts))
     }
 
-    fn of(all: Vec<Worker>) -> Self {
+    fn of(all: Vec<Worker>, listener: Listener, parts: &Parts) -> Self {
         Self {
             all,
+            listener,
+            metrics: parts.services.metrics.clone(),
             overload: Mutex::default(),
         }
     }
@@ -110,8 +119,10 @@ impl Workers {
             return;
         };
         let open = worker.open.fetch_add(1, Ordering::Relaxed);
-        if open >= CONNECTIONS || worker.sockets.try_send(stream).is_err() {
+        let counted = self.metrics.connection(self.listener);
+        if open >= CONNECTIONS || worker.sockets.try_send((stream, counted)).is_err() {
             worker.open.fetch_sub(1, Ordering::Relaxed);
+            self.metrics.closed_unread(self.listener);
             let mut overload = self.overload.lock().unwrap_or_else(PoisonError::into_inner);
             if let Some(closed) = overload.count(Instant::now()) {
                 tracing::warn!(
@@ -152,7 +163,11 @@ impl Worker {
         let (end, ended) = oneshot::channel();
         let run = move || {
             runtime.block_on(async {
-                let setup = dial::Setup { own, ..dial() };
+                let setup = dial::Setup {
+                    own,
+                    counted: services.metrics.upstreams(),
+                    ..dial()
+                };
                 let dialer = Dialer::new(setup);
                 let gate = Arc::new(Gate { services, dialer });
                 let _following = tokio::spawn(follow(gate.clone()));
@@ -183,11 +198,7 @@ async fn follow(gate: Arc<Gate>) {
     }
 }
 
-async fn serve_proxy(
-    gate: Arc<Gate>,
-    waiting: mpsc::Receiver<StdTcpStream>,
-    open: Arc<AtomicUsize>,
-) {
+async fn serve_proxy(gate: Arc<Gate>, waiting: mpsc::Receiver<Accepted>, open: Arc<AtomicUsize>) {
     let drain = gate.services.drain.clone();
     let limits = Arc::new(ClientLimits::default());
     let serve = |stream| proxy::serve(gate.clone(), stream, limits.clone());
@@ -197,7 +208,7 @@ async fn serve_proxy(
 async fn serve_tools(
     gate: Arc<Gate>,
     listener: SocketAddr,
-    waiting: mpsc::Receiver<StdTcpStream>,
+    waiting: mpsc::Receiver<Accepted>,
     open: Arc<AtomicUsize>,
 ) {
     let drain = gate.services.drain.clone();
@@ -207,18 +218,18 @@ async fn serve_tools(
 }
 
 async fn serve_each<F: Future<Output = ()> + Send + 'static>(
-    (mut waiting, open): (mpsc::Receiver<StdTcpStream>, Arc<AtomicUsize>),
+    (mut waiting, open): (mpsc::Receiver<Accepted>, Arc<AtomicUsize>),
     drain: &Drain,
     serve: impl Fn(TcpStream) -> F,
 ) {
     let mut connections = JoinSet::new();
     loop {
-        let stream = tokio::select! {
+        let accepted = tokio::select! {
             Some(_) = connections.join_next() => continue,
-            stream = waiting.recv() => stream,
+            accepted = waiting.recv() => accepted,
         };
-        let Some(stream) = stream else { break };
-        let open = Counted(open.clone());
+        let Some((stream, gauged)) = accepted else { break };
+        let open = (Counted(open.clone()), gauged);
         match TcpStream::from_std(stream) {
             Ok(stream) => {
                 let serving = serve(stream);
@@ -289,6 +300,8 @@ mod tests {
             }];
             let workers = Workers {
                 all,
+                listener: Listener::Proxy,
+                metrics: Arc::default(),
                 overload: Mutex::default(),
             };
             let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();

@@ -112,6 +112,11 @@ fn write_start(line: &mut Line<'_>, torn: Option<&Torn>) {
 }
 
 fn write_record(line: &mut Line<'_>, record: &Record) {
+    if let Some(trace) = &record.steps.trace {
+        line.plain("trace_id", &trace.trace_id());
+        line.plain("span_id", &trace.span_id());
+        line.optional("parent_id", trace.parent_id().as_deref());
+    }
     if matches!(record.event, Event::Opened) {
         line.plain("event", "opened");
     }

@@ -14,6 +14,7 @@
 //! | `time` | when the line's event happened, in UTC; of a terminal line, the end of the request |
 //! | `request_id` | the request's ULID, as in refusals |
 //! | `seq`, `prev_hash`, `hash` | the line's number in its chain, from 1; the hash of the line before; and its own |
+//! | `trace_id`, `span_id`, `parent_id` | the W3C trace, where the caller traces: our span in it, and the caller's |
 //! | `event` | on a line that is not terminal: `opened`, a tunnel, a WebSocket or an event stream has begun; `started`, `stopped` and `lost` are of the writer |
 //! | `version` | of `started`: that of exeat |
 //! | `torn`, `torn_hash` | of `started`: how many bytes before this line are not whole lines, and their hash |
@@ -125,6 +126,11 @@ impl RequestId {
         let mut text = [0; ulid::ULID_LEN];
         Ulid::new().array_to_str(&mut text);
         Self(text)
+    }
+
+    /// As a number: the time, and 80 random bits at the end.
+    pub fn bits(&self) -> u128 {
+        Ulid::from_string(self.as_str()).map_or(0, |ulid| ulid.0)
     }
 
     /// Its 26 characters.
@@ -259,6 +265,11 @@ impl Audit {
             self.0.without_place(opening.door)?;
         }
         Ok(Ticket::open(opening, place, &self.0))
+    }
+
+    /// How many places there are for records that are open or not yet written.
+    pub fn places(&self) -> usize {
+        self.0.queue.max_capacity()
     }
 
     /// How many records are open or not yet written.

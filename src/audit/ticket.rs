@@ -14,10 +14,11 @@ use tokio::sync::mpsc;
 use crate::audit::writer::Message;
 use crate::audit::{Desk, RequestId};
 use crate::fault::Fault;
-use crate::metrics::{Labels, NONE};
+use crate::metrics::{Labels, Measured, NONE};
 use crate::name::{ActionName, OutcomeName};
 use crate::refusal::{Code, Refusal};
 use crate::request::{Caller, Destination, Door};
+use crate::trace::{Claimed, Trace};
 
 /// What is known of a request before anything of it is read.
 #[derive(Clone, Debug)]
@@ -135,6 +136,7 @@ impl Ending {
 pub(super) struct Steps {
     pub(super) request_id: RequestId,
     pub(super) opening: Opening,
+    pub(super) trace: Option<Trace>,
     pub(super) caller: Option<Caller>,
     pub(super) asked: Option<Asked>,
     pub(super) target: Option<Target>,
@@ -150,6 +152,7 @@ impl Steps {
         Self {
             request_id,
             opening,
+            trace: None,
             caller: None,
             asked: None,
             target: None,
@@ -202,6 +205,20 @@ impl Record {
             code: self.event.code(),
             outcome: outcome.clone(),
             end: self.event.end().unwrap_or(NONE),
+        }
+    }
+
+    fn measured(&self) -> Measured {
+        let bytes = match &self.event {
+            Event::Closed(ending) => (ending.bytes_in, ending.bytes_out),
+            Event::Opened | Event::Abandoned { .. } => (0, 0),
+        };
+        Measured {
+            duration: self.duration,
+            upstream: self.steps.upstream.map(|upstream| upstream.took),
+            bytes_in: bytes.0,
+            bytes_out: bytes.1,
+            scrubbed: self.steps.redactions,
         }
     }
 
@@ -303,6 +320,17 @@ impl Ticket {
         self.get().steps.request_id
     }
 
+    /// What the caller says of its trace is known. Told again, the last word counts.
+    pub fn traced(&mut self, claimed: Claimed) {
+        let steps = self.steps();
+        steps.trace = claimed.go_on(steps.request_id.bits());
+    }
+
+    /// The trace that this request is of, if the caller traces.
+    pub fn trace(&self) -> Option<&Trace> {
+        self.get().steps.trace.as_ref()
+    }
+
     /// Who asks is known.
     pub fn known(&mut self, caller: &Caller) {
         self.steps().caller = Some(caller.clone());
@@ -375,18 +403,13 @@ impl Ticket {
     fn end(&mut self, event: Event) {
         let Some(open) = self.0.take() else { return };
         let record = Record::new(open.steps, event, open.began);
-        let upstream = record.steps.upstream.map(|upstream| upstream.took);
         let Desk {
             metrics,
             queue,
             shared,
             ..
         } = &*open.desk;
-        metrics.ended(&record.labels(), record.duration, upstream);
-        if record.steps.redactions > 0 {
-            let action = record.steps.action.as_ref();
-            metrics.scrubbed(action, record.steps.redactions);
-        }
+        metrics.ended(&record.labels(), record.measured());
         let line = Message::Line(record);
         let Some(place) = open.place else {
             if queue.try_send(line).is_err() {

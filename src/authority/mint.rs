@@ -56,6 +56,7 @@ pub struct Constraints {
 pub(super) struct Mint {
     issuer: Issuer<'static, KeyPair>,
     ca_pem: String,
+    ca_end: Option<OffsetDateTime>,
     leaf_key: KeyPair,
     leaf_signer: Arc<dyn SigningKey>,
 }
@@ -84,6 +85,7 @@ impl Mint {
         Ok(Self {
             issuer,
             ca_pem: files.certificate.clone(),
+            ca_end: end(&certificate),
             leaf_signer: signer(&leaf_key)?,
             leaf_key,
         })
@@ -92,6 +94,11 @@ impl Mint {
     /// The certificate of the CA.
     pub(super) fn ca_pem(&self) -> &str {
         &self.ca_pem
+    }
+
+    /// When the certificate of the CA ends.
+    pub(super) fn end(&self) -> Option<OffsetDateTime> {
+        self.ca_end
     }
 
     /// Signs a leaf: one name and no other, for servers only.
@@ -147,6 +154,11 @@ impl Constraints {
             excluded_subtrees: [all_v4, all_v6].map(GeneralSubtree::IpAddress).into(),
         })
     }
+}
+
+fn end(certificate: &CertificateDer<'_>) -> Option<OffsetDateTime> {
+    let (_, read) = x509_parser::parse_x509_certificate(certificate).ok()?;
+    Some(read.validity().not_after.to_datetime())
 }
 
 /// What clients will think of the certificate of a CA.

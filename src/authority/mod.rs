@@ -107,6 +107,9 @@ impl Authority {
     #[must_use]
     pub fn counting(mut self, metrics: &Metrics) -> Self {
         self.minted = metrics.leaves();
+        if let Some(end) = self.mint.end() {
+            metrics.ca_expires(end.unix_timestamp());
+        }
         self
     }
 

@@ -59,7 +59,7 @@ fn verify(
 }
 
 fn minted(metrics: &Metrics) -> String {
-    let text = metrics.render();
+    let text = metrics.render(&[]);
     let line = text
         .lines()
         .find(|it| it.starts_with("exeat_leaf_certificates_minted_total"));

@@ -174,6 +174,10 @@ fn log_to_stderr() {
     let set = if std::io::stderr().is_terminal() {
         registry().with(layer.with_filter(own)).try_init()
     } else {
+        // A panic is an error like another, on one line.
+        std::panic::set_hook(Box::new(
+            |panic| tracing::error!(%panic, "a thread panicked"),
+        ));
         registry().with(layer.json().with_filter(own)).try_init()
     };
     if let Err(error) = set {

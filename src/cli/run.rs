@@ -1,5 +1,6 @@
 //! `exeat run`: the proxy, until it is told to stop.
 
+use std::io::IsTerminal as _;
 use std::time::Duration;
 
 use clap::Args;
@@ -17,7 +18,7 @@ use crate::cli::{Verdict, WithSettings, load};
 pub(super) struct Run {
     #[command(flatten)]
     with: WithSettings,
-    /// Announce that it is ready as one JSON object instead of a sentence, on standard error as well
+    /// Announce that it is ready as one JSON object also on a terminal, on standard error as well
     #[arg(long)]
     json: bool,
 }
@@ -34,7 +35,9 @@ impl Run {
         let signals = Signals::new()?;
         let mut running = app::start(app::prepare(&settings, policy)?)?;
         let reloader = Reloader::start(&settings, running.services().clone(), seen)?;
-        announce(&running, &settings, self.json);
+        // Where the log is JSON, so is this: a collector reads both.
+        let as_json = self.json || !std::io::stderr().is_terminal();
+        announce(&running, &settings, as_json);
         let Signals { runtime, mut heard } = signals;
         let second = runtime.block_on(async {
             let audit = &running.services().audit;

@@ -19,6 +19,7 @@ use tokio::task::AbortHandle;
 
 use crate::dial::message::Upload;
 use crate::fault::{Fault, FaultKind};
+use crate::metrics::{Gauged, Upstreams};
 
 /// The most bytes of a response's head: four times what common servers accept in requests. hyper's own limit of a
 /// hundred fields stays, since another would put them on the heap for every response.
@@ -62,6 +63,8 @@ pub(super) enum Connection {
 pub(super) struct Http1 {
     sender: http1::SendRequest<Upload>,
     pub(super) facts: Facts,
+    /// While the pool has it.
+    idle: Option<Gauged>,
     _task: Task,
 }
 
@@ -94,7 +97,11 @@ pub(super) struct Unanswered {
 
 impl Connection {
     /// Starts HTTP/1.1 on an open stream.
-    pub(super) async fn http1<S>(stream: S, facts: Facts) -> Result<Self, Fault>
+    pub(super) async fn http1<S>(
+        stream: S,
+        facts: Facts,
+        counted: &Upstreams,
+    ) -> Result<Self, Fault>
     where
         S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
     {
@@ -104,7 +111,9 @@ impl Connection {
             .handshake(TokioIo::new(stream))
             .await
             .map_err(|error| no_answer(&error).at(facts.address))?;
+        let open = counted.open();
         let task = tokio::spawn(async move {
+            let _open = open;
             if let Err(error) = connection.await {
                 tracing::debug!(address = %facts.address, %error, "an upstream connection broke");
             }
@@ -112,12 +121,17 @@ impl Connection {
         Ok(Self::Http1(Http1 {
             sender,
             facts,
+            idle: None,
             _task: Task(task.abort_handle()),
         }))
     }
 
     /// Starts HTTP/2 on an open stream.
-    pub(super) async fn http2<S>(stream: S, facts: Facts) -> Result<Self, Fault>
+    pub(super) async fn http2<S>(
+        stream: S,
+        facts: Facts,
+        counted: &Upstreams,
+    ) -> Result<Self, Fault>
     where
         S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
     {
@@ -133,7 +147,9 @@ impl Connection {
             .handshake(TokioIo::new(stream))
             .await
             .map_err(|error| no_answer(&error).at(facts.address))?;
+        let open = counted.open();
         tokio::spawn(async move {
+            let _open = open;
             if let Err(error) = connection.await {
                 tracing::debug!(address = %facts.address, %error, "an upstream connection broke");
             }
@@ -219,6 +235,17 @@ fn too_many_interim(request: &mut Request<Upload>) -> Arc<Notify> {
 }
 
 impl Http1 {
+    /// The pool keeps it.
+    pub(super) fn parked(&mut self, counted: &Upstreams) {
+        self.idle = Some(counted.idle());
+    }
+
+    /// Somebody uses it again.
+    pub(super) fn taken(mut self) -> Self {
+        self.idle = None;
+        self
+    }
+
     /// Whether request and response are over, both ways, and nothing came after them.
     pub(super) fn is_ready(&self) -> bool {
         self.sender.is_ready()

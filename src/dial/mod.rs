@@ -35,6 +35,7 @@ use crate::dial::pool::Pool;
 use crate::dial::reply::Lease;
 use crate::dial::vet::Target;
 use crate::fault::{Fault, FaultKind};
+use crate::metrics::Upstreams;
 use crate::policy::{Declared, Network, Outgoing, Passage, Policy};
 use crate::request::Destination;
 use crate::request::Scheme;
@@ -69,6 +70,8 @@ pub struct Setup {
     pub own: Own,
     /// What the pool keeps.
     pub limits: Limits,
+    /// Counts its connections.
+    pub counted: Upstreams,
 }
 
 /// An [`Outgoing`] taken apart.
@@ -104,7 +107,7 @@ struct Answered {
 impl Dialer {
     /// A dialer for the current runtime.
     pub fn new(setup: Setup) -> Self {
-        let pool = Pool::new(setup.limits);
+        let pool = Pool::new(setup.limits, setup.counted.clone());
         Self { setup, pool }
     }
 
@@ -226,7 +229,10 @@ impl Dialer {
         let pooled = self.pooled(route);
         let reused = pooled.is_some();
         let connection = match pooled {
-            Some(connection) => connection,
+            Some(connection) => {
+                self.setup.counted.reused();
+                connection
+            }
             None => self.open(route).await?,
         };
         let spare = (reused && idempotent).then(|| message::copy(&request));
@@ -308,7 +314,8 @@ impl Dialer {
     async fn establish(&self, to: &Destination, network: &Network) -> Result<Connection, Fault> {
         let (stream, address) = self.reach(to, network).await?;
         if to.scheme == Scheme::Http {
-            return Connection::http1(stream, Facts { address, tls: None }).await;
+            let facts = Facts { address, tls: None };
+            return Connection::http1(stream, facts, &self.setup.counted).await;
         }
         let handshake = self.setup.tls.handshake(&to.host, stream).await;
         let stream = handshake.map_err(|fault| fault.at(address))?;
@@ -319,9 +326,9 @@ impl Dialer {
             tls: session.protocol_version().map(tls::version),
         };
         if is_http2 {
-            Connection::http2(stream, facts).await
+            Connection::http2(stream, facts, &self.setup.counted).await
         } else {
-            Connection::http1(stream, facts).await
+            Connection::http1(stream, facts, &self.setup.counted).await
         }
     }
 

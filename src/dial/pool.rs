@@ -11,6 +11,7 @@ use std::time::{Duration, Instant};
 use crate::dial::connection::Connection;
 use crate::dial::connection::Http1;
 use crate::dial::connection::Http2;
+use crate::metrics::Upstreams;
 use crate::request::Destination;
 use crate::request::Host;
 use crate::request::Scheme;
@@ -80,6 +81,7 @@ pub(super) struct Pool(Arc<Inner>);
 
 struct Inner {
     limits: Limits,
+    counted: Upstreams,
     shelf: Mutex<Shelf>,
 }
 
@@ -104,9 +106,10 @@ struct Slot {
 }
 
 impl Pool {
-    pub(super) fn new(limits: Limits) -> Self {
+    pub(super) fn new(limits: Limits, counted: Upstreams) -> Self {
         Self(Arc::new(Inner {
             limits,
+            counted,
             shelf: Mutex::default(),
         }))
     }
@@ -129,7 +132,8 @@ impl Pool {
     }
 
     /// Keeps a connection that is ready for another request.
-    pub(super) fn park(&self, key: &Key, connection: Http1, now: Instant) {
+    pub(super) fn park(&self, key: &Key, mut connection: Http1, now: Instant) {
+        connection.parked(&self.0.counted);
         let mut shelf = self.0.shelf();
         let ticket = shelf.ticket(key, now);
         let idle = &mut shelf.slots.entry(key.clone()).or_default().idle;
@@ -261,7 +265,7 @@ impl Shelf {
             let parked = self.order.remove(&ticket);
             let is_fresh = parked.is_some_and(|(since, _)| now.duration_since(since) < idle);
             if is_fresh && connection.is_ready() && open(connection.facts.address) {
-                return Some(connection);
+                return Some(connection.taken());
             }
         }
         None
@@ -308,7 +312,9 @@ mod tests {
             address: "203.0.114.10:443".parse().unwrap(),
             tls: None,
         };
-        let Ok(Connection::Http1(mut connection)) = Connection::http1(ours, facts).await else {
+        let Ok(Connection::Http1(mut connection)) =
+            Connection::http1(ours, facts, &Upstreams::default()).await
+        else {
             panic!("HTTP/1.1 was asked for");
         };
         assert!(connection.ready().await);
@@ -321,11 +327,12 @@ mod tests {
     }
 
     fn pool(kept: usize, kept_per_host: usize) -> Pool {
-        Pool::new(Limits {
+        let limits = Limits {
             kept,
             kept_per_host,
             ..Limits::default()
-        })
+        };
+        Pool::new(limits, Upstreams::default())
     }
 
     fn counts(pool: &Pool) -> (usize, usize) {

@@ -27,6 +27,7 @@ use tokio::sync::Notify;
 use tokio_rustls::TlsAcceptor;
 
 use super::*;
+use crate::metrics::Upstreams;
 use crate::policy::Exemption;
 use crate::request::Host;
 
@@ -106,6 +107,7 @@ impl World {
             tls: Tls::trusting(roots, Offer::Both),
             own,
             limits: Limits::default(),
+            counted: Upstreams::default(),
         });
         Self {
             names,

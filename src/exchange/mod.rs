@@ -13,6 +13,7 @@ mod answer;
 mod body;
 mod call;
 mod deadline;
+mod figures;
 mod keys;
 mod outgoing;
 mod renew;
@@ -46,6 +47,7 @@ use crate::refusal::{Code, Refusal};
 use crate::request::{Caller, Destination, Door, Host, Intent};
 use crate::sessions;
 use crate::sessions::Moment;
+use crate::trace::Claimed;
 
 pub use answer::Answer;
 pub use body::Room;
@@ -244,7 +246,11 @@ impl Gate {
     async fn finish(&self, meant: Meant, ticket: &mut Ticket) -> Result<Carried, Stop> {
         let Meant { door, deadline, .. } = meant;
         let caller = meant.selected.caller().clone();
-        let permit = policy::decide(meant.selected, &meant.host, meant.arguments, &meant.facts)?;
+        let mut permit =
+            policy::decide(meant.selected, &meant.host, meant.arguments, &meant.facts)?;
+        if let Some(trace) = ticket.trace() {
+            permit.tell(trace);
+        }
         ticket.prepared(meant.prepared);
         if door != Door::Proxy {
             call::note_planned(&permit, ticket)?;
@@ -421,6 +427,7 @@ impl Begun {
 
 fn note_arrival(arrival: &Arrival, ticket: &mut Ticket) {
     ticket.known(&arrival.caller);
+    ticket.traced(Claimed::of_headers(&arrival.headers));
     ticket.asked(Asked {
         method: arrival.method.clone(),
         destination: arrival.destination.clone(),

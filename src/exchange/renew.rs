@@ -18,7 +18,7 @@ impl Services {
     /// came from sources that are gone is still scrubbed from replies for an hour.
     pub fn renew(&self, policy: &Arc<Policy>) {
         // First the figures: whoever sees the policy in force finds them right.
-        self.metrics.policy_in_force(policy.hash());
+        self.metrics.policy_in_force();
         self.metrics.reloaded(Reload::Loaded);
         self.live.replace(policy.clone());
         let sources: HashSet<_> = policy.secret_sources().collect();

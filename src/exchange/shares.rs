@@ -66,6 +66,21 @@ impl Shares {
         known.retain(|_, left| left.available_permits() < self.most);
     }
 
+    /// How many requests one agent may have under way.
+    pub(in crate::exchange) fn most(&self) -> usize {
+        self.most
+    }
+
+    /// How many each has that has ever had one; no agent stands for all who are none.
+    pub(in crate::exchange) fn under_way(&self) -> Vec<(Option<AgentName>, usize)> {
+        let known = self.left.read().unwrap_or_else(PoisonError::into_inner);
+        let taken = |left: &Semaphore| self.most - left.available_permits();
+        let each = known
+            .iter()
+            .map(|(agent, left)| (agent.clone(), taken(left)));
+        each.collect()
+    }
+
     fn begin(&self, agent: Option<AgentName>) -> Arc<Semaphore> {
         let mut known = self.left.write().unwrap_or_else(PoisonError::into_inner);
         let whole = || Arc::new(Semaphore::new(self.most));

@@ -30,6 +30,7 @@ use crate::refusal::{Code, Refusal};
 use crate::request::{Caller, Door};
 use crate::toolbox;
 use crate::toolbox::{Format, Tool};
+use crate::trace::{Claimed, TRACEPARENT};
 
 /// For the model that gets the tools.
 const INSTRUCTIONS: &str = "Each tool is one declared action. A result with isError holds either a refusal, whose \
@@ -201,6 +202,7 @@ impl ServerHandler for Face {
         let gone = sender.map(|it| it.gone.clone());
         let (steps, seen) = Steps::watched();
         begun.steps = steps;
+        begun.ticket.traced(claimed(&context));
         let token = context.meta.get_progress_token();
         let telling = progress::tell(&context.peer, token, seen);
         let carrying = self.carry(begun, caller, params, sender.map(|it| it.version));
@@ -306,6 +308,18 @@ fn not_offered<M: ConstString>() -> ErrorData {
 fn deny(mut begun: Begun, caller: &Caller, refusal: Refusal) -> Denied {
     begun.ticket.known(caller);
     begun.stop(refusal.into())
+}
+
+/// What the message says of its trace (SEP-414 reserves the name), or else the request that brought it.
+fn claimed(context: &RequestContext<RoleServer>) -> Claimed {
+    match context.meta.get(TRACEPARENT.as_str()) {
+        Some(Value::String(text)) => Claimed::of_text(text.as_bytes()),
+        Some(_) => Claimed::Invalid,
+        None => {
+            let head = context.extensions.get::<Parts>();
+            head.map_or(Claimed::Nothing, |it| Claimed::of_headers(&it.headers))
+        }
+    }
 }
 
 fn sender(extensions: &Extensions) -> Option<&Sender> {

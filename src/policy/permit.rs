@@ -15,6 +15,7 @@ use crate::name::{ActionName, ConnectorName, SecretName};
 use crate::policy::{Network, Policy, Selected};
 use crate::rate::Rate;
 use crate::request::{Caller, Destination};
+use crate::trace::{TRACEPARENT, Trace};
 
 /// A request that was decided upon and may be sent once its credentials are there.
 ///
@@ -93,6 +94,12 @@ impl Permit {
     /// The connector whose token has to be fetched, if there is one.
     pub fn token(&self) -> Option<&ConnectorName> {
         self.action().credentials.iter().find_map(Credential::token)
+    }
+
+    /// Tells the server which trace this belongs to, unless the action has words of its own there.
+    pub fn tell(&mut self, trace: &Trace) {
+        let headers = &mut self.planned.headers;
+        headers.entry(TRACEPARENT).or_insert(trace.header());
     }
 
     /// The same permit, for sending the request once more where that does no harm: it is idempotent (RFC 9110 §9.2.2),

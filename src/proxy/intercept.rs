@@ -18,6 +18,7 @@ use tokio_rustls::server::TlsStream;
 
 use crate::audit::End;
 use crate::fault::{Fault, FaultKind};
+use crate::metrics::TunnelKind;
 use crate::proxy::connection::{Connection, Scope};
 use crate::proxy::hello::{Alert, HANDSHAKE};
 use crate::proxy::http2;
@@ -52,6 +53,7 @@ pub(super) async fn serve<S: ClientStream>(
         Some(ProtocolVersion::TLSv1_2) => "1.2",
         _ => "1.3",
     };
+    let _open = place.gate.services.metrics.tunnel(TunnelKind::Intercepted);
     let is_http2 = session.alpn_protocol() == Some(b"h2");
     let tunnel = Arc::new(tunnel.secured(version));
     if is_http2 {

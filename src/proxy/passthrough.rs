@@ -18,6 +18,7 @@ use tokio::time::{Instant, sleep, timeout};
 use crate::audit::{End, Ending, Prepared, Upstream};
 use crate::exchange::Begun;
 use crate::fault::{Fault, FaultKind};
+use crate::metrics::TunnelKind;
 use crate::policy::{Passage, Stake};
 use crate::proxy::Place;
 use crate::proxy::hello::{Alert, Bad, HelloReader};
@@ -71,6 +72,7 @@ pub(super) async fn serve<S: ClientStream>(
     if let Err(refusal) = begun.ticket.opened() {
         return tunnel::close(begun, End::Refused(refusal.code));
     }
+    let _open = place.gate.services.metrics.tunnel(TunnelKind::Passed);
     let traffic = Arc::new(Traffic::default());
     let leases = &place.gate.services.leases;
     let mut lease = leases.lease(&begun.policy, stake.at(address));

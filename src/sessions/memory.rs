@@ -135,8 +135,8 @@ impl Memory {
                 .get(&agent)
                 .is_some_and(|n| *n >= it.bounds.per_agent)
         };
-        let is_due = |swept| now.saturating_duration_since(swept) >= SWEEP;
-        if is_full(self) || self.swept.is_none_or(is_due) {
+        self.sweep_if_due(now);
+        if is_full(self) {
             self.sweep(now);
         }
         if is_full(self) || self.sessions.contains_key(&id) {
@@ -255,6 +255,14 @@ impl Memory {
     /// Whether there is none.
     pub fn is_empty(&self) -> bool {
         self.sessions.is_empty()
+    }
+
+    /// Forgets the sessions that are gone, unless that was done a moment ago.
+    pub fn sweep_if_due(&mut self, now: Instant) {
+        let is_due = |swept| now.saturating_duration_since(swept) >= SWEEP;
+        if self.swept.is_none_or(is_due) {
+            self.sweep(now);
+        }
     }
 
     /// Forgets the sessions that are gone.

@@ -81,6 +81,9 @@ pub trait Sessions: Send + Sync {
         context: Said,
     ) -> Answering<'a, Result<SessionId, Unopened>>;
 
+    /// How many this process holds in memory, for its figures.
+    fn held(&self) -> usize;
+
     /// Ends the caller's session. `false`: there is none.
     fn close<'a>(&'a self, caller: &'a Caller) -> Answering<'a, bool>;
 
@@ -114,6 +117,12 @@ impl Sessions for InMemory {
         context: Said,
     ) -> Answering<'a, Result<SessionId, Unopened>> {
         Box::pin(ready(Ok(Self::open(self, agent, context))))
+    }
+
+    fn held(&self) -> usize {
+        let mut memory = self.memory();
+        memory.sweep_if_due(Instant::now());
+        memory.len()
     }
 
     fn close<'a>(&'a self, caller: &'a Caller) -> Answering<'a, bool> {

@@ -45,6 +45,7 @@ use crate::request::Door;
 use crate::tools::ask::Asked;
 use crate::tools::reply::{Page, Reply};
 use crate::tools::route::Route;
+use crate::trace::Claimed;
 
 /// Between two requests of a connection, and from the first byte of a head to its last: agents pause while their model
 /// thinks. A client that drips bytes holds a connection for as long, and is one of a bounded number.
@@ -141,6 +142,7 @@ impl Tools {
             Ok(begun) => begun,
             Err(refusal) => return reply::refused(&refusal, ""),
         };
+        begun.ticket.traced(Claimed::of_headers(&head.headers));
         match self.judge(&mut begun, head).await {
             Ok((Route::Action(name), bearer)) if head.method == Method::POST => {
                 self.call(begun, (head, name, bearer), body).await

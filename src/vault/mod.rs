@@ -16,6 +16,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Instant;
 
 use crate::fault::{Fault, FaultKind};
+use crate::metrics::Metrics;
 use crate::name::SecretName;
 use crate::policy::SecretSource;
 use crate::secret::Secret;
@@ -57,6 +58,7 @@ pub struct Sources {
     slots: Mutex<HashMap<SecretSource, Arc<Slot>>>,
     store: Store,
     clock: Clock,
+    metrics: Option<Arc<Metrics>>,
 }
 
 impl Sources {
@@ -70,10 +72,18 @@ impl Sources {
             slots: Mutex::default(),
             store,
             clock,
+            metrics: None,
         }
     }
 
-    async fn read(&self, source: &SecretSource) -> Result<Secret, BadSource> {
+    /// Counts from now on what is read, and what can't be.
+    #[must_use]
+    pub fn counting(mut self, metrics: &Arc<Metrics>) -> Self {
+        self.metrics = Some(Arc::clone(metrics));
+        self
+    }
+
+    async fn read(&self, name: &SecretName, source: &SecretSource) -> Result<Secret, BadSource> {
         let slot = self.slot(source);
         if let Some(known) = slot.known(self.stamp(source), (self.clock)()) {
             return known;
@@ -85,6 +95,9 @@ impl Sources {
             return known;
         }
         let found = read::read(source, &self.store).await;
+        if let Some(metrics) = &self.metrics {
+            metrics.secret_fetched(name, source, found.secret.is_ok());
+        }
         // Read after waiting: a failure that took long is to be left alone from its end on.
         turn.learn(found, source, (self.clock)())
     }
@@ -110,7 +123,7 @@ impl Sources {
 impl Vault for Sources {
     fn get<'a>(&'a self, name: &'a SecretName, source: &'a SecretSource) -> Getting<'a> {
         Box::pin(async move {
-            let read = self.read(source).await;
+            let read = self.read(name, source).await;
             read.map_err(|bad| {
                 let detail = format!("secret {name}, from {source}: {bad}");
                 Fault::new(FaultKind::Secret, detail)

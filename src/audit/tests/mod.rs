@@ -209,7 +209,7 @@ async fn a_ticket_that_nobody_closes_is_abandoned() {
     assert!(
         world
             .metrics
-            .render()
+            .render(&[])
             .contains("exeat_requests_in_flight{door=\"proxy\"} 0")
     );
 }
@@ -229,7 +229,7 @@ async fn a_stream_has_a_line_at_its_beginning_and_one_at_its_end() {
         assert_eq!(line["event"].as_str().unwrap_or(""), event);
         assert_eq!(line["end"].as_str().unwrap_or(""), end);
     }
-    assert!(world.metrics.render().contains("end=\"aborted\""));
+    assert!(world.metrics.render(&[]).contains("end=\"aborted\""));
 }
 
 #[tokio::test]
@@ -316,10 +316,10 @@ async fn what_cannot_be_recorded_is_refused_and_nothing_is_lost() {
     }
     assert!(
         metrics
-            .render()
+            .render(&[])
             .contains("exeat_audit_write_errors_total 1")
     );
-    assert!(metrics.render().contains("code=\"overloaded\""));
+    assert!(metrics.render(&[]).contains("code=\"overloaded\""));
     assert!(audit.open(opening()).is_ok(), "places are free again");
 }
 
@@ -354,7 +354,11 @@ async fn what_may_be_lost_is_counted_and_the_next_line_says_so() {
     let told = lines.iter().find(|it| it["event"] == "lost").unwrap();
     assert_eq!(told.get("request_id"), None);
     let counted = format!("exeat_audit_lost_records_total {lost}\n");
-    assert!(metrics.render().contains(&counted), "{}", metrics.render());
+    assert!(
+        metrics.render(&[]).contains(&counted),
+        "{}",
+        metrics.render(&[])
+    );
     let ends = lines.iter().filter(|it| it.get("end").is_some()).count();
     assert_eq!(ends as u64 + lost, 10 + 1, "{lines:#?}");
     assert!(

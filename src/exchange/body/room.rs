@@ -12,7 +12,10 @@ const BYTES: usize = 256 * 1024 * 1024;
 
 /// The bytes that are left. Clones share them.
 #[derive(Clone, Debug)]
-pub struct Room(Arc<Semaphore>);
+pub struct Room {
+    left: Arc<Semaphore>,
+    bytes: usize,
+}
 
 /// The bytes that one request has taken, and its agent's share. Dropped, they are there for others again.
 #[derive(Debug)]
@@ -25,7 +28,20 @@ pub(in crate::exchange) struct Hold {
 impl Room {
     /// Room for so many bytes.
     pub fn of(bytes: usize) -> Self {
-        Self(Arc::new(Semaphore::new(bytes)))
+        Self {
+            left: Arc::new(Semaphore::new(bytes)),
+            bytes,
+        }
+    }
+
+    /// How many bytes there are room for.
+    pub(in crate::exchange) fn bytes(&self) -> usize {
+        self.bytes
+    }
+
+    /// How many of them are taken.
+    pub(in crate::exchange) fn taken(&self) -> usize {
+        self.bytes - self.left.available_permits()
     }
 
     /// Begins to take some of it; nothing yet.
@@ -60,7 +76,7 @@ impl Hold {
     /// head announces costs its client nothing, and must not cost others.
     pub(in crate::exchange) fn take(&mut self, bytes: usize) -> bool {
         let permits = u32::try_from(bytes).ok();
-        let room = || Arc::clone(&self.room.0);
+        let room = || Arc::clone(&self.room.left);
         let Some(more) = permits.and_then(|it| room().try_acquire_many_owned(it).ok()) else {
             return false;
         };

@@ -41,7 +41,7 @@ use crate::known::Known;
 use crate::lease::{GRACE, Leases};
 use crate::live::Live;
 use crate::meter::Meter;
-use crate::metrics::Metrics;
+use crate::metrics::{Metrics, Upstreams};
 use crate::name::{ActionName, AgentName, EnvironmentName, SecretName, TunnelName};
 use crate::policy::{Agent, Environment, Index, Policy, Tunnel};
 use crate::proxy::{ClientLimits, serve};
@@ -272,6 +272,7 @@ fn setup(dials: &Arc<Mutex<Vec<SocketAddr>>>) -> Setup {
         tls: Tls::trusting(RootCertStore::empty(), Offer::Both),
         own: Own::default(),
         limits: dial::Limits::default(),
+        counted: Upstreams::default(),
     }
 }
 

@@ -28,9 +28,10 @@ use exeat::known::Known;
 use exeat::lease::{GRACE, Leases};
 use exeat::live::Live;
 use exeat::meter::Meter;
-use exeat::metrics::Metrics;
+use exeat::metrics::{Metrics, Upstreams};
 use exeat::name::AgentName;
 use exeat::policy::{self, Policy};
+use exeat::secret::Secret;
 use exeat::sessions::{Bounds, InMemory};
 use exeat::tokens::Tokens;
 use exeat::vault::{Sources, Store, Vault};
@@ -115,6 +116,7 @@ pub struct Plan {
     shares: Shares,
     grace: Duration,
     drain: Duration,
+    admin_token: Option<Secret>,
 }
 
 impl Plan {
@@ -131,7 +133,14 @@ impl Plan {
             shares: Shares::default(),
             grace: GRACE,
             drain: Duration::ZERO,
+            admin_token: None,
         }
+    }
+
+    /// With a token that operators have to show.
+    pub fn admin_token(mut self, token: &str) -> Self {
+        self.admin_token = Some(Secret::new(token.as_bytes().to_vec()).unwrap());
+        self
     }
 
     /// A secret more.
@@ -202,7 +211,7 @@ impl World {
         let authority = Authority::open_or_create(&folder.path().join("ca")).unwrap();
         let safe = Arc::new(Safe::holding(plan.secrets));
         let vault: Arc<dyn Vault> = match plan.sources {
-            true => Arc::new(Sources::new(Store::at(folder.path()))),
+            true => Arc::new(Sources::new(Store::at(folder.path())).counting(&metrics)),
             false => safe.clone(),
         };
         let known = Arc::new(Known::default());
@@ -237,7 +246,7 @@ impl World {
             proxy: TcpListener::bind("127.0.0.1:0").unwrap(),
             tools: TcpListener::bind("127.0.0.1:0").unwrap(),
             admin: TcpListener::bind("127.0.0.1:0").unwrap(),
-            admin_token: None,
+            admin_token: plan.admin_token,
             workers: 2,
             drain: plan.drain,
             stop_delay: Duration::ZERO,
@@ -345,13 +354,19 @@ impl World {
         }
         headers.push(format!("Content-Length: {}", body.len()));
         let headers = headers.join("\r\n");
-        let bytes = format!("{method} {path} HTTP/1.1\r\n{headers}\r\n\r\n{body}");
+        self.tool_raw(&format!(
+            "{method} {path} HTTP/1.1\r\n{headers}\r\n\r\n{body}"
+        ))
+    }
+
+    /// Exact bytes to the tools listener.
+    pub fn tool_raw(&self, bytes: &str) -> Answer {
         let mut stream = TcpStream::connect(self.tools()).unwrap();
         stream
             .set_read_timeout(Some(Duration::from_secs(20)))
             .unwrap();
         stream.write_all(bytes.as_bytes()).unwrap();
-        read_answer(&mut stream, method).unwrap()
+        read_answer(&mut stream, bytes.split(' ').next().unwrap()).unwrap()
     }
 
     /// Calls an action by its name.
@@ -466,7 +481,7 @@ impl World {
     pub fn last_records(&mut self) -> Vec<Value> {
         let services = self.running.as_ref().unwrap().services().clone();
         self.stop();
-        let written = self.audit.lines().join("\n") + &services.metrics.render();
+        let written = self.audit.lines().join("\n") + &services.scrape();
         for (_, secret) in SECRETS {
             assert!(!written.contains(secret), "{written}");
         }
@@ -476,7 +491,7 @@ impl World {
     /// Everything that left exeat towards operators, to look for secrets in it.
     pub fn everything_written(&self) -> String {
         let services = self.running.as_ref().unwrap().services();
-        self.audit.lines().join("\n") + &services.metrics.render()
+        self.audit.lines().join("\n") + &services.scrape()
     }
 
     /// What every refusal also means: nothing was asked, dialled, fetched or sent.
@@ -519,6 +534,7 @@ fn dialling(names: &Arc<Names>, switchboard: &Arc<Switchboard>, origin_ca: &Orig
         tls: tls.clone(),
         own: Own::default(),
         limits: Limits::default(),
+        counted: Upstreams::default(),
     })
 }
 

@@ -2,6 +2,15 @@
 //!
 //! Labels come from the policy, never from traffic, so the number of series is bounded by configuration. The recorder
 //! belongs to the [`Metrics`] that made it: nothing is global, and several gates may live in one process.
+//!
+//! A series of the recorder stays until the process ends, also when a reload takes its action away: a counter that
+//! vanished and came back would look like a restart. What is looked up at a scrape ([`Sample`]) is that of now.
+
+mod declared;
+mod gauged;
+mod process;
+mod secrets;
+mod text;
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
@@ -10,169 +19,26 @@ use std::time::{Duration, SystemTime};
 use ::metrics::{Counter, Gauge, Histogram, Key, KeyName, Label, Level, Metadata, Recorder};
 use metrics_exporter_prometheus::{PrometheusBuilder, PrometheusHandle, PrometheusRecorder};
 
-use crate::name::{ActionName, AgentName, OutcomeName};
+use crate::metrics::declared::{
+    AUDIT_ERRORS, AUDIT_LOST, BUCKETS, BUILD, CA_EXPIRY, DURATION, IN_FLIGHT, LEAVES, LOADED, OVERHEAD,
+    RATE_LIMITED, REFUSALS, RELOADS, RELOAD_FAILED, REQUEST_BYTES, REQUESTS, RESPONSE_BYTES, SCRUBBED, TOKENS, UPSTREAM,
+};
+use crate::metrics::secrets::Secrets;
+use crate::name::{ActionName, AgentName, OutcomeName, SecretName};
+use crate::policy::SecretSource;
 use crate::refusal::Code;
 use crate::request::Door;
 
+pub(crate) use declared::{
+    AGENT_IN_FLIGHT, AGENT_LIMIT, AUDIT_CAPACITY, AUDIT_QUEUE, BODY_ROOM, BODY_ROOM_LIMIT, POLICY,
+    SESSIONS,
+};
+pub use declared::{Kind, METRICS, Metric};
+pub use gauged::{Gauged, Listener, TunnelKind, Upstreams};
+pub use text::Sample;
+
 /// The value of a label that does not apply. No action, agent or code can have this name: the policy reserves it.
 pub const NONE: &str = "none";
-
-/// The kinds of metric that Prometheus knows and we use.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Kind {
-    /// Only rises.
-    Counter,
-    /// Rises and falls.
-    Gauge,
-    /// Observations in buckets.
-    Histogram,
-}
-
-/// The declaration of one metric.
-#[derive(Clone, Copy, Debug)]
-pub struct Metric {
-    /// As Prometheus sees it.
-    pub name: &'static str,
-    /// What may be done with it.
-    pub kind: Kind,
-    /// The names of its labels.
-    pub labels: &'static [&'static str],
-    /// What it counts, and in what unit.
-    pub help: &'static str,
-}
-
-const REQUESTS: Metric = Metric {
-    name: "exeat_requests_total",
-    kind: Kind::Counter,
-    labels: &["action", "agent", "code", "outcome", "end", "door"],
-    help: "Requests that have ended, one for each terminal audit record.",
-};
-const REFUSALS: Metric = Metric {
-    name: "exeat_refusals_total",
-    kind: Kind::Counter,
-    labels: &["code", "door"],
-    help: "Refusals and failures by code, with requests that found the audit queue full.",
-};
-const RATE_LIMITED: Metric = Metric {
-    name: "exeat_rate_limited_total",
-    kind: Kind::Counter,
-    labels: &["action", "agent"],
-    help: "Requests that a rate limit has refused.",
-};
-const DURATION: Metric = Metric {
-    name: "exeat_request_duration_seconds",
-    kind: Kind::Histogram,
-    labels: &["action", "door"],
-    help: "From the head of the request to the end of the reply, in seconds.",
-};
-const UPSTREAM: Metric = Metric {
-    name: "exeat_upstream_duration_seconds",
-    kind: Kind::Histogram,
-    labels: &["action", "door"],
-    help: "The part of the duration spent dialling and waiting for the server, in seconds.",
-};
-const OVERHEAD: Metric = Metric {
-    name: "exeat_overhead_seconds",
-    kind: Kind::Histogram,
-    labels: &["action", "door"],
-    help: "The duration less the server's part: what exeat itself and the client took, in seconds.",
-};
-const IN_FLIGHT: Metric = Metric {
-    name: "exeat_requests_in_flight",
-    kind: Kind::Gauge,
-    labels: &["door"],
-    help: "Requests that have begun and not ended.",
-};
-const LEAVES: Metric = Metric {
-    name: "exeat_leaf_certificates_minted_total",
-    kind: Kind::Counter,
-    labels: &[],
-    help: "Leaf certificates signed by the exeat CA.",
-};
-const TOKENS: Metric = Metric {
-    name: "exeat_token_fetches_total",
-    kind: Kind::Counter,
-    labels: &["outcome"],
-    help: "Calls of token endpoints that have ended, `granted` or `failed`.",
-};
-const SCRUBBED: Metric = Metric {
-    name: "exeat_scrubbed_secrets_total",
-    kind: Kind::Counter,
-    labels: &["action"],
-    help: "Places in replies where a known secret was masked.",
-};
-const AUDIT_ERRORS: Metric = Metric {
-    name: "exeat_audit_write_errors_total",
-    kind: Kind::Counter,
-    labels: &[],
-    help: "Attempts to write audit records that failed; they are repeated, and no record is skipped.",
-};
-const AUDIT_LOST: Metric = Metric {
-    name: "exeat_audit_lost_records_total",
-    kind: Kind::Counter,
-    labels: &[],
-    help: "Audit records that were lost, with `audit.when_blocked: drop`.",
-};
-const BUILD: Metric = Metric {
-    name: "exeat_build_info",
-    kind: Kind::Gauge,
-    labels: &["version"],
-    help: "Always 1; the label tells the version.",
-};
-const POLICY: Metric = Metric {
-    name: "exeat_policy_info",
-    kind: Kind::Gauge,
-    labels: &["hash"],
-    help: "Always 1; the label tells the policy in force.",
-};
-
-const RELOADS: Metric = Metric {
-    name: "exeat_policy_reloads_total",
-    kind: Kind::Counter,
-    labels: &["outcome"],
-    help: "Times that the policy was read again: `loaded`, `unchanged` or `refused`.",
-};
-const RELOAD_FAILED: Metric = Metric {
-    name: "exeat_policy_reload_failed",
-    kind: Kind::Gauge,
-    labels: &[],
-    help: "1 while the policy in the files is refused and an older one is in force, else 0.",
-};
-const LOADED: Metric = Metric {
-    name: "exeat_policy_loaded_timestamp_seconds",
-    kind: Kind::Gauge,
-    labels: &[],
-    help: "When the policy in force was loaded, in seconds since 1970.",
-};
-
-/// Every metric, in the order of the documentation.
-pub const METRICS: &[Metric] = &[
-    REQUESTS,
-    REFUSALS,
-    RATE_LIMITED,
-    DURATION,
-    UPSTREAM,
-    OVERHEAD,
-    IN_FLIGHT,
-    LEAVES,
-    TOKENS,
-    SCRUBBED,
-    AUDIT_ERRORS,
-    AUDIT_LOST,
-    BUILD,
-    POLICY,
-    RELOADS,
-    RELOAD_FAILED,
-    LOADED,
-];
-
-/// In seconds. From a tenth of a millisecond, which exeat's own overhead stays under when all is well, to a hundred
-/// seconds, past the default deadline of an action; three steps in each power of ten keep a quantile within a factor
-/// of about two.
-const BUCKETS: &[f64] = &[
-    0.0001, 0.0002, 0.0005, 0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 2.0, 5.0,
-    10.0, 20.0, 50.0, 100.0,
-];
 
 /// What came of reading the policy again.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -212,13 +78,43 @@ pub struct Metrics {
     tokens_failed: Counter,
     audit_errors: Counter,
     audit_losses: Counter,
+    tunnels: [Opened; TunnelKind::ALL.len()],
+    connections: [Connections; Listener::ALL.len()],
+    upstreams: Upstreams,
+    secrets: Mutex<Secrets>,
     // A request must not format labels: a known set costs one lookup, a new one is registered once.
     series: RwLock<HashMap<Labels, Arc<Series>>>,
-    policy: Mutex<Option<Arc<str>>>,
     /// As many as [`Reload`] has.
     reloads: [Counter; 3],
     reload_failed: Gauge,
     loaded: Gauge,
+}
+
+/// What is counted as it opens, and while it is open.
+struct Opened {
+    total: Counter,
+    open: Gauge,
+}
+
+/// The connections of one listener.
+struct Connections {
+    opened: Opened,
+    unread: Counter,
+}
+
+/// What a request comes to, when it ends.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Measured {
+    /// From its beginning.
+    pub duration: Duration,
+    /// Of it, what was the server's.
+    pub upstream: Option<Duration>,
+    /// Bytes of body from the client.
+    pub bytes_in: u64,
+    /// Bytes of body to the client.
+    pub bytes_out: u64,
+    /// Places of the reply where a secret was masked.
+    pub scrubbed: u64,
 }
 
 /// The handles that a request with one set of labels touches.
@@ -226,6 +122,9 @@ struct Series {
     requests: Counter,
     refusals: Counter,
     rate_limited: Counter,
+    bytes_in: Counter,
+    bytes_out: Counter,
+    scrubbed: Counter,
     duration: Histogram,
     upstream: Histogram,
     overhead: Histogram,
@@ -257,8 +156,11 @@ impl Metrics {
             tokens_failed: counter(&recorder, &TOKENS, &["failed"]),
             audit_errors: counter(&recorder, &AUDIT_ERRORS, &[]),
             audit_losses: counter(&recorder, &AUDIT_LOST, &[]),
+            tunnels: TunnelKind::ALL.map(|kind| Opened::tunnels(&recorder, kind)),
+            connections: Listener::ALL.map(|of| Connections::of(&recorder, of)),
+            upstreams: Upstreams::new(&recorder),
+            secrets: Mutex::default(),
             series: RwLock::default(),
-            policy: Mutex::default(),
             reloads: ["loaded", "unchanged", "refused"]
                 .map(|outcome| counter(&recorder, &RELOADS, &[outcome])),
             reload_failed: gauge(&recorder, &RELOAD_FAILED, &[]),
@@ -272,13 +174,19 @@ impl Metrics {
         self.in_flight(door).increment(1.0);
     }
 
-    /// A request has ended, after `duration`, `upstream` of which was the server's.
-    pub fn ended(&self, labels: &Labels, duration: Duration, upstream: Option<Duration>) {
+    /// A request has ended.
+    pub fn ended(&self, labels: &Labels, measured: Measured) {
+        let Measured {
+            duration, upstream, ..
+        } = measured;
         self.in_flight(labels.door).decrement(1.0);
         let series = self.series(labels);
         series.requests.increment(1);
         series.refusals.increment(1);
         series.rate_limited.increment(1);
+        series.bytes_in.increment(measured.bytes_in);
+        series.bytes_out.increment(measured.bytes_out);
+        series.scrubbed.increment(measured.scrubbed);
         series.duration.record(duration);
         if let Some(upstream) = upstream {
             series.upstream.record(upstream);
@@ -306,10 +214,48 @@ impl Metrics {
         }
     }
 
-    /// Secrets were masked in so many places of a reply.
-    pub fn scrubbed(&self, action: Option<&ActionName>, places: u64) {
-        let action = action.map_or(NONE, ActionName::as_str);
-        counter(&self.recorder, &SCRUBBED, &[action]).increment(places);
+    /// A tunnel has opened, and is open until this is dropped.
+    pub fn tunnel(&self, kind: TunnelKind) -> Gauged {
+        let opened = &self.tunnels[kind as usize];
+        opened.total.increment(1);
+        Gauged::of(&opened.open)
+    }
+
+    /// A connection was accepted, and is open until this is dropped.
+    pub fn connection(&self, listener: Listener) -> Gauged {
+        let opened = &self.connections[listener as usize].opened;
+        opened.total.increment(1);
+        Gauged::of(&opened.open)
+    }
+
+    /// A connection was closed unread.
+    pub fn closed_unread(&self, listener: Listener) {
+        self.connections[listener as usize].unread.increment(1);
+    }
+
+    /// The counters of connections to servers, for whoever opens them.
+    pub fn upstreams(&self) -> Upstreams {
+        self.upstreams.clone()
+    }
+
+    /// A secret was read from its source, or could not be.
+    pub fn secret_fetched(&self, name: &SecretName, source: &SecretSource, read: bool) {
+        let mut secrets = self.secrets.lock().unwrap_or_else(PoisonError::into_inner);
+        secrets.fetched(&self.recorder, (name, source), read);
+    }
+
+    /// How long ago each secret was read that is still declared so.
+    pub fn secret_ages(
+        &self,
+        is_declared: impl Fn(&SecretName, &SecretSource) -> bool,
+    ) -> Vec<Sample> {
+        let mut secrets = self.secrets.lock().unwrap_or_else(PoisonError::into_inner);
+        secrets.ages(is_declared)
+    }
+
+    /// When the certificate of the CA ends.
+    pub fn ca_expires(&self, unix_time: i64) {
+        gauge(&self.recorder, &CA_EXPIRY, &[]).set(unix_time as f64);
     }
 
     /// The counter of failed writes of audit records, for whoever writes them.
@@ -323,8 +269,7 @@ impl Metrics {
     }
 
     /// A policy came into force.
-    pub fn policy_in_force(&self, hash: &str) {
-        *self.policy.lock().unwrap_or_else(PoisonError::into_inner) = Some(hash.into());
+    pub fn policy_in_force(&self) {
         let since = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH);
         self.loaded.set(since.unwrap_or_default().as_secs_f64());
     }
@@ -341,13 +286,11 @@ impl Metrics {
         self.reload_failed.set(failed);
     }
 
-    /// Everything in Prometheus' text format, version 0.0.4.
-    pub fn render(&self) -> String {
+    /// Everything in Prometheus' text format, version 0.0.4, with what others know at the moment.
+    pub fn render(&self, now: &[Sample]) -> String {
         let mut text = self.handle.render();
-        let policy = self.policy.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(hash) = &*policy {
-            push_policy(&mut text, hash);
-        }
+        text::push(&mut text, now);
+        text::push(&mut text, &process::samples());
         text
     }
 
@@ -378,13 +321,26 @@ impl Metrics {
     }
 }
 
-/// Written by hand because the recorder can't forget a series: each reload would leave a stale hash behind.
-fn push_policy(text: &mut String, hash: &str) {
-    let Metric { name, help, .. } = POLICY;
-    let hash: String = hash.chars().filter(char::is_ascii_alphanumeric).collect();
-    text.push_str(&format!(
-        "# HELP {name} {help}\n# TYPE {name} gauge\n{name}{{hash=\"{hash}\"}} 1\n\n"
-    ));
+impl Opened {
+    fn tunnels(recorder: &PrometheusRecorder, kind: TunnelKind) -> Self {
+        Self {
+            total: counter(recorder, &declared::TUNNELS, &[kind.as_str()]),
+            open: gauge(recorder, &declared::TUNNELS_OPEN, &[kind.as_str()]),
+        }
+    }
+}
+
+impl Connections {
+    fn of(recorder: &PrometheusRecorder, listener: Listener) -> Self {
+        let label = [listener.as_str()];
+        Self {
+            opened: Opened {
+                total: counter(recorder, &declared::CONNECTIONS, &label),
+                open: gauge(recorder, &declared::CONNECTIONS_OPEN, &label),
+            },
+            unread: counter(recorder, &declared::CLOSED_UNREAD, &label),
+        }
+    }
 }
 
 fn register(recorder: &PrometheusRecorder, labels: &Labels) -> Series {
@@ -407,6 +363,9 @@ fn register(recorder: &PrometheusRecorder, labels: &Labels) -> Series {
             Some(Code::RateLimited) => counter(recorder, &RATE_LIMITED, &[action, agent]),
             _ => Counter::noop(),
         },
+        bytes_in: counter(recorder, &REQUEST_BYTES, &[action, door]),
+        bytes_out: counter(recorder, &RESPONSE_BYTES, &[action, door]),
+        scrubbed: counter(recorder, &SCRUBBED, &[action]),
         duration: histogram(recorder, &DURATION, &[action, door]),
         upstream: histogram(recorder, &UPSTREAM, &[action, door]),
         overhead: histogram(recorder, &OVERHEAD, &[action, door]),
@@ -491,10 +450,10 @@ mod tests {
         let metrics = Metrics::new();
         for labels in [allowed(), allowed(), refused(), limited()] {
             metrics.begun(labels.door);
-            metrics.ended(&labels, Duration::from_millis(30), None);
+            metrics.ended(&labels, Measured::default());
         }
         metrics.turned_away(Door::Mcp, Code::Overloaded);
-        let text = metrics.render();
+        let text = metrics.render(&[]);
         for (pieces, expected) in [
             (
                 &[
@@ -537,10 +496,13 @@ mod tests {
         metrics.begun(Door::Proxy);
         metrics.ended(
             &allowed(),
-            Duration::from_millis(1500),
-            Some(Duration::from_millis(1250)),
+            Measured {
+                duration: Duration::from_millis(1500),
+                upstream: Some(Duration::from_millis(1250)),
+                ..Measured::default()
+            },
         );
-        let text = metrics.render();
+        let text = metrics.render(&[]);
         for (name, seconds) in [
             ("exeat_request_duration_seconds_sum", 1.5),
             ("exeat_upstream_duration_seconds_sum", 1.25),
@@ -559,28 +521,87 @@ mod tests {
     }
 
     #[test]
-    fn only_the_policy_in_force_is_shown() {
+    fn bytes_and_masked_places_are_counted_by_action() {
         let metrics = Metrics::new();
-        metrics.policy_in_force("aaaa");
-        metrics.policy_in_force("bb\"\nbb");
-        let text = metrics.render();
-        assert!(
-            text.contains("exeat_policy_info{hash=\"bbbb\"} 1\n"),
-            "{text}"
+        for _ in 0..2 {
+            let measured = Measured {
+                bytes_in: 10,
+                bytes_out: 300,
+                scrubbed: 1,
+                ..Measured::default()
+            };
+            metrics.ended(&allowed(), measured);
+        }
+        let text = metrics.render(&[]);
+        for (name, expected) in [
+            (
+                "exeat_request_body_bytes_total{action=\"get_weather\"",
+                20.0,
+            ),
+            (
+                "exeat_response_body_bytes_total{action=\"get_weather\"",
+                600.0,
+            ),
+            ("exeat_scrubbed_secrets_total{action=\"get_weather\"", 2.0),
+        ] {
+            assert_eq!(value(&text, &[name]), Some(expected), "{name}");
+        }
+    }
+
+    #[test]
+    fn what_is_open_is_counted_until_it_is_dropped() {
+        let metrics = Metrics::new();
+        let tunnel = metrics.tunnel(TunnelKind::Passed);
+        let connections = [(); 2].map(|()| metrics.connection(Listener::Tools));
+        metrics.closed_unread(Listener::Proxy);
+        let shown = |pieces: &[&str]| value(&metrics.render(&[]), pieces);
+        assert_eq!(shown(&["exeat_tunnels_open{kind=\"passed\"}"]), Some(1.0));
+        assert_eq!(
+            shown(&["exeat_connections_open{listener=\"tools\"}"]),
+            Some(2.0)
         );
-        assert!(!text.contains("aaaa"), "{text}");
+        drop((tunnel, connections));
+        for (pieces, expected) in [
+            ("exeat_tunnels_open{kind=\"passed\"}", 0.0),
+            ("exeat_tunnels_opened_total{kind=\"passed\"}", 1.0),
+            ("exeat_tunnels_opened_total{kind=\"intercepted\"}", 0.0),
+            ("exeat_connections_open{listener=\"tools\"}", 0.0),
+            ("exeat_connections_accepted_total{listener=\"tools\"}", 2.0),
+            (
+                "exeat_connections_closed_unread_total{listener=\"proxy\"}",
+                1.0,
+            ),
+        ] {
+            assert_eq!(shown(&[pieces]), Some(expected), "{pieces}");
+        }
     }
 
     #[test]
     fn every_metric_that_is_shown_is_declared_with_its_help() {
         let metrics = Metrics::new();
         metrics.begun(Door::Proxy);
-        metrics.ended(&refused(), Duration::ZERO, Some(Duration::ZERO));
-        metrics.ended(&limited(), Duration::ZERO, None);
-        metrics.policy_in_force("aaaa");
-        metrics.leaves().increment(1);
-        metrics.scrubbed(None, 1);
-        let text = metrics.render();
+        let measured = Measured {
+            upstream: Some(Duration::ZERO),
+            ..Measured::default()
+        };
+        metrics.ended(&limited(), measured);
+        let secret = SecretName::parse("key").unwrap();
+        metrics.secret_fetched(&secret, &SecretSource::Env("KEY".into()), true);
+        metrics.ca_expires(1);
+        let mut now = metrics.secret_ages(|_, _| true);
+        for metric in [
+            &AGENT_LIMIT,
+            &AUDIT_QUEUE,
+            &AUDIT_CAPACITY,
+            &BODY_ROOM,
+            &BODY_ROOM_LIMIT,
+            &SESSIONS,
+        ] {
+            now.push(Sample::of(metric, &[], 1.0));
+        }
+        now.push(Sample::of(&AGENT_IN_FLIGHT, &["bot"], 1.0));
+        now.push(Sample::of(&POLICY, &["aaaa"], 1.0));
+        let text = metrics.render(&now);
         for metric in METRICS {
             let help = format!("# HELP {} {}\n", metric.name, metric.help);
             assert!(text.contains(&help), "{help}{text}");

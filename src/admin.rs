@@ -133,7 +133,7 @@ impl Admin {
     fn audit_head(&self) -> Page {
         let head = self.services.audit.head();
         let text = serde_json::json!({"seq": head.seq, "hash": head.hash.as_str()});
-        (JSON, format!("{text}\n"))
+        Page::Text(JSON, format!("{text}\n"))
     }
 
     fn expect_token(&self, headers: &HeaderMap) -> Result<(), No> {

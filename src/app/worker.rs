@@ -228,7 +228,9 @@ async fn serve_each<F: Future<Output = ()> + Send + 'static>(
             Some(_) = connections.join_next() => continue,
             accepted = waiting.recv() => accepted,
         };
-        let Some((stream, gauged)) = accepted else { break };
+        let Some((stream, gauged)) = accepted else {
+            break;
+        };
         let open = (Counted(open.clone()), gauged);
         match TcpStream::from_std(stream) {
             Ok(stream) => {

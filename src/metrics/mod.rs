@@ -20,8 +20,9 @@ use ::metrics::{Counter, Gauge, Histogram, Key, KeyName, Label, Level, Metadata,
 use metrics_exporter_prometheus::{PrometheusBuilder, PrometheusHandle, PrometheusRecorder};
 
 use crate::metrics::declared::{
-    AUDIT_ERRORS, AUDIT_LOST, BUCKETS, BUILD, CA_EXPIRY, DURATION, IN_FLIGHT, LEAVES, LOADED, OVERHEAD,
-    RATE_LIMITED, REFUSALS, RELOADS, RELOAD_FAILED, REQUEST_BYTES, REQUESTS, RESPONSE_BYTES, SCRUBBED, TOKENS, UPSTREAM,
+    AUDIT_ERRORS, AUDIT_LOST, BUCKETS, BUILD, CA_EXPIRY, DURATION, IN_FLIGHT, LEAVES, LOADED,
+    OVERHEAD, RATE_LIMITED, REFUSALS, RELOAD_FAILED, RELOADS, REQUEST_BYTES, REQUESTS,
+    RESPONSE_BYTES, SCRUBBED, TOKENS, UPSTREAM,
 };
 use crate::metrics::secrets::Secrets;
 use crate::name::{ActionName, AgentName, OutcomeName, SecretName};

@@ -182,7 +182,8 @@ fn a_full_disk_refuses_requests_until_there_is_room_again() {
     assert_eq!(load(&mut started.connect(), 9), [503]);
     let recorded = statuses.iter().filter(|it| **it == 403).count();
     assert!(recorded >= exeat::audit::PLACES, "{recorded}");
-    let metrics = started.page("/metrics").text();
+    let page = started.page("/metrics");
+    let metrics = page.text();
     assert!(
         !metrics.contains("exeat_audit_write_errors_total 0"),
         "{metrics}"
@@ -226,7 +227,8 @@ fn a_full_disk_loses_records_where_that_was_chosen() {
             .unwrap()
             .contains("\"event\":\"lost\"")
     });
-    let metrics = started.page("/metrics").text();
+    let page = started.page("/metrics");
+    let metrics = page.text();
     started.signal("-TERM");
     assert_eq!(started.end().0, Some(0));
     let report = report(&desk, 0);

@@ -11,7 +11,7 @@ use exeat::scrub::Forms;
 use exeat::secret::Secret;
 use serde_json::Value;
 
-use crate::commands::Desk;
+use crate::world::Desk;
 use crate::metrics::login;
 use crate::world::{json_reply, origin_apart};
 

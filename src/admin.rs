@@ -93,6 +93,10 @@ impl Admin {
                 self.expect_token(headers)?;
                 Ok(Page::Text(METRICS, self.services.metrics.render()))
             }
+            "/audit/head" => {
+                self.expect_token(headers)?;
+                Ok(self.audit_head())
+            }
             "/ca.pem" => {
                 self.expect_token(headers)?;
                 Ok(Page::Text(PEM, self.services.authority.ca_pem().into()))
@@ -124,6 +128,13 @@ impl Admin {
         response(code, JSON, format!("{ready}\n"))
     }
 
+    /// How far the chain of audit records has come, for whoever keeps it elsewhere.
+    fn audit_head(&self) -> Page {
+        let head = self.services.audit.head();
+        let text = json!({"seq": head.seq, "hash": head.hash.as_str()});
+        Page::Text(JSON, format!("{text}\n"))
+    }
+
     fn expect_token(&self, headers: &HeaderMap) -> Result<(), No> {
         let Some(token) = &self.token else {
             return Ok(());
@@ -152,7 +163,7 @@ impl No {
             Self::Method => (StatusCode::METHOD_NOT_ALLOWED, "use GET or HEAD"),
             Self::Page => (
                 StatusCode::NOT_FOUND,
-                "here are /healthz, /readyz, /metrics and /ca.pem",
+                "here are /healthz, /readyz, /metrics, /audit/head and /ca.pem",
             ),
             Self::Token => (
                 StatusCode::UNAUTHORIZED,

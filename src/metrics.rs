@@ -107,6 +107,12 @@ const AUDIT_ERRORS: Metric = Metric {
     labels: &[],
     help: "Attempts to write audit records that failed; they are repeated, and no record is skipped.",
 };
+const AUDIT_LOST: Metric = Metric {
+    name: "exeat_audit_lost_records_total",
+    kind: Kind::Counter,
+    labels: &[],
+    help: "Audit records that were lost, with `audit.when_blocked: drop`.",
+};
 const BUILD: Metric = Metric {
     name: "exeat_build_info",
     kind: Kind::Gauge,
@@ -152,6 +158,7 @@ pub const METRICS: &[Metric] = &[
     TOKENS,
     SCRUBBED,
     AUDIT_ERRORS,
+    AUDIT_LOST,
     BUILD,
     POLICY,
     RELOADS,
@@ -204,6 +211,7 @@ pub struct Metrics {
     tokens_granted: Counter,
     tokens_failed: Counter,
     audit_errors: Counter,
+    audit_losses: Counter,
     // A request must not format labels: a known set costs one lookup, a new one is registered once.
     series: RwLock<HashMap<Labels, Arc<Series>>>,
     policy: Mutex<Option<Arc<str>>>,
@@ -248,6 +256,7 @@ impl Metrics {
             tokens_granted: counter(&recorder, &TOKENS, &["granted"]),
             tokens_failed: counter(&recorder, &TOKENS, &["failed"]),
             audit_errors: counter(&recorder, &AUDIT_ERRORS, &[]),
+            audit_losses: counter(&recorder, &AUDIT_LOST, &[]),
             series: RwLock::default(),
             policy: Mutex::default(),
             reloads: ["loaded", "unchanged", "refused"]
@@ -306,6 +315,11 @@ impl Metrics {
     /// The counter of failed writes of audit records, for whoever writes them.
     pub fn audit_errors(&self) -> Counter {
         self.audit_errors.clone()
+    }
+
+    /// The counter of audit records that were lost, for whoever could not write them.
+    pub fn audit_losses(&self) -> Counter {
+        self.audit_losses.clone()
     }
 
     /// A policy came into force.

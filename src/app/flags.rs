@@ -27,6 +27,64 @@ pub enum OnEchoFlag {
     Refuse,
 }
 
+/// `audit.when_blocked` as it is written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum WhenBlockedFlag {
+    /// Requests are refused.
+    Refuse,
+    /// Records are lost.
+    Drop,
+}
+
+/// A number of bytes as it is written: `500MB`, `64KiB`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Size(pub u64);
+
+impl FromStr for Size {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let units = [
+            ("", 1),
+            ("B", 1),
+            ("KB", 1000),
+            ("MB", 1_000_000),
+            ("GB", 1_000_000_000),
+            ("KiB", 1 << 10),
+            ("MiB", 1 << 20),
+            ("GiB", 1 << 30),
+        ];
+        let count = counted(text, &units);
+        count.map(Self).ok_or_else(|| {
+            "a size is a number with KB, MB, GB, KiB, MiB or GiB, such as `100MiB`".into()
+        })
+    }
+}
+
+/// How old something may become: `24h`, `7d`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Age(pub Duration);
+
+impl FromStr for Age {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let seconds = counted(text, &[("s", 1), ("m", 60), ("h", 3600), ("d", 86_400)]);
+        seconds
+            .map(|seconds| Self(Duration::from_secs(seconds)))
+            .ok_or_else(|| "an age is a number with s, m, h or d, such as `24h`".into())
+    }
+}
+
+/// A number from 1 with its unit.
+fn counted(text: &str, units: &[(&str, u64)]) -> Option<u64> {
+    let end = text.find(|c: char| !c.is_ascii_digit());
+    let (digits, unit) = text.split_at(end.unwrap_or(text.len()));
+    let (_, factor) = units.iter().find(|(name, _)| *name == unit)?;
+    let count: u64 = digits.parse().ok()?;
+    count.checked_mul(*factor).filter(|count| *count > 0)
+}
+
 /// Where audit records go.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum AuditTarget {

@@ -6,6 +6,7 @@
 
 mod descriptors;
 mod flags;
+mod records;
 mod reload;
 mod settings;
 mod setup;
@@ -29,7 +30,8 @@ use crate::exchange::Services;
 use crate::secret::Secret;
 
 pub use descriptors::raise_file_limit;
-pub use flags::AuditTarget;
+pub use flags::{Age, AuditTarget};
+pub use records::{AuditSettings, GivenAudit};
 pub use reload::{Reloader, Signature};
 pub use settings::{Given, Settings, json_schema};
 pub use setup::{ca_file, ca_folder, environment, gate, open_authority, prepare, store, to_pem};
@@ -108,6 +110,7 @@ pub fn start(parts: Parts) -> anyhow::Result<Running> {
         .name("exeat-front".into())
         .spawn(run)
         .context("the front thread could not be started")?;
+    services.audit.begin();
     Ok(Running {
         proxy,
         tools,
@@ -189,7 +192,7 @@ impl Front {
         closing.extend(tool_workers.close());
         wait_for_workers(closing, (drain, self.drain)).await;
         tokio::select! {
-            () = services.audit.flush() => {}
+            () = services.audit.close() => {}
             () = no_patience(drain) => {
                 tracing::error!("the last audit records could not be written");
             }

@@ -12,6 +12,8 @@ use clap::{Arg, Args, Command, ValueEnum};
 use serde_json::{Map, Value as Json, json};
 
 use crate::app::flags::{AuditTarget, HostEntry, OnEchoFlag, PlainHttpFlag, Span};
+use crate::app::records;
+use crate::app::records::{AuditSettings, GivenAudit};
 use crate::app::shapes::{
     address, at_least_one, network, on_echo, plain_http, span, text, texts, truth,
 };
@@ -72,9 +74,9 @@ pub struct Given {
         value_delimiter = ','
     )]
     pub hosts: Vec<HostEntry>,
-    /// Where audit records go: stdout, stderr, or a file [default: stdout]
-    #[arg(long, env = "EXEAT_AUDIT", value_name = "TARGET")]
-    pub audit: Option<AuditTarget>,
+    /// Where audit records go, and how.
+    #[command(flatten)]
+    pub audit: GivenAudit,
     /// Folder of what exeat keeps: its CA [default: ~/.local/state/exeat]
     #[arg(long, env = "EXEAT_STATE_DIR", value_name = "DIR")]
     pub state_dir: Option<PathBuf>,
@@ -121,8 +123,8 @@ pub struct Settings {
     pub extra_ca: Vec<PathBuf>,
     /// Static names.
     pub hosts: HashMap<Host, Vec<Answer>>,
-    /// Where audit records go.
-    pub audit: AuditTarget,
+    /// Where audit records go, and how.
+    pub audit: AuditSettings,
     /// What exeat keeps.
     pub state_dir: PathBuf,
     /// At least one.
@@ -179,7 +181,7 @@ impl Settings {
             },
             extra_ca: given.extra_ca,
             hosts,
-            audit: given.audit.unwrap_or(AuditTarget::Stdout),
+            audit: given.audit.complete()?,
             state_dir: given.state_dir.map_or_else(default_state_dir, Ok)?,
             workers: match given.workers {
                 Some(0) => return Err("workers: at least 1".into()),
@@ -340,7 +342,7 @@ const SETTINGS: [Setting; 18] = [
     Setting::new("network", network, |it, node| {
         it.section(node, Reading::network)
     }),
-    Setting::new("audit", text, |it, node| it.given.audit = it.audit(node)),
+    Setting::new("audit", || records::shape(text()), Reading::audit),
     Setting::new("state_dir", text, |it, node| {
         it.given.state_dir = it.path(node)
     }),
@@ -447,7 +449,31 @@ impl Reading {
         choice.map_err(|_| self.tell(node, expected)).ok()
     }
 
-    fn audit(&mut self, node: &Node) -> Option<AuditTarget> {
+    fn audit(&mut self, node: &Node) {
+        match node.scalar() {
+            Some(_) => self.given.audit.to = self.target(node),
+            None => self.section(node, Self::audit_entry),
+        }
+    }
+
+    fn audit_entry(&mut self, entry: &Entry) {
+        let node = &entry.value;
+        match entry.name() {
+            "to" => self.given.audit.to = self.target(node),
+            "when_blocked" => {
+                self.given.audit.when_blocked = self.choice(node, "expected `refuse` or `drop`");
+            }
+            "max_bytes" => self.given.audit.max_bytes = self.parsed(node),
+            "max_age" => self.given.audit.max_age = self.parsed(node),
+            "keep" => self.given.audit.keep = self.parsed(node),
+            _ => self.unknown(
+                entry,
+                &["to", "when_blocked", "max_bytes", "max_age", "keep"],
+            ),
+        }
+    }
+
+    fn target(&mut self, node: &Node) -> Option<AuditTarget> {
         let target: AuditTarget = self.parsed(node)?;
         Some(match target {
             AuditTarget::File(file) => AuditTarget::File(self.folder.join(file)),
@@ -486,7 +512,10 @@ fn items(node: &Node) -> &[Node] {
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use super::*;
+    use crate::audit::{Rotation, WhenBlocked};
 
     fn read(text: &str) -> Result<Given, String> {
         Given::read(Path::new("conf/exeat.yaml"), text.as_bytes())
@@ -505,7 +534,7 @@ mod tests {
         assert_eq!(given.policies, Some("conf/policies".into()));
         assert_eq!(given.extra_ca, [PathBuf::from("conf/ca.pem")]);
         assert_eq!(
-            given.audit,
+            given.audit.to,
             Some(AuditTarget::File("conf/audit.jsonl".into()))
         );
         let settings = Settings::complete(Given::default(), given).unwrap();
@@ -517,6 +546,48 @@ mod tests {
         let addresses = &settings.hosts[&Host::parse("api.good.test").unwrap()];
         assert_eq!(addresses[0].port, None);
         assert_eq!(addresses[1].port, Some(8443));
+    }
+
+    #[test]
+    fn the_audit_log_is_one_value_or_a_section() {
+        let given = read(
+            "audit: {to: logs/a.jsonl, when_blocked: drop, max_bytes: 100MiB, max_age: 7d, keep: 0}\n",
+        )
+        .unwrap();
+        let audit = Settings::complete(Given::default(), given).unwrap().audit;
+        assert_eq!(audit.to, AuditTarget::File("conf/logs/a.jsonl".into()));
+        assert_eq!(audit.when_blocked, WhenBlocked::Drop);
+        assert_eq!(
+            audit.rotation,
+            Rotation {
+                max_bytes: Some(100 << 20),
+                max_age: Some(Duration::from_secs(7 * 86_400)),
+                keep: Some(0),
+            }
+        );
+        for (text, says) in [
+            (
+                "audit: {too: x}\n",
+                "to, when_blocked, max_bytes, max_age, keep",
+            ),
+            ("audit: {when_blocked: wait}\n", "`refuse` or `drop`"),
+            ("audit: {max_bytes: 0}\n", "a size is"),
+            ("audit: {max_bytes: 99999999999GB}\n", "a size is"),
+            ("audit: {max_age: 7}\n", "an age is"),
+            ("audit: {keep: -1}\n", "1:15"),
+            ("audit: [stdout]\n", "expected a mapping"),
+        ] {
+            let told = read(text).unwrap_err();
+            assert!(told.contains(says), "{text}: {told}");
+        }
+        for (text, says) in [
+            ("audit: {to: a.jsonl, keep: 3}\n", "max_bytes or max_age"),
+            ("audit: {max_bytes: 1GB}\n", "only a file"),
+            ("audit: {to: stderr, max_age: 1h}\n", "only a file"),
+        ] {
+            let told = Settings::complete(Given::default(), read(text).unwrap()).unwrap_err();
+            assert!(told.contains(says), "{text}: {told}");
+        }
     }
 
     #[test]

@@ -8,8 +8,8 @@ use anyhow::{Context as _, bail};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 
-use crate::app::{AuditTarget, Parts, Settings};
-use crate::audit::Audit;
+use crate::app::{AuditSettings, AuditTarget, Parts, Settings};
+use crate::audit::{Audit, Queue};
 use crate::authority::{Authority, CERTIFICATE};
 use crate::dial;
 use crate::dial::{Dialer, Resolve, Static, System, Tcp, Tls};
@@ -208,11 +208,15 @@ pub fn environment(settings: &Settings, policy: &Policy) -> anyhow::Result<Envir
     }
 }
 
-fn open_audit(target: &AuditTarget, metrics: &Arc<Metrics>) -> anyhow::Result<Audit> {
-    Ok(match target {
-        AuditTarget::Stdout => Audit::to_stdout(metrics)?,
-        AuditTarget::Stderr => Audit::to_stderr(metrics)?,
-        AuditTarget::File(file) => Audit::to_file(file, metrics)
+fn open_audit(settings: &AuditSettings, metrics: &Arc<Metrics>) -> anyhow::Result<Audit> {
+    let queue = Queue {
+        when_blocked: settings.when_blocked,
+        ..Queue::default()
+    };
+    Ok(match &settings.to {
+        AuditTarget::Stdout => Audit::to_stdout(queue, metrics)?,
+        AuditTarget::Stderr => Audit::to_stderr(queue, metrics)?,
+        AuditTarget::File(file) => Audit::to_file(file, settings.rotation, queue, metrics)
             .with_context(|| format!("the audit file {}", file.display()))?,
     })
 }

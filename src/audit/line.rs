@@ -1,138 +1,216 @@
-//! One record as one line of JSON. Nothing in a value can end the line or change how a terminal shows it.
+//! One line of JSON in the chain: a record, or an event of the writer. Nothing in a value can end the line or change
+//! how a terminal shows it.
+//!
+//! It is written straight into the bytes that leave, once for each request: see `benches/audit.rs`.
 
-use std::io::{self, Write};
+use std::borrow::Cow;
+use std::io::Write as _;
+use std::net::SocketAddr;
 use std::time::Duration;
 
-use serde::Serialize;
-use serde::ser::{SerializeMap, Serializer};
-use serde_json::ser::Formatter;
+use http::Version;
+use time::OffsetDateTime;
 use time::format_description::BorrowedFormatItem;
 use time::macros::format_description;
 
+use crate::audit::chain;
+use crate::audit::chain::{Head, Torn};
 use crate::audit::ticket::{Event, Record, Steps};
 use crate::name::{ActionName, AgentName, OutcomeName};
 use crate::refusal::Code;
 use crate::request::SessionId;
 
-/// RFC 3339, in UTC, to the microsecond.
-const TIME: &[BorrowedFormatItem<'_>] =
-    format_description!("[year]-[month]-[day]T[hour]:[minute]:[second].[subsecond digits:6]Z");
-
-/// Appends the line of a record. The fields stand in an order that does not change; a chain of hashes will take the
-/// bytes as they are here.
-pub(super) fn append(out: &mut Vec<u8>, record: &Record, seq: u64) {
-    let mut serializer = serde_json::Serializer::with_formatter(&mut *out, Inert);
-    write(&mut serializer, record, seq).expect("text and numbers go into memory");
-    out.push(b'\n');
+/// What a line tells.
+pub(super) enum Entry<'a> {
+    /// Of a request.
+    Record(&'a Record),
+    /// This process begins to write, behind these bytes that are not whole lines.
+    Started(Option<Torn>),
+    /// It ends.
+    Stopped,
+    /// So many records were not written.
+    Lost(u64),
 }
 
-fn write<S: Serializer>(serializer: S, record: &Record, seq: u64) -> Result<S::Ok, S::Error> {
-    let mut line = serializer.serialize_map(None)?;
-    write_identity(&mut line, record, seq)?;
-    write_decision(&mut line, record)?;
-    write_asked(&mut line, &record.steps)?;
-    write_ending(&mut line, record)?;
-    write_upstream(&mut line, record)?;
-    write_connection(&mut line, &record.steps)?;
-    write_prepared(&mut line, &record.steps)?;
-    let redactions = record.steps.redactions;
-    optional(
-        &mut line,
-        "redactions",
-        (redactions > 0).then_some(redactions),
-    )?;
-    optional(&mut line, "detail", detail(&record.event))?;
-    line.end()
+/// Writes lines, one behind the other.
+pub(super) struct Pen {
+    head: Head,
+    second: i64,
+    /// RFC 3339 up to the point behind the second, which most lines share with the one before.
+    stamp: String,
 }
 
-fn write_identity<M: SerializeMap>(
-    line: &mut M,
-    record: &Record,
-    seq: u64,
-) -> Result<(), M::Error> {
-    let time = record.time.format(TIME);
-    line.serialize_entry("time", &time.expect("a time in UTC has every part"))?;
-    line.serialize_entry("request_id", record.steps.request_id.as_str())?;
-    line.serialize_entry("seq", &seq)?;
-    let opened = matches!(record.event, Event::Opened).then_some("opened");
-    optional(line, "event", opened)
-}
+/// RFC 3339, in UTC; the microseconds follow.
+const SECOND: &[BorrowedFormatItem<'_>] =
+    format_description!("[year]-[month]-[day]T[hour]:[minute]:[second].");
 
-fn write_decision<M: SerializeMap>(line: &mut M, record: &Record) -> Result<(), M::Error> {
-    let steps = &record.steps;
-    line.serialize_entry("policy_hash", &*steps.opening.policy_hash)?;
-    line.serialize_entry("door", steps.opening.door.as_str())?;
-    if let Some(caller) = &steps.caller {
-        optional(line, "agent", caller.agent.as_ref().map(AgentName::as_str))?;
-        optional(
-            line,
-            "session",
-            caller.session.as_ref().map(SessionId::hash),
-        )?;
-        line.serialize_entry("environment", caller.environment.as_str())?;
+impl Pen {
+    pub(super) fn behind(head: Head) -> Self {
+        Self {
+            head,
+            second: i64::MIN,
+            stamp: String::new(),
+        }
     }
-    optional(
-        line,
-        "action",
-        steps.action.as_ref().map(ActionName::as_str),
-    )?;
-    line.serialize_entry("decision", record.decision())?;
-    optional(line, "code", record.event.code().map(Code::as_str))
+
+    /// The newest line that was written.
+    pub(super) fn head(&self) -> Head {
+        self.head
+    }
+
+    /// Appends one line. The fields stand in an order that does not change.
+    pub(super) fn append(&mut self, out: &mut Vec<u8>, entry: &Entry<'_>) {
+        let start = out.len();
+        let seq = self.head.seq + 1;
+        let mut line = Line(out);
+        self.write_time(&mut line, entry);
+        if let Entry::Record(record) = entry {
+            line.plain("request_id", record.steps.request_id.as_str());
+        }
+        line.number("seq", seq);
+        line.plain("prev_hash", self.head.hash.as_str());
+        match entry {
+            Entry::Record(record) => write_record(&mut line, record),
+            Entry::Started(torn) => write_start(&mut line, torn.as_ref()),
+            Entry::Stopped => line.plain("event", "stopped"),
+            Entry::Lost(count) => {
+                line.plain("event", "lost");
+                line.number("lost", *count);
+            }
+        }
+        let hash = chain::seal(out, start);
+        self.head = Head { seq, hash };
+    }
+
+    fn write_time(&mut self, line: &mut Line<'_>, entry: &Entry<'_>) {
+        let time = match entry {
+            Entry::Record(record) => record.time,
+            _ => OffsetDateTime::now_utc(),
+        };
+        if self.second != time.unix_timestamp() {
+            self.second = time.unix_timestamp();
+            let stamp = time.format(SECOND);
+            self.stamp = stamp.expect("a time in UTC has every part");
+        }
+        line.0.extend_from_slice(b"{\"time\":\"");
+        line.0.extend_from_slice(self.stamp.as_bytes());
+        let microsecond = u64::from(time.microsecond());
+        for power in [100_000, 10_000, 1000, 100, 10, 1] {
+            line.digits(microsecond / power % 10);
+        }
+        line.0.extend_from_slice(b"Z\"");
+    }
 }
 
-fn write_asked<M: SerializeMap>(line: &mut M, steps: &Steps) -> Result<(), M::Error> {
+fn write_start(line: &mut Line<'_>, torn: Option<&Torn>) {
+    line.plain("event", "started");
+    line.plain("version", env!("CARGO_PKG_VERSION"));
+    if let Some(torn) = torn {
+        line.number("torn", torn.bytes);
+        line.plain("torn_hash", torn.hash.as_str());
+    }
+}
+
+fn write_record(line: &mut Line<'_>, record: &Record) {
+    if matches!(record.event, Event::Opened) {
+        line.plain("event", "opened");
+    }
+    write_decision(line, record);
+    write_asked(line, &record.steps);
+    write_ending(line, record);
+    write_upstream(line, record);
+    write_connection(line, &record.steps);
+    write_prepared(line, &record.steps);
+    if record.steps.redactions > 0 {
+        line.number("redactions", record.steps.redactions);
+    }
+    line.optional("detail", detail(&record.event));
+}
+
+fn write_decision(line: &mut Line<'_>, record: &Record) {
+    let steps = &record.steps;
+    line.text("policy_hash", &steps.opening.policy_hash);
+    line.plain("door", steps.opening.door.as_str());
+    if let Some(caller) = &steps.caller {
+        line.optional("agent", caller.agent.as_ref().map(AgentName::as_str));
+        let session = caller.session.as_ref().map(SessionId::hash);
+        line.optional("session", session.as_deref());
+        line.text("environment", caller.environment.as_str());
+    }
+    line.optional("action", steps.action.as_ref().map(ActionName::as_str));
+    line.plain("decision", record.decision());
+    line.optional("code", record.event.code().map(Code::as_str));
+}
+
+fn write_asked(line: &mut Line<'_>, steps: &Steps) {
     if let Some(asked) = &steps.asked {
-        line.serialize_entry("method", asked.method.as_str())?;
-        line.serialize_entry("host", asked.destination.host.as_str())?;
-        line.serialize_entry("port", &asked.destination.port)?;
+        line.text("method", asked.method.as_str());
+        line.text("host", asked.destination.host.as_str());
+        line.number("port", u64::from(asked.destination.port));
     }
     if let Some(target) = &steps.target {
-        line.serialize_entry("path", &*target.path)?;
-        line.serialize_entry("query", &target.query)?;
+        line.text("path", &target.path);
+        line.list("query", &target.query);
     }
-    Ok(())
 }
 
-fn write_ending<M: SerializeMap>(line: &mut M, record: &Record) -> Result<(), M::Error> {
+fn write_ending(line: &mut Line<'_>, record: &Record) {
     let outcome = record.steps.outcome.as_ref();
-    optional(line, "outcome", outcome.map(OutcomeName::as_str))?;
-    optional(line, "end", record.event.end())?;
+    line.optional("outcome", outcome.map(OutcomeName::as_str));
+    line.optional("end", record.event.end());
     if let Event::Closed(ending) = &record.event {
-        optional(line, "status", ending.status.map(|status| status.as_u16()))?;
-        line.serialize_entry("bytes_in", &ending.bytes_in)?;
-        line.serialize_entry("bytes_out", &ending.bytes_out)?;
+        if let Some(status) = ending.status {
+            line.number("status", u64::from(status.as_u16()));
+        }
+        line.number("bytes_in", ending.bytes_in);
+        line.number("bytes_out", ending.bytes_out);
     }
-    line.serialize_entry("duration_ms", &milliseconds(record.duration))
+    line.milliseconds("duration_ms", record.duration);
 }
 
 /// The address of a dial that failed stands in the fault, since nothing was reached.
-fn write_upstream<M: SerializeMap>(line: &mut M, record: &Record) -> Result<(), M::Error> {
+fn write_upstream(line: &mut Line<'_>, record: &Record) {
     let Some(upstream) = &record.steps.upstream else {
-        let dialled = record.event.fault().and_then(|fault| fault.address);
-        return optional(line, "upstream_addr", dialled);
+        if let Some(dialled) = record.event.fault().and_then(|fault| fault.address) {
+            line.address("upstream_addr", dialled);
+        }
+        return;
     };
-    line.serialize_entry("upstream_addr", &upstream.address)?;
-    line.serialize_entry("upstream_ms", &milliseconds(upstream.took))?;
-    line.serialize_entry("retries", &upstream.retries)
+    line.address("upstream_addr", upstream.address);
+    line.milliseconds("upstream_ms", upstream.took);
+    line.number("retries", u64::from(upstream.retries));
 }
 
-fn write_connection<M: SerializeMap>(line: &mut M, steps: &Steps) -> Result<(), M::Error> {
-    optional(line, "tls", steps.opening.tls)?;
+fn write_connection(line: &mut Line<'_>, steps: &Steps) {
+    line.optional("tls", steps.opening.tls);
     let version = steps.asked.as_ref().and_then(|asked| asked.version);
-    optional(line, "http_version", version.map(|it| format!("{it:?}")))
+    line.optional("http_version", version.map(version_in_words));
 }
 
-fn write_prepared<M: SerializeMap>(line: &mut M, steps: &Steps) -> Result<(), M::Error> {
+fn version_in_words(version: Version) -> &'static str {
+    match version {
+        Version::HTTP_09 => "HTTP/0.9",
+        Version::HTTP_10 => "HTTP/1.0",
+        Version::HTTP_11 => "HTTP/1.1",
+        Version::HTTP_2 => "HTTP/2.0",
+        Version::HTTP_3 => "HTTP/3.0",
+        _ => "unknown",
+    }
+}
+
+fn write_prepared(line: &mut Line<'_>, steps: &Steps) {
     let Some(prepared) = &steps.prepared else {
-        return Ok(());
+        return;
     };
     for (name, list) in [
         ("replaced", &prepared.replaced),
         ("dropped", &prepared.dropped),
     ] {
-        optional(line, name, (!list.is_empty()).then_some(list))?;
+        if !list.is_empty() {
+            line.list(name, list);
+        }
     }
-    optional(line, "body", prepared.unread.then_some("unread"))
+    line.optional("body", prepared.unread.then_some("unread"));
 }
 
 fn detail(event: &Event) -> Option<&str> {
@@ -144,53 +222,160 @@ fn detail(event: &Event) -> Option<&str> {
     }
 }
 
-fn optional<M: SerializeMap>(
-    line: &mut M,
-    name: &'static str,
-    value: Option<impl Serialize>,
-) -> Result<(), M::Error> {
-    match value {
-        Some(value) => line.serialize_entry(name, &value),
-        None => Ok(()),
+/// The bytes of a line whose object is open. Names of fields are ours and need no escape.
+struct Line<'a>(&'a mut Vec<u8>);
+
+impl Line<'_> {
+    fn name(&mut self, name: &str) {
+        self.0.extend_from_slice(b",\"");
+        self.0.extend_from_slice(name.as_bytes());
+        self.0.extend_from_slice(b"\":");
+    }
+
+    /// A text of our own, which has nothing to escape.
+    fn plain(&mut self, name: &str, value: &str) {
+        debug_assert!(value.bytes().all(is_plain), "{value}");
+        self.name(name);
+        self.0.push(b'"');
+        self.0.extend_from_slice(value.as_bytes());
+        self.0.push(b'"');
+    }
+
+    fn text(&mut self, name: &str, value: &str) {
+        self.name(name);
+        quote(self.0, value);
+    }
+
+    fn optional(&mut self, name: &str, value: Option<&str>) {
+        if let Some(value) = value {
+            self.text(name, value);
+        }
+    }
+
+    fn list(&mut self, name: &str, values: &[String]) {
+        self.name(name);
+        self.0.push(b'[');
+        for (index, value) in values.iter().enumerate() {
+            if index > 0 {
+                self.0.push(b',');
+            }
+            quote(self.0, value);
+        }
+        self.0.push(b']');
+    }
+
+    fn number(&mut self, name: &str, value: u64) {
+        self.name(name);
+        self.digits(value);
+    }
+
+    fn digits(&mut self, mut value: u64) {
+        let mut digits = [0; 20];
+        let mut start = digits.len();
+        loop {
+            start -= 1;
+            digits[start] = b'0' + u8::try_from(value % 10).expect("a digit is below ten");
+            value /= 10;
+            if value == 0 {
+                break;
+            }
+        }
+        self.0.extend_from_slice(&digits[start..]);
+    }
+
+    /// To the microsecond, with a point and no needless noughts.
+    fn milliseconds(&mut self, name: &str, duration: Duration) {
+        let microseconds = u64::try_from(duration.as_micros()).unwrap_or(u64::MAX);
+        self.number(name, microseconds / 1000);
+        let rest = microseconds % 1000;
+        self.0.push(b'.');
+        let digits = [rest / 100, rest / 10 % 10, rest % 10];
+        let last = digits.iter().rposition(|digit| *digit > 0).unwrap_or(0);
+        for digit in &digits[..=last] {
+            self.digits(*digit);
+        }
+    }
+
+    fn address(&mut self, name: &str, address: SocketAddr) {
+        self.name(name);
+        self.0.push(b'"');
+        match address {
+            SocketAddr::V4(address) => {
+                for (octet, end) in address.ip().octets().into_iter().zip(*b"...:") {
+                    self.digits(u64::from(octet));
+                    self.0.push(end);
+                }
+                self.digits(u64::from(address.port()));
+            }
+            SocketAddr::V6(address) => {
+                write!(self.0, "{address}").expect("a vector takes every byte");
+            }
+        }
+        self.0.push(b'"');
     }
 }
 
-/// To the microsecond.
-fn milliseconds(duration: Duration) -> f64 {
-    let microseconds = u32::try_from(duration.as_micros());
-    microseconds.map_or(duration.as_millis() as f64, |it| f64::from(it) / 1000.0)
+/// A JSON string, in which whatever is not harmless is escaped.
+fn quote(out: &mut Vec<u8>, value: &str) {
+    out.push(b'"');
+    match value.bytes().all(is_plain) {
+        true => out.extend_from_slice(value.as_bytes()),
+        false => escape(out, value),
+    }
+    out.push(b'"');
 }
 
-/// Escapes what JSON lets through but readers trip over: DEL and C1 controls, which terminals obey, the separators
-/// U+2028 and U+2029, which some take for line ends, and the marks that turn the direction of text.
-struct Inert;
+fn is_plain(byte: u8) -> bool {
+    matches!(byte, b' '..=b'~') && byte != b'"' && byte != b'\\'
+}
 
-impl Formatter for Inert {
-    fn write_string_fragment<W: ?Sized + Write>(
-        &mut self,
-        writer: &mut W,
-        fragment: &str,
-    ) -> io::Result<()> {
-        if fragment.bytes().all(|byte| matches!(byte, b' '..=b'~')) {
-            return writer.write_all(fragment.as_bytes());
+fn escape(out: &mut Vec<u8>, value: &str) {
+    let mut room = [0; 4];
+    for character in value.chars() {
+        match character {
+            '"' => out.extend_from_slice(b"\\\""),
+            '\\' => out.extend_from_slice(b"\\\\"),
+            '\n' => out.extend_from_slice(b"\\n"),
+            '\r' => out.extend_from_slice(b"\\r"),
+            '\t' => out.extend_from_slice(b"\\t"),
+            odd if is_odd(odd) => {
+                let mut units = [0; 2];
+                for unit in odd.encode_utf16(&mut units) {
+                    write!(out, "\\u{unit:04x}").expect("a vector takes every byte");
+                }
+            }
+            harmless => out.extend_from_slice(harmless.encode_utf8(&mut room).as_bytes()),
         }
-        let mut plain = 0;
-        for (at, character) in fragment.char_indices().filter(|(_, it)| is_odd(*it)) {
-            writer.write_all(&fragment.as_bytes()[plain..at])?;
-            write!(writer, "\\u{:04x}", u32::from(character))?;
-            plain = at + character.len_utf8();
-        }
-        writer.write_all(&fragment.as_bytes()[plain..])
     }
 }
 
+/// Text that somebody may have changed, so that it drives no terminal. What is escaped in a JSON string stays JSON.
+pub fn harmless(text: &str) -> Cow<'_, str> {
+    if !text.contains(is_odd) {
+        return text.into();
+    }
+    let mut out = Vec::with_capacity(text.len() + 16);
+    for character in text.chars() {
+        match is_odd(character) {
+            true => escape(&mut out, character.encode_utf8(&mut [0; 4])),
+            false => out.extend_from_slice(character.encode_utf8(&mut [0; 4]).as_bytes()),
+        }
+    }
+    String::from_utf8_lossy(&out).into_owned().into()
+}
+
+/// Controls, which terminals obey, DEL and C1 among them; the separators U+2028 and U+2029, which some take for line
+/// ends; and what is not seen or turns the direction of text.
 fn is_odd(character: char) -> bool {
-    matches!(
-        character,
-        '\u{7f}'..='\u{9f}'
-            | '\u{200e}' | '\u{200f}'
-            | '\u{2028}'..='\u{202e}'
-            | '\u{2066}'..='\u{2069}'
-            | '\u{feff}'
-    )
+    character.is_control()
+        || matches!(
+            character,
+            '\u{61c}'
+                | '\u{200b}'..='\u{200f}'
+                | '\u{2028}'..='\u{202e}'
+                | '\u{2060}'..='\u{206f}'
+                | '\u{feff}'
+                | '\u{fff9}'..='\u{fffb}'
+                | '\u{e0000}'..='\u{e007f}'
+        )
 }

@@ -1,15 +1,23 @@
 //! The record of what was asked and decided: one JSON object per line, one terminal line per request.
 //!
-//! A request opens a [`Ticket`], which holds a place in a bounded queue; where there is none, the request is refused,
-//! since what can't be recorded is not done. Each step of the request tells the ticket what it has learnt, and whoever
-//! ends the request closes it. A thread of its own writes, so that a slow disk never holds up a request that has its
-//! place. Deciding what may be shown of a value is not done here: whoever gives a path or a name answers for it.
+//! A request opens a [`Ticket`], which holds a place in a bounded queue. Where there is none, [`WhenBlocked`] says
+//! whether the request is refused, since what can't be recorded is not done, or its record may be lost. Each step of
+//! the request tells the ticket what it has learnt, and whoever ends the request closes it. A thread of its own writes,
+//! so that a slow disk never holds up a request that has its place. Deciding what may be shown of a value is not done
+//! here: whoever gives a path or a name answers for it.
+//!
+//! Lines are chained by their hashes ([`Head`]), over restarts and over the files of one name; [`verify`] reads
+//! them again.
 //!
 //! | Field | Meaning |
 //! |---|---|
 //! | `time` | when the line's event happened, in UTC; of a terminal line, the end of the request |
-//! | `request_id`, `seq` | the request's ULID, as in refusals; the line's number since the process started, from 1 |
-//! | `event` | `opened` on a line that is not terminal: a tunnel, a WebSocket or an event stream has begun |
+//! | `request_id` | the request's ULID, as in refusals |
+//! | `seq`, `prev_hash`, `hash` | the line's number in its chain, from 1; the hash of the line before; and its own |
+//! | `event` | on a line that is not terminal: `opened`, a tunnel, a WebSocket or an event stream has begun; `started`, `stopped` and `lost` are of the writer |
+//! | `version` | of `started`: that of exeat |
+//! | `torn`, `torn_hash` | of `started`: how many bytes before this line are not whole lines, and their hash |
+//! | `lost` | of `lost`: how many records could not be written |
 //! | `policy_hash`, `door` | the policy that decided, and the way in |
 //! | `agent`, `session`, `environment` | who asked, in which session: a hash of the id that was named |
 //! | `action`, `decision`, `code` | what for; `allowed`, `refused` or `failed`; and why not |
@@ -29,25 +37,37 @@
 //!
 //! What is unknown or does not apply is left out.
 
+mod chain;
+mod past;
 mod sink;
+mod file;
 mod ticket;
 mod line;
 mod writer;
+pub mod read;
+pub mod verify;
 
 use std::fmt;
 use std::io;
 use std::path::Path;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 
 use tokio::sync::mpsc;
 use tokio::sync::oneshot;
 use ulid::Ulid;
 
-use crate::audit::writer::Message;
+use crate::audit::file::{Beginning, FileSink};
+use crate::audit::writer::{Counters, Message, Shared, Start};
 use crate::metrics::Metrics;
 use crate::refusal::{Code, Refusal};
+use crate::request::Door;
 
-pub use sink::{FileSink, MemorySink, Sink, StreamSink};
+pub use chain::{Hash, Head, SEAL, chain_place};
+pub use file::Rotation;
+pub use line::harmless;
+pub use past::head;
+pub use sink::{MemorySink, Sink, StreamSink};
 pub use ticket::{Asked, End, Ending, Opening, Prepared, Target, Ticket, Upstream};
 
 /// Places in the queue, and so the most requests in flight and records unwritten, together.
@@ -56,10 +76,43 @@ pub use ticket::{Asked, End, Ending, Opening, Prepared, Target, Ticket, Upstream
 /// a time, and is reached in a fraction of a second once the disk no longer takes anything.
 pub const PLACES: usize = 16_384;
 
+/// What becomes of requests for whose record there is no place.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum WhenBlocked {
+    /// They are refused: an agent that waits is a smaller harm than one that acts unseen, and it is told to try again.
+    #[default]
+    Refuse,
+    /// They go on, and their records are lost; the next line that can be written says how many.
+    Drop,
+}
+
+/// The queue between requests and the thread that writes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Queue {
+    /// So many records may be open or unwritten.
+    pub places: usize,
+    /// What becomes of requests when they are.
+    pub when_blocked: WhenBlocked,
+}
+
+impl Default for Queue {
+    fn default() -> Self {
+        Self {
+            places: PLACES,
+            when_blocked: WhenBlocked::Refuse,
+        }
+    }
+}
+
 /// The audit log: where tickets come from.
-pub struct Audit {
+pub struct Audit(Arc<Desk>);
+
+/// What tickets share.
+struct Desk {
     queue: mpsc::Sender<Message>,
+    shared: Arc<Shared>,
     metrics: Arc<Metrics>,
+    when_blocked: WhenBlocked,
 }
 
 /// The identity of one request, in the audit record, in refusals and in logs.
@@ -99,79 +152,175 @@ impl fmt::Debug for RequestId {
 }
 
 impl Audit {
-    /// Records go to standard output.
+    /// Records go to standard output, in a chain of this process.
     ///
     /// # Errors
     /// Standard output is closed, or the writer's thread could not be started.
-    pub fn to_stdout(metrics: &Arc<Metrics>) -> io::Result<Self> {
-        Self::to(StreamSink::stdout()?, PLACES, metrics)
+    pub fn to_stdout(queue: Queue, metrics: &Arc<Metrics>) -> io::Result<Self> {
+        let start = Start {
+            at: Beginning::NEW,
+            announced: true,
+        };
+        Self::start(StreamSink::stdout()?, start, queue, metrics)
     }
 
-    /// Records go to standard error.
+    /// Records go to standard error, in a chain of this process. A command says other things there as well, so neither
+    /// its start nor its end has a line of its own.
     ///
     /// # Errors
     /// Standard error is closed, or the writer's thread could not be started.
-    pub fn to_stderr(metrics: &Arc<Metrics>) -> io::Result<Self> {
-        Self::to(StreamSink::stderr()?, PLACES, metrics)
+    pub fn to_stderr(queue: Queue, metrics: &Arc<Metrics>) -> io::Result<Self> {
+        let start = Start {
+            at: Beginning::NEW,
+            announced: false,
+        };
+        Self::start(StreamSink::stderr()?, start, queue, metrics)
     }
 
-    /// Records are added to the end of a file, which is made with mode 0600 where it is missing.
+    /// Records are added to the end of a file, which is made with mode 0600 where it is missing, and go on with its
+    /// chain. A pipe or a device has no past: there they are a chain of this process.
     ///
     /// # Errors
-    /// The file could not be opened for writing, or the writer's thread not started.
-    pub fn to_file(path: &Path, metrics: &Arc<Metrics>) -> io::Result<Self> {
-        Self::to(FileSink::open(path)?, PLACES, metrics)
+    /// The file could not be opened, another process writes it, it holds something else than records, or the writer's
+    /// thread could not be started.
+    pub fn to_file(
+        path: &Path,
+        rotation: Rotation,
+        queue: Queue,
+        metrics: &Arc<Metrics>,
+    ) -> io::Result<Self> {
+        let announced = |at| Start {
+            at,
+            announced: true,
+        };
+        if std::fs::metadata(path).is_ok_and(|it| !it.is_file()) {
+            let (sink, start) = (StreamSink::named(path)?, announced(Beginning::NEW));
+            return Self::start(sink, start, queue, metrics);
+        }
+        let (sink, beginning) = FileSink::open(path, rotation)?;
+        Self::start(sink, announced(beginning), queue, metrics)
     }
 
-    /// Records stay in memory: for tests and `demo`.
+    /// Records stay in memory: for tests and benches.
     ///
     /// # Errors
     /// The writer's thread could not be started.
     pub fn to_memory(metrics: &Arc<Metrics>) -> io::Result<(Self, MemorySink)> {
         let memory = MemorySink::default();
-        Ok((Self::to(memory.clone(), PLACES, metrics)?, memory))
+        let audit = Self::to(memory.clone(), Queue::default(), metrics);
+        Ok((audit?, memory))
     }
 
-    /// Records go wherever `sink` puts them, by way of a queue with so many places.
+    /// Records go wherever `sink` puts them, and nothing else does.
     ///
     /// # Errors
     /// The writer's thread could not be started.
-    pub fn to(sink: impl Sink, places: usize, metrics: &Arc<Metrics>) -> io::Result<Self> {
-        let (queue, messages) = mpsc::channel(places);
-        writer::start(sink, messages, metrics.audit_errors())?;
-        Ok(Self {
-            queue,
+    pub fn to(sink: impl Sink, queue: Queue, metrics: &Arc<Metrics>) -> io::Result<Self> {
+        let start = Start {
+            at: Beginning::NEW,
+            announced: false,
+        };
+        Self::start(sink, start, queue, metrics)
+    }
+
+    fn start(
+        sink: impl Sink,
+        start: Start,
+        queue: Queue,
+        metrics: &Arc<Metrics>,
+    ) -> io::Result<Self> {
+        let (sender, messages) = mpsc::channel(queue.places);
+        let counters = Counters {
+            errors: metrics.audit_errors(),
+            losses: metrics.audit_losses(),
+        };
+        Ok(Self(Arc::new(Desk {
+            queue: sender,
+            shared: writer::start(sink, messages, start, counters)?,
             metrics: Arc::clone(metrics),
-        })
+            when_blocked: queue.when_blocked,
+        })))
+    }
+
+    /// Has the line written that says that this process has begun, where there is one. Otherwise it comes with the
+    /// first record.
+    pub fn begin(&self) {
+        self.0.shared.begin();
     }
 
     /// Opens the record of one request. It keeps its place in the queue until it is closed.
     ///
     /// # Errors
-    /// [`Code::Overloaded`] where no place is free: as many requests as there are places are in flight or unwritten.
+    /// [`Code::Overloaded`] where no place is free and no record may be lost: as many requests as there are places are
+    /// in flight or unwritten.
     pub fn open(&self, opening: Opening) -> Result<Ticket, Refusal> {
-        match self.queue.clone().try_reserve_owned() {
-            Ok(place) => Ok(Ticket::open(opening, place, self)),
-            Err(_) => {
-                self.metrics.turned_away(opening.door, Code::Overloaded);
-                Err(no_place())
-            }
+        let place = self.0.queue.clone().try_reserve_owned().ok();
+        if place.is_none() {
+            self.0.without_place(opening.door)?;
         }
+        Ok(Ticket::open(opening, place, &self.0))
     }
 
     /// How many records are open or not yet written.
     pub fn open_records(&self) -> usize {
-        self.queue.max_capacity() - self.queue.capacity()
+        let queue = &self.0.queue;
+        let without_place = self.0.shared.without_place.load(Ordering::Relaxed);
+        queue.max_capacity() - queue.capacity() + without_place
+    }
+
+    /// The newest line that has gone out: whoever keeps it elsewhere sees later whether lines were cut off.
+    pub fn head(&self) -> Head {
+        self.0.shared.head()
+    }
+
+    /// Has a file opened anew under its name, where it was moved or removed meanwhile. It is done between two lines,
+    /// not at once.
+    pub fn reopen(&self) {
+        self.0.shared.reopen();
     }
 
     /// Waits until every record that is closed by now is written and, in a file, on the disk.
     ///
     /// Where the sink takes nothing this does not come back: whoever shuts down sets a deadline.
     pub async fn flush(&self) {
+        self.send(Message::Flush).await;
+    }
+
+    /// The same at the end of the process, which gets a line of its own: where that is missing, the process did not end
+    /// by itself.
+    pub async fn close(&self) {
+        self.send(Message::Close).await;
+    }
+
+    async fn send(&self, message: fn(oneshot::Sender<()>) -> Message) {
         let (done, written) = oneshot::channel();
-        if self.queue.send(Message::Flush(done)).await.is_ok() {
+        if self.0.queue.send(message(done)).await.is_ok() {
             // An error means that the writer is gone, and with it everything there was to wait for.
             let _ = written.await;
+        }
+    }
+}
+
+impl Desk {
+    /// A request whose record has no place yet.
+    fn without_place(&self, door: Door) -> Result<(), Refusal> {
+        match self.when_blocked {
+            WhenBlocked::Drop => Ok(()),
+            WhenBlocked::Refuse => {
+                self.metrics.turned_away(door, Code::Overloaded);
+                Err(no_place())
+            }
+        }
+    }
+
+    /// A line that there is no place for.
+    fn without_line(&self) -> Result<(), Refusal> {
+        match self.when_blocked {
+            WhenBlocked::Drop => {
+                self.shared.lose();
+                Ok(())
+            }
+            WhenBlocked::Refuse => Err(no_place()),
         }
     }
 }

@@ -1,9 +1,8 @@
-//! Where lines end: a stream of the process, a file, memory.
+//! Where lines end: a stream of the process, memory. Files are the matter of `file`.
 
 use std::fs::{File, OpenOptions};
 use std::io::{self, Write};
 use std::os::fd::AsFd;
-use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -20,6 +19,29 @@ pub trait Sink: Send + 'static {
     /// # Errors
     /// It may not last.
     fn sync(&mut self) -> io::Result<()>;
+
+    /// Bytes of whole lines that should still go where the last ones went.
+    fn room(&self) -> u64 {
+        u64::MAX
+    }
+
+    /// Puts what was taken aside and begins anew, with the line of this number. Asked between two lines, when they do
+    /// not fit.
+    ///
+    /// # Errors
+    /// It goes on where it was.
+    fn turn(&mut self, _seq: u64) -> io::Result<()> {
+        Ok(())
+    }
+
+    /// Goes to where its name leads by now, with the line of this number: what was there may have been moved. Asked
+    /// between two lines.
+    ///
+    /// # Errors
+    /// It goes on where it was.
+    fn reopen(&mut self, _seq: u64) -> io::Result<()> {
+        Ok(())
+    }
 }
 
 /// Standard output or standard error of the process, past the buffer that std puts before it: that one could keep back
@@ -28,6 +50,11 @@ pub trait Sink: Send + 'static {
 pub struct StreamSink(File);
 
 impl StreamSink {
+    /// A pipe or a device that has a name.
+    pub(super) fn named(path: &Path) -> io::Result<Self> {
+        OpenOptions::new().append(true).open(path).map(Self)
+    }
+
     /// Takes a handle of its own to standard output.
     ///
     /// # Errors
@@ -55,32 +82,6 @@ impl Sink for StreamSink {
     /// Nothing: where a stream goes is not ours, and a pipe or terminal has no disk.
     fn sync(&mut self) -> io::Result<()> {
         Ok(())
-    }
-}
-
-/// The end of a file.
-#[derive(Debug)]
-pub struct FileSink(File);
-
-impl FileSink {
-    /// Opens a file to add to its end. A new one gets mode 0600: records tell who does what.
-    ///
-    /// # Errors
-    /// The file could not be opened for writing.
-    pub fn open(path: &Path) -> io::Result<Self> {
-        let mut options = OpenOptions::new();
-        options.append(true).create(true).mode(0o600);
-        options.open(path).map(Self)
-    }
-}
-
-impl Sink for FileSink {
-    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        self.0.write(bytes)
-    }
-
-    fn sync(&mut self) -> io::Result<()> {
-        self.0.sync_data()
     }
 }
 

@@ -4,6 +4,7 @@
 
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 use http::{Method, StatusCode, Version};
@@ -11,9 +12,9 @@ use time::OffsetDateTime;
 use tokio::sync::mpsc;
 
 use crate::audit::writer::Message;
-use crate::audit::{Audit, RequestId, no_place};
+use crate::audit::{Desk, RequestId};
 use crate::fault::Fault;
-use crate::metrics::{Labels, Metrics, NONE};
+use crate::metrics::{Labels, NONE};
 use crate::name::{ActionName, OutcomeName};
 use crate::refusal::{Code, Refusal};
 use crate::request::{Caller, Destination, Door};
@@ -144,6 +145,23 @@ pub(super) struct Steps {
     pub(super) redactions: u64,
 }
 
+impl Steps {
+    pub(super) fn of(request_id: RequestId, opening: Opening) -> Self {
+        Self {
+            request_id,
+            opening,
+            caller: None,
+            asked: None,
+            target: None,
+            action: None,
+            outcome: None,
+            prepared: None,
+            upstream: None,
+            redactions: 0,
+        }
+    }
+}
+
 /// One line to be: what the steps told, and the event that makes the line.
 pub(super) struct Record {
     pub(super) steps: Steps,
@@ -256,32 +274,27 @@ pub struct Ticket(Option<Box<Open>>);
 struct Open {
     steps: Steps,
     began: Instant,
-    place: mpsc::OwnedPermit<Message>,
-    queue: mpsc::Sender<Message>,
-    metrics: Arc<Metrics>,
+    /// In the queue. None where there was none and records may be lost.
+    place: Option<mpsc::OwnedPermit<Message>>,
+    desk: Arc<Desk>,
 }
 
 impl Ticket {
-    pub(super) fn open(opening: Opening, place: mpsc::OwnedPermit<Message>, audit: &Audit) -> Self {
-        audit.metrics.begun(opening.door);
-        let steps = Steps {
-            request_id: RequestId::new(),
-            opening,
-            caller: None,
-            asked: None,
-            target: None,
-            action: None,
-            outcome: None,
-            prepared: None,
-            upstream: None,
-            redactions: 0,
-        };
+    pub(super) fn open(
+        opening: Opening,
+        place: Option<mpsc::OwnedPermit<Message>>,
+        desk: &Arc<Desk>,
+    ) -> Self {
+        desk.metrics.begun(opening.door);
+        if place.is_none() {
+            desk.shared.without_place.fetch_add(1, Ordering::Relaxed);
+        }
+        let steps = Steps::of(RequestId::new(), opening);
         Self(Some(Box::new(Open {
             steps,
             began: Instant::now(),
             place,
-            queue: audit.queue.clone(),
-            metrics: Arc::clone(&audit.metrics),
+            desk: Arc::clone(desk),
         })))
     }
 
@@ -343,13 +356,15 @@ impl Ticket {
     /// does not wait for its end.
     ///
     /// # Errors
-    /// [`Code::Overloaded`] where the queue has no place for that line; the stream must not begin then.
+    /// [`Code::Overloaded`] where the queue has no place for that line and none may be lost; the stream must not begin
+    /// then.
     pub fn opened(&mut self) -> Result<(), Refusal> {
         let open = self.get();
-        let place = open.queue.try_reserve().map_err(|_| no_place())?;
         let record = Record::new(open.steps.clone(), Event::Opened, open.began);
-        place.send(Message::Line(record));
-        Ok(())
+        match open.desk.queue.try_send(Message::Line(record)) {
+            Ok(()) => Ok(()),
+            Err(_) => open.desk.without_line(),
+        }
     }
 
     /// Ends the request's record.
@@ -361,13 +376,26 @@ impl Ticket {
         let Some(open) = self.0.take() else { return };
         let record = Record::new(open.steps, event, open.began);
         let upstream = record.steps.upstream.map(|upstream| upstream.took);
-        open.metrics
-            .ended(&record.labels(), record.duration, upstream);
+        let Desk {
+            metrics,
+            queue,
+            shared,
+            ..
+        } = &*open.desk;
+        metrics.ended(&record.labels(), record.duration, upstream);
         if record.steps.redactions > 0 {
             let action = record.steps.action.as_ref();
-            open.metrics.scrubbed(action, record.steps.redactions);
+            metrics.scrubbed(action, record.steps.redactions);
         }
-        open.place.send(Message::Line(record));
+        let line = Message::Line(record);
+        let Some(place) = open.place else {
+            if queue.try_send(line).is_err() {
+                shared.lose();
+            }
+            shared.without_place.fetch_sub(1, Ordering::Relaxed);
+            return;
+        };
+        place.send(line);
     }
 
     fn get(&self) -> &Open {

@@ -11,7 +11,6 @@ use tokio::runtime::Runtime;
 
 use crate::action::outcome::OutputName;
 use crate::app;
-use crate::app::AuditTarget;
 use crate::cli::{Verdict, WithSettings, load, pairs, say};
 use crate::exchange::{Call as Asked, Denied, Done, Gate};
 use crate::json;
@@ -60,9 +59,7 @@ pub(super) struct Call {
 impl Call {
     pub(super) fn run(mut self) -> anyhow::Result<Verdict> {
         let mut settings = load::settings(std::mem::take(&mut self.with))?;
-        if settings.audit == AuditTarget::Stdout {
-            settings.audit = AuditTarget::Stderr;
-        }
+        settings.audit = settings.audit.or_stderr();
         let Some(policy) = load::policy(&settings.policies) else {
             return Ok(Verdict::Findings);
         };
@@ -79,7 +76,7 @@ impl Call {
             true => self.show(&gate, &runtime, call),
             false => self.send(&gate, &runtime, call),
         };
-        runtime.block_on(gate.services.audit.flush());
+        runtime.block_on(gate.services.audit.close());
         verdict
     }
 

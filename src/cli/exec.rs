@@ -21,7 +21,6 @@ use tokio::runtime::Runtime;
 use tokio::signal::unix::{SignalKind, signal};
 
 use crate::app;
-use crate::app::AuditTarget;
 use crate::cli::{Verdict, WithSettings, load};
 use crate::name::{AgentName, EnvironmentName};
 use crate::policy::Policy;
@@ -59,9 +58,7 @@ impl Exec {
         given.admin_listen = Some(anywhere);
         given.workers.get_or_insert(1);
         let mut settings = load::settings(self.with)?;
-        if settings.audit == AuditTarget::Stdout {
-            settings.audit = AuditTarget::Stderr;
-        }
+        settings.audit = settings.audit.or_stderr();
         settings.sessions = AS_LONG_AS_THE_PROGRAM;
         let Some(policy) = load::policy(&settings.policies) else {
             return Ok(Verdict::Findings);

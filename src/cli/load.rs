@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, bail};
 
-use crate::app::{Given, Settings};
+use crate::app::{AuditTarget, Given, Settings};
 use crate::cli::{WithSettings, pairs};
 use crate::name::{AgentName, EnvironmentName};
 use crate::policy;
@@ -25,6 +25,12 @@ pub(super) fn settings(with: WithSettings) -> anyhow::Result<Settings> {
 /// Where the policies are, for a command that needs no other setting.
 pub(super) fn policies(config: Option<PathBuf>) -> anyhow::Result<PathBuf> {
     from_file(config).map(|given| given.policies())
+}
+
+/// Where records go, for a command that reads them.
+pub(super) fn audit(config: Option<PathBuf>) -> anyhow::Result<AuditTarget> {
+    let given = from_file(config)?;
+    Ok(given.audit.to.unwrap_or(AuditTarget::Stdout))
 }
 
 fn from_file(config: Option<PathBuf>) -> anyhow::Result<Given> {

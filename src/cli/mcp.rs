@@ -11,7 +11,7 @@ use clap::Args;
 use tokio::signal::unix::{SignalKind, signal};
 
 use crate::app;
-use crate::app::{AuditTarget, Settings};
+use crate::app::Settings;
 use crate::cli::{Verdict, WithSettings, load};
 use crate::exchange::Gate;
 use crate::mcp;
@@ -34,9 +34,7 @@ pub(super) struct Mcp {
 impl Mcp {
     pub(super) fn run(mut self) -> anyhow::Result<Verdict> {
         let mut settings = load::settings(std::mem::take(&mut self.with))?;
-        if settings.audit == AuditTarget::Stdout {
-            settings.audit = AuditTarget::Stderr;
-        }
+        settings.audit = settings.audit.or_stderr();
         let Some(policy) = load::policy(&settings.policies) else {
             return Ok(Verdict::Findings);
         };
@@ -59,7 +57,7 @@ impl Mcp {
         let opened = sessions.open(caller.agent.as_ref(), said).await?;
         caller.session = Some(opened.context("no session could be opened for the client")?);
         let served = until_told_to_stop(gate.clone(), caller).await;
-        gate.services.audit.flush().await;
+        gate.services.audit.close().await;
         served
     }
 }

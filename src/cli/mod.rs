@@ -1,6 +1,7 @@
 //! The command line. Output for people on a terminal, `--json` for programs; exit 0 good, 1 findings or refusal, 2
 //! usage.
 
+mod audit;
 mod ca;
 mod call;
 mod check;
@@ -62,6 +63,8 @@ enum Command {
     Schema(schema::Schema),
     /// Print the actions as tools, for the request to a language model
     Tools(tools::Tools),
+    /// Read audit records, and tell whether they are whole
+    Audit(audit::Command),
     /// Keep secrets in an encrypted file
     Secret(secret::Command),
     /// Watch three requests go through, or not, beside a stand-in API on this machine
@@ -103,6 +106,7 @@ pub fn main() -> ExitCode {
         Command::Ca(ca) => ca.run(),
         Command::Schema(schema) => schema.run(),
         Command::Tools(tools) => tools.run(),
+        Command::Audit(audit) => audit.run(),
         Command::Secret(secret) => secret.run(),
         Command::Demo(demo) => demo.run(),
     };
@@ -148,9 +152,14 @@ fn pairs<'a>(given: &'a [String], flag: &str) -> anyhow::Result<Vec<(&'a str, &'
 
 /// Writes to standard output. Whoever reads it may have seen enough: `exeat check | head` is no failure.
 fn say(text: impl Display) -> anyhow::Result<()> {
+    say_or_end(text).map(drop)
+}
+
+/// The same, and says whether there is somebody who reads on.
+fn say_or_end(text: impl Display) -> anyhow::Result<bool> {
     match writeln!(std::io::stdout().lock(), "{text}") {
-        Err(error) if error.kind() == ErrorKind::BrokenPipe => Ok(()),
-        written => written.context("standard output"),
+        Err(error) if error.kind() == ErrorKind::BrokenPipe => Ok(false),
+        written => written.map(|()| true).context("standard output"),
     }
 }
 

@@ -159,9 +159,11 @@ fn it_runs_until_it_is_told_to_end_and_the_record_is_whole() {
             .lines()
             .map(|it| serde_json::from_str(it).unwrap())
             .collect();
-        assert_eq!(records.len(), 2, "{text}");
-        assert_eq!(records[0]["code"], "host_undeclared");
-        assert_eq!(records[1]["action"], "create_item");
+        assert_eq!(records.len(), 4, "{text}");
+        assert_eq!(records[0]["event"], "started");
+        assert_eq!(records[1]["code"], "host_undeclared");
+        assert_eq!(records[2]["action"], "create_item");
+        assert_eq!(records[3]["event"], "stopped");
         let mode = std::fs::metadata(desk.path("audit.jsonl"))
             .unwrap()
             .permissions()

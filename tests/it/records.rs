@@ -118,6 +118,47 @@ fn a_client_that_leaves_in_the_middle_of_its_request() {
 }
 
 #[test]
+fn requests_that_the_end_of_exeat_cuts_off() {
+    let mut world = World::usual();
+    let (arrived, arrival) = mpsc::channel();
+    let (release, released) = mpsc::channel::<()>();
+    let (arrived, released) = (Mutex::new(arrived), Mutex::new(released));
+    world.origin("api.good.test", move |seen| {
+        if seen.line().contains("/half") {
+            let half = "HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\nhal\n";
+            return Reply::and(half, Then::Stay);
+        }
+        arrived.lock().unwrap().send(()).unwrap();
+        let _ = released
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .recv();
+        json_reply("{}").into()
+    });
+    let mut waiting = world.client().connect();
+    waiting.write_all(GET.as_bytes()).unwrap();
+    arrival.recv().unwrap();
+    let mut reading = world.client().connect();
+    let half = GET.replace("/1 ", "/half ");
+    reading.write_all(half.as_bytes()).unwrap();
+    read_head(&mut reading).unwrap();
+    reading.read_exact(&mut [0; 4]).unwrap();
+    let mut sending = world.client().connect();
+    let post = "POST http://api.good.test/v1/items HTTP/1.1\r\nHost: api.good.test\r\n\
+                Content-Type: application/json\r\nContent-Length: 9\r\nExpect: 100-continue\r\n\r\n";
+    sending.write_all(post.as_bytes()).unwrap();
+    read_head(&mut sending).unwrap();
+    let records = world.last_records();
+    drop(release);
+    let mut ends: Vec<&str> = records
+        .iter()
+        .map(|it| it["end"].as_str().unwrap())
+        .collect();
+    ends.sort_unstable();
+    assert_eq!(ends, ["abandoned", "abandoned", "aborted"], "{records:#?}");
+}
+
+#[test]
 fn a_connection_without_a_byte_is_no_request() {
     let mut world = World::usual();
     for _ in 0..3 {

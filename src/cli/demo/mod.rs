@@ -13,7 +13,7 @@ use clap::Args;
 use comfy_table::{ContentArrangement, Table, presets};
 
 use crate::app;
-use crate::app::{AuditTarget, Running, Settings};
+use crate::app::{AuditSettings, AuditTarget, Running, Settings};
 use crate::cli::{Verdict, say};
 use crate::dial::Answer;
 use crate::exchange::{AGENT_REQUESTS, OnEcho, PlainHttp};
@@ -120,7 +120,7 @@ fn start(folder: &Path, api: &api::Api) -> anyhow::Result<Running> {
         on_echo: OnEcho::Redact,
         extra_ca: vec![authority],
         hosts: HashMap::from([(host, vec![Answer::from(api.address())])]),
-        audit: AuditTarget::File(folder.join("audit.jsonl")),
+        audit: AuditSettings::to(AuditTarget::File(folder.join("audit.jsonl"))),
         state_dir: folder.join("state"),
         workers: 1,
         agent_requests: AGENT_REQUESTS,
@@ -138,7 +138,10 @@ fn record(file: &Path, number: usize) -> anyhow::Result<String> {
     let deadline = Instant::now() + Duration::from_secs(5);
     while Instant::now() < deadline {
         let text = std::fs::read_to_string(file)?;
-        if let Some(line) = text.lines().nth(number)
+        if let Some(line) = text
+            .lines()
+            .filter(|it| !it.contains("\"event\":"))
+            .nth(number)
             && text.ends_with('\n')
         {
             return Ok(line.to_owned());

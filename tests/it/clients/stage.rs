@@ -256,6 +256,7 @@ impl Ran {
         let lines = self.audit.lines();
         lines
             .map(|line| serde_json::from_str(line).unwrap())
+            .filter(|it: &Value| it["event"] != "started" && it["event"] != "stopped")
             .collect()
     }
 

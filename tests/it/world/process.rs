@@ -57,6 +57,8 @@ impl Desk {
 /// A started `exeat run` on free ports.
 pub struct Started {
     child: Option<Child>,
+    /// What it said before it was ready.
+    before: String,
     stderr: BufReader<ChildStderr>,
     pub proxy: SocketAddr,
     pub admin: SocketAddr,
@@ -71,33 +73,39 @@ impl Started {
 
     /// With more arguments and variables.
     pub fn with(desk: &Desk, arguments: &[&str], variables: &[(&str, &str)]) -> Self {
-        let free = [
-            "run",
-            "--json",
-            "--proxy-listen",
-            "127.0.0.1:0",
-            "--tools-listen",
-            "127.0.0.1:0",
-            "--admin-listen",
-            "127.0.0.1:0",
-        ];
-        let mut child = desk
-            .command(&free)
+        let mut command = desk.command(&[]);
+        command.envs(variables.iter().copied());
+        Self::by(command, arguments)
+    }
+
+    /// By a command that ends in the call of exeat, to which arguments are added.
+    pub fn by(mut command: Command, arguments: &[&str]) -> Self {
+        let listeners = ["--proxy-listen", "--tools-listen", "--admin-listen"];
+        let free = listeners.map(|it| [it, "127.0.0.1:0"]).concat();
+        let mut child = command
+            .args(["run", "--json"])
+            .args(free)
             .args(arguments)
-            .envs(variables.iter().copied())
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())
             .spawn()
             .unwrap();
         let mut stderr = BufReader::new(child.stderr.take().unwrap());
-        let mut line = String::new();
-        stderr.read_line(&mut line).unwrap();
-        let ready: Value = serde_json::from_str(&line).unwrap_or_else(|_| panic!("{line}"));
-        assert_eq!(ready["ready"], true);
+        let mut before = String::new();
+        let ready = loop {
+            let mut line = String::new();
+            assert!(stderr.read_line(&mut line).unwrap() > 0, "{before}");
+            let said: Value = serde_json::from_str(&line).unwrap_or_else(|_| panic!("{line}"));
+            if said["ready"] == true {
+                break said;
+            }
+            before += &line;
+        };
         let address = |name: &str| ready[name].as_str().unwrap().parse().unwrap();
         assert!(Path::new(ready["ca"].as_str().unwrap()).exists());
         Self {
             child: Some(child),
+            before,
             stderr,
             proxy: address("proxy"),
             admin: address("admin"),
@@ -157,9 +165,14 @@ impl Started {
         }
     }
 
+    /// Of the process.
+    pub fn id(&self) -> u32 {
+        self.child.as_ref().unwrap().id()
+    }
+
     /// Sends a signal.
     pub fn signal(&self, signal: &str) {
-        let pid = self.child.as_ref().unwrap().id().to_string();
+        let pid = self.id().to_string();
         let status = Command::new("kill").args([signal, &pid]).status().unwrap();
         assert!(status.success());
     }
@@ -167,7 +180,7 @@ impl Started {
     /// Waits for the end: exit code, output, and what was said on standard error.
     pub fn end(mut self) -> (Option<i32>, String, String) {
         let mut child = self.child.take().unwrap();
-        let (mut out, mut said) = (String::new(), String::new());
+        let (mut out, mut said) = (String::new(), std::mem::take(&mut self.before));
         let mut stdout = child.stdout.take().unwrap();
         stdout.read_to_string(&mut out).unwrap();
         self.stderr.read_to_string(&mut said).unwrap();

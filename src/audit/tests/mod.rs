@@ -1,11 +1,14 @@
 //! Behaviours of the record: what a line says, that there is exactly one, and what happens when nothing can be written.
+//! The chain and its files have tests of their own.
+
+mod anything;
+mod chained;
 
 use std::sync::mpsc as std_mpsc;
 use std::time::Duration;
 
 use http::{Method, StatusCode, Version};
 use serde_json::{Value, json};
-use tempfile::TempDir;
 
 use super::*;
 use crate::fault::{Fault, FaultKind};
@@ -81,6 +84,10 @@ fn settle(mut line: Value) -> Value {
     let id = fields.shift_remove("request_id").unwrap();
     assert_eq!(id.as_str().unwrap().len(), 26);
     assert!(fields.shift_remove("duration_ms").unwrap().is_f64());
+    for name in ["prev_hash", "hash"] {
+        let hash = fields.shift_remove(name).unwrap();
+        assert!(Hash::parse(hash.as_str().unwrap().as_bytes()).is_some());
+    }
     line
 }
 
@@ -245,6 +252,13 @@ async fn no_value_can_forge_a_line() {
     assert_eq!(odd, None, "{}", lines[0]);
 }
 
+fn few(when_blocked: WhenBlocked) -> Queue {
+    Queue {
+        places: 4,
+        when_blocked,
+    }
+}
+
 /// Takes nothing until it is told to, and then first fails.
 struct Stuck {
     release: std_mpsc::Receiver<()>,
@@ -278,7 +292,7 @@ async fn what_cannot_be_recorded_is_refused_and_nothing_is_lost() {
         failures: 1,
         memory: memory.clone(),
     };
-    let audit = Audit::to(sink, 4, &metrics).unwrap();
+    let audit = Audit::to(sink, few(WhenBlocked::Refuse), &metrics).unwrap();
     let mut open = Vec::new();
     let refusal = loop {
         match audit.open(opening()) {
@@ -310,21 +324,45 @@ async fn what_cannot_be_recorded_is_refused_and_nothing_is_lost() {
 }
 
 #[tokio::test]
-async fn a_file_is_added_to_and_for_its_owner_only() {
-    use std::os::unix::fs::PermissionsExt;
-
-    let folder = TempDir::new().unwrap();
-    let path = folder.path().join("audit.jsonl");
+async fn what_may_be_lost_is_counted_and_the_next_line_says_so() {
     let metrics = Arc::new(Metrics::new());
-    for lines in [1, 2] {
-        let audit = Audit::to_file(&path, &metrics).unwrap();
-        drop(audit.open(opening()).unwrap());
-        audit.flush().await;
-        let text = std::fs::read_to_string(&path).unwrap();
-        assert_eq!(text.lines().count(), lines);
+    let (release, stuck) = std_mpsc::channel();
+    let memory = MemorySink::default();
+    let sink = Stuck {
+        release: stuck,
+        failures: 2,
+        memory: memory.clone(),
+    };
+    let audit = Audit::to(sink, few(WhenBlocked::Drop), &metrics).unwrap();
+    let mut open = Vec::new();
+    for _ in 0..10 {
+        open.push(audit.open(opening()).unwrap());
     }
-    let mode = std::fs::metadata(&path).unwrap().permissions().mode();
-    assert_eq!(mode & 0o777, 0o600);
+    assert_eq!(audit.open_records(), 10);
+    let last = open.len() - 1;
+    open[last].opened().unwrap();
+    // Those with a place come first, so that none is free when the others end.
+    drop(open);
+    drop(release);
+    audit.close().await;
+    let lines: Vec<Value> = memory
+        .lines()
+        .iter()
+        .map(|line| serde_json::from_str(line).unwrap())
+        .collect();
+    let lost: u64 = lines.iter().filter_map(|it| it["lost"].as_u64()).sum();
+    let told = lines.iter().find(|it| it["event"] == "lost").unwrap();
+    assert_eq!(told.get("request_id"), None);
+    let counted = format!("exeat_audit_lost_records_total {lost}\n");
+    assert!(metrics.render().contains(&counted), "{}", metrics.render());
+    let ends = lines.iter().filter(|it| it.get("end").is_some()).count();
+    assert_eq!(ends as u64 + lost, 10 + 1, "{lines:#?}");
+    assert!(
+        lost > 1,
+        "the queue and what the writer had taken hold eight"
+    );
+    assert_eq!(audit.open_records(), 0);
+    assert_eq!(audit.head().seq, lines.len() as u64);
 }
 
 #[test]

@@ -1,0 +1,167 @@
+//! What a record costs: a ticket opened, told everything and closed, its metrics counted, its line written, chained by
+//! its hash and handed to the operating system. CPU time of the whole process, so that the writer's thread is in it.
+//!
+//! `cargo bench --bench audit`. The goal: 1 µs for each request.
+
+use std::io;
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use exeat::audit::{
+    Asked, Audit, End, Ending, Hash, Opening, Prepared, Queue, Rotation, Sink, Target, Upstream,
+};
+use exeat::metrics::Metrics;
+use exeat::name::{ActionName, AgentName, EnvironmentName, OutcomeName};
+use exeat::request::{Caller, Destination, Door};
+use http::{Method, StatusCode, Version};
+use rustix::time::{ClockId, clock_gettime};
+
+/// The allocator of the exeat binary.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
+const ROUNDS: usize = 15;
+const REQUESTS: usize = 100_000;
+
+/// As many as busy workers close before the writer wakes again.
+const AT_A_TIME: usize = 1000;
+
+fn main() {
+    let folder = tempfile::tempdir().expect("a folder for files");
+    let file = folder.path().join("audit.jsonl");
+    println!("CPU time for each record: median of {ROUNDS} rounds of {REQUESTS}, with quartiles");
+    println!("ticket, metrics, line and hash: {}", records(None));
+    println!("and a write to a file: {}", records(Some(&file)));
+    let text = std::fs::read(&file).expect("the file was written");
+    let lines: Vec<&[u8]> = text.split(|byte| *byte == b'\n').take(AT_A_TIME).collect();
+    let hashes = median(|| {
+        for line in lines.iter().cycle().take(REQUESTS) {
+            std::hint::black_box(Hash::of(line));
+        }
+    });
+    println!("the hash alone, of {} bytes: {hashes}", lines[1].len());
+}
+
+fn records(file: Option<&Path>) -> String {
+    let metrics = Arc::new(Metrics::new());
+    let queue = Queue::default();
+    let audit = match file {
+        None => Audit::to(Nowhere, queue, &metrics),
+        Some(file) => Audit::to_file(file, Rotation::default(), queue, &metrics),
+    };
+    let audit = audit.expect("the writer starts");
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .build()
+        .expect("a runtime");
+    let told = Told::new();
+    median(|| {
+        for _ in 0..REQUESTS / AT_A_TIME {
+            (0..AT_A_TIME).for_each(|_| told.record(&audit));
+        }
+        runtime.block_on(audit.flush());
+        metrics.upkeep();
+    })
+}
+
+/// Nanoseconds for each of the requests.
+fn median(mut round: impl FnMut()) -> String {
+    round();
+    let mut found: Vec<f64> = (0..ROUNDS)
+        .map(|_| {
+            let start = cpu_time();
+            round();
+            (cpu_time() - start) / REQUESTS as f64
+        })
+        .collect();
+    found.sort_by(f64::total_cmp);
+    let at = |part: usize| found[ROUNDS * part / 4];
+    format!("{:.0} ns ({:.0}–{:.0})", at(2), at(1), at(3))
+}
+
+fn cpu_time() -> f64 {
+    let now = clock_gettime(ClockId::ProcessCPUTime);
+    now.tv_sec as f64 * 1e9 + now.tv_nsec as f64
+}
+
+/// Takes everything and keeps nothing.
+struct Nowhere;
+
+impl Sink for Nowhere {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        Ok(bytes.len())
+    }
+
+    fn sync(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+/// What the steps of a usual request know.
+struct Told {
+    hash: Arc<str>,
+    path: Arc<str>,
+    caller: Caller,
+    destination: Destination,
+    action: ActionName,
+    outcome: OutcomeName,
+}
+
+impl Told {
+    fn new() -> Self {
+        Self {
+            hash: "3b1f0e7c9a5d2846".into(),
+            path: "/data/2.5/weather".into(),
+            caller: Caller {
+                agent: AgentName::parse("support-bot").ok(),
+                environment: EnvironmentName::parse("production").expect("a name"),
+                session: None,
+            },
+            destination: Destination::of_connect("api.openweathermap.org:443").expect("a target"),
+            action: ActionName::parse("get_weather").expect("a name"),
+            outcome: OutcomeName::parse("succeeded").expect("a name"),
+        }
+    }
+
+    fn record(&self, audit: &Audit) {
+        let opening = Opening {
+            door: Door::Proxy,
+            policy_hash: self.hash.clone(),
+            tls: Some("1.3"),
+        };
+        // Where the queue is full, the writer has to come first: no time passes on the CPU meanwhile.
+        let mut ticket = loop {
+            match audit.open(opening.clone()) {
+                Ok(ticket) => break ticket,
+                Err(_) => std::thread::sleep(Duration::from_millis(1)),
+            }
+        };
+        ticket.known(&self.caller);
+        ticket.asked(Asked {
+            method: Method::GET,
+            destination: self.destination.clone(),
+            version: Some(Version::HTTP_11),
+        });
+        ticket.targeted(Target {
+            path: self.path.clone(),
+            query: vec!["q".into()],
+        });
+        ticket.selected(&self.action);
+        ticket.prepared(Prepared {
+            replaced: vec!["authorization".into()],
+            ..Prepared::default()
+        });
+        ticket.reached(Upstream {
+            address: ([203, 0, 113, 7], 443).into(),
+            took: Duration::from_micros(12_345),
+            retries: 0,
+        });
+        ticket.concluded(&self.outcome);
+        ticket.close(Ending {
+            end: End::Complete,
+            status: Some(StatusCode::OK),
+            bytes_in: 0,
+            bytes_out: 1024,
+        });
+    }
+}

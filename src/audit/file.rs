@@ -1,0 +1,243 @@
+//! The audit file: its chain goes on where the last process left it, one process writes it, and it is put aside when it
+//! is full or old.
+
+use std::fs;
+use std::fs::{File, OpenOptions, TryLockError};
+use std::io;
+use std::io::Write as _;
+use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+
+use time::OffsetDateTime;
+use time::format_description::BorrowedFormatItem;
+use time::macros::format_description;
+
+use crate::audit::chain::{Head, Torn};
+use crate::audit::past;
+use crate::audit::past::{NEW, earlier, first_line, folder, is_aside, with_ending};
+use crate::audit::sink::Sink;
+
+/// When an audit file is put aside, and how many of those are kept. By default it never is: how long records are kept
+/// is for those to say who must answer for it, and many have a logrotate that they trust.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Rotation {
+    /// Before it has more bytes than these.
+    pub max_bytes: Option<u64>,
+    /// With the first line that comes when its own first one is so old.
+    pub max_age: Option<Duration>,
+    /// How many are kept beside the one that is written; the oldest are removed. All of them by default.
+    pub keep: Option<usize>,
+}
+
+/// The end of a file.
+#[derive(Debug)]
+pub(super) struct FileSink {
+    path: PathBuf,
+    file: File,
+    size: u64,
+    /// The number and the time of the first line.
+    first: (u64, OffsetDateTime),
+    rotation: Rotation,
+    failed: Option<Instant>,
+}
+
+/// Where the chain of a file has come to, and what stands behind that.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Beginning {
+    pub(super) head: Head,
+    /// What stands behind it that is not whole lines.
+    pub(super) torn: Option<Torn>,
+}
+
+impl Beginning {
+    /// Of a chain of its own.
+    pub(super) const NEW: Self = Self {
+        head: Head::NONE,
+        torn: None,
+    };
+}
+
+/// After a file could not be put aside: what stands in the way is mended by people.
+const AGAIN: Duration = Duration::from_secs(60);
+
+/// Names sort by time; the number is that of the file's first line.
+const STAMP: &[BorrowedFormatItem<'_>] =
+    format_description!("[year][month][day]T[hour][minute][second]Z");
+
+impl FileSink {
+    /// Opens a file to add to its end, and looks where its chain has come to. A new one gets mode 0600: records tell
+    /// who does what.
+    ///
+    /// # Errors
+    /// The file could not be opened for reading and writing, is written by another process, or holds something else.
+    pub(super) fn open(path: &Path, rotation: Rotation) -> io::Result<(Self, Beginning)> {
+        let mut file = options().open(path)?;
+        lock(&file)?;
+        // A symbolic link is followed once: what is put aside is the file and not the link.
+        let path = fs::canonicalize(path)?;
+        if !is_at(&file, &path) {
+            return Err(io::Error::other(
+                "it was moved while it was opened; start again",
+            ));
+        }
+        remove_second_names(&path, &file)?;
+        let past = past::past(&file)?;
+        let before = match past.head {
+            None => past::head_of_earlier(&path)?,
+            found => found,
+        };
+        let beginning = Beginning {
+            head: before.unwrap_or(Head::NONE),
+            torn: past.torn,
+        };
+        if !past.ended {
+            file.write_all(b"\n")?;
+        }
+        let sink = Self {
+            size: file.metadata()?.len(),
+            first: first_or(&file, beginning.head.seq + 1),
+            path,
+            file,
+            rotation,
+            failed: None,
+        };
+        Ok((sink, beginning))
+    }
+
+    /// A new file in the place of this one, which stays under another name. The name of the audit file leads to one
+    /// or the other at every moment, each with its lock.
+    fn put_aside(&self, first: u64) -> io::Result<File> {
+        let new = with_ending(&self.path, NEW);
+        // What a process has left that was ended here; and never what a link of this name leads to.
+        match fs::remove_file(&new) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+            _ => {}
+        }
+        let file = options().create_new(true).open(&new)?;
+        lock(&file)?;
+        if is_at(&self.file, &self.path) {
+            let stamp = OffsetDateTime::now_utc().format(STAMP);
+            let stamp = stamp.map_err(io::Error::other)?;
+            let aside = with_ending(&self.path, &format!(".{stamp}-{first:012}"));
+            // A file system without hard links: for a moment there is no file of this name.
+            if fs::hard_link(&self.path, &aside).is_err() {
+                fs::rename(&self.path, &aside)?;
+            }
+        }
+        fs::rename(&new, &self.path)?;
+        Ok(file)
+    }
+
+    fn keep(&self) -> io::Result<()> {
+        let Some(keep) = self.rotation.keep else {
+            return Ok(());
+        };
+        let mut aside = earlier(&self.path)?;
+        aside.retain(|it| is_aside(&self.path, it));
+        aside.sort();
+        let surplus = aside.len().saturating_sub(keep);
+        aside[..surplus].iter().try_for_each(fs::remove_file)
+    }
+
+    fn begin(&mut self, file: File, seq: u64) -> io::Result<()> {
+        self.size = file.metadata()?.len();
+        self.first = first_or(&file, seq);
+        self.file = file;
+        File::open(folder(&self.path))?.sync_all()
+    }
+
+    fn is_old(&self) -> bool {
+        let limit = self.rotation.max_age;
+        limit.is_some_and(|limit| OffsetDateTime::now_utc() - self.first.1 >= limit)
+    }
+}
+
+impl Sink for FileSink {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        let count = self.file.write(bytes)?;
+        self.size += u64::try_from(count).unwrap_or(u64::MAX);
+        Ok(count)
+    }
+
+    fn sync(&mut self) -> io::Result<()> {
+        self.file.sync_data()
+    }
+
+    fn room(&self) -> u64 {
+        if self.failed.is_some_and(|at| at.elapsed() < AGAIN) {
+            return u64::MAX;
+        }
+        if self.size > 0 && self.is_old() {
+            return 0;
+        }
+        let limit = self.rotation.max_bytes;
+        limit.map_or(u64::MAX, |limit| limit.saturating_sub(self.size))
+    }
+
+    fn turn(&mut self, seq: u64) -> io::Result<()> {
+        if self.size == 0 {
+            return Ok(());
+        }
+        self.failed = Some(Instant::now());
+        self.file.sync_all()?;
+        let file = self.put_aside(self.first.0)?;
+        self.begin(file, seq)?;
+        self.keep()?;
+        self.failed = None;
+        Ok(())
+    }
+
+    fn reopen(&mut self, seq: u64) -> io::Result<()> {
+        if is_at(&self.file, &self.path) {
+            return Ok(());
+        }
+        self.file.sync_all()?;
+        let file = options().open(&self.path)?;
+        lock(&file)?;
+        self.begin(file, seq)
+    }
+}
+
+/// The number and the time of a file's first line, which is the next one where there is none.
+fn first_or(file: &File, next: u64) -> (u64, OffsetDateTime) {
+    first_line(file).unwrap_or_else(|| (next, OffsetDateTime::now_utc()))
+}
+
+fn options() -> OpenOptions {
+    let mut options = OpenOptions::new();
+    options.read(true).append(true).create(true).mode(0o600);
+    options
+}
+
+/// flock(2): it goes with the file under whatever name, and ends with the process.
+fn lock(file: &File) -> io::Result<()> {
+    match file.try_lock() {
+        Ok(()) => Ok(()),
+        Err(TryLockError::WouldBlock) => Err(io::Error::other(
+            "another exeat is writing it; give each process an audit file of its own with --audit",
+        )),
+        Err(TryLockError::Error(error)) => Err(error),
+    }
+}
+
+fn is_at(file: &File, path: &Path) -> bool {
+    let there = fs::metadata(path);
+    let own = file.metadata();
+    let identity = |it: &fs::Metadata| (it.dev(), it.ino());
+    there.is_ok_and(|there| own.is_ok_and(|own| identity(&there) == identity(&own)))
+}
+
+/// A process that was ended while it put its file aside left the file with both names.
+fn remove_second_names(path: &Path, file: &File) -> io::Result<()> {
+    if file.metadata()?.nlink() < 2 {
+        return Ok(());
+    }
+    for entry in fs::read_dir(folder(path))? {
+        let other = entry?.path();
+        if is_aside(path, &other) && is_at(file, &other) {
+            fs::remove_file(other)?;
+        }
+    }
+    Ok(())
+}

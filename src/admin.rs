@@ -132,7 +132,7 @@ impl Admin {
     /// How far the chain of audit records has come, for whoever keeps it elsewhere.
     fn audit_head(&self) -> Page {
         let head = self.services.audit.head();
-        let text = serde_json::json!({"seq": head.seq, "hash": head.hash.as_str()});
+        let text = json!({"seq": head.seq, "hash": head.hash.as_str()});
         Page::Text(JSON, format!("{text}\n"))
     }
 

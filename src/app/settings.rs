@@ -14,6 +14,7 @@ use serde_json::{Map, Value as Json, json};
 use crate::app::flags::{AuditTarget, HostEntry, OnEchoFlag, PlainHttpFlag, Span};
 use crate::app::records;
 use crate::app::records::{AuditSettings, GivenAudit};
+use crate::app::setup::{DRAIN, default_state_dir};
 use crate::app::shapes::{
     address, at_least_one, network, on_echo, plain_http, span, text, texts, truth,
 };
@@ -26,10 +27,6 @@ use crate::request::Host;
 use crate::sessions::Bounds;
 use crate::yaml;
 use crate::yaml::{Entry, Node, Value};
-
-/// What a stop waits for. Container runtimes send SIGKILL 10 s after SIGTERM (Kubernetes after 30), and the records are
-/// to be written by then. Whoever has longer answers under way sets more, there and here.
-const DRAIN: Duration = Duration::from_secs(8);
 
 /// What was given for each setting, in one of the three places.
 #[derive(Args, Clone, Debug, Default, PartialEq, Eq)]
@@ -199,16 +196,6 @@ impl Settings {
             sessions: Bounds::default(),
         })
     }
-}
-
-/// The XDG base directory specification's place for state.
-fn default_state_dir() -> Result<PathBuf, String> {
-    let set = |name| std::env::var_os(name).filter(|value| !value.is_empty());
-    let base = set("XDG_STATE_HOME").map(PathBuf::from);
-    let home = || set("HOME").map(|home| PathBuf::from(home).join(".local/state"));
-    base.or_else(home)
-        .map(|base| base.join("exeat"))
-        .ok_or_else(|| "set --state-dir: neither XDG_STATE_HOME nor HOME is set".into())
 }
 
 impl Given {

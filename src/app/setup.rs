@@ -3,6 +3,7 @@
 use std::net::{SocketAddr, TcpListener};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::Duration;
 
 use anyhow::{Context as _, bail};
 use base64::Engine as _;
@@ -27,6 +28,20 @@ use crate::secret::Secret;
 use crate::sessions::InMemory;
 use crate::tokens::Tokens;
 use crate::vault::{Sources, Store};
+
+/// What a stop waits for. Container runtimes send SIGKILL 10 s after SIGTERM (Kubernetes after 30), and the records are
+/// to be written by then. Whoever has longer answers under way sets more, there and here.
+pub(super) const DRAIN: Duration = Duration::from_secs(8);
+
+/// The XDG base directory specification's place for state.
+pub(super) fn default_state_dir() -> Result<PathBuf, String> {
+    let set = |name| std::env::var_os(name).filter(|value| !value.is_empty());
+    let base = set("XDG_STATE_HOME").map(PathBuf::from);
+    let home = || set("HOME").map(|home| PathBuf::from(home).join(".local/state"));
+    base.or_else(home)
+        .map(|base| base.join("exeat"))
+        .ok_or_else(|| "set --state-dir: neither XDG_STATE_HOME nor HOME is set".into())
+}
 
 /// Where the CA is, inside the state folder.
 pub fn ca_folder(state_dir: &Path) -> PathBuf {

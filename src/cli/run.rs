@@ -12,6 +12,7 @@ use tokio::time::timeout;
 use crate::app;
 use crate::app::{Reloader, Running, Settings, Signature};
 use crate::cli::{Verdict, WithSettings, load};
+use crate::exchange::Services;
 
 /// Start the proxy
 #[derive(Args)]
@@ -40,14 +41,16 @@ impl Run {
         announce(&running, &settings, as_json);
         let Signals { runtime, mut heard } = signals;
         let second = runtime.block_on(async {
-            let audit = &running.services().audit;
-            heard.until_stop(|| reloader.now(), || audit.reopen()).await;
+            let services = running.services().clone();
+            heard
+                .stop(|said| said.obey(Some(&reloader), &services))
+                .await;
             // What stops takes no other policy.
             drop(reloader);
             running.begin_stop();
             let second = tokio::select! {
                 () = running.ended() => return None,
-                second = heard.next_stop() => second,
+                second = heard.stop(|said| said.obey(None, &services)) => second,
             };
             running.cut();
             // However it is then, the process ends.
@@ -60,6 +63,27 @@ impl Run {
 
 /// After a second signal: a second for the last records, and as long for everything else.
 const LAST_WORDS: Duration = Duration::from_secs(2);
+
+/// A signal that is none to stop.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Said {
+    /// SIGHUP: files have changed, or have been moved.
+    HungUp,
+    /// SIGUSR1: the audit file has been moved.
+    User,
+}
+
+impl Said {
+    /// Does what it says.
+    fn obey(self, reloader: Option<&Reloader>, services: &Services) {
+        services.audit.reopen();
+        if self == Self::HungUp
+            && let Some(reloader) = reloader
+        {
+            reloader.now();
+        }
+    }
+}
 
 fn announce(running: &Running, settings: &Settings, as_json: bool) {
     let (proxy, tools, admin) = (running.proxy, running.tools, running.admin);
@@ -78,7 +102,8 @@ fn announce(running: &Running, settings: &Settings, as_json: bool) {
     }
 }
 
-/// The signals of operators, and a runtime to wait for them.
+/// The signals of operators, and a runtime to wait for them. A logrotate sends SIGHUP or SIGUSR1 when it has moved the
+/// audit file.
 struct Signals {
     runtime: Runtime,
     heard: Heard,
@@ -87,7 +112,7 @@ struct Signals {
 struct Heard {
     interrupt: Signal,
     terminate: Signal,
-    hangup: Signal,
+    hang_up: Signal,
     user: Signal,
 }
 
@@ -119,7 +144,7 @@ impl Signals {
             Heard {
                 interrupt: signal(SignalKind::interrupt())?,
                 terminate: signal(SignalKind::terminate())?,
-                hangup: signal(SignalKind::hangup())?,
+                hang_up: signal(SignalKind::hangup())?,
                 user: signal(SignalKind::user_defined1())?,
             }
         };
@@ -128,27 +153,15 @@ impl Signals {
 }
 
 impl Heard {
-    /// SIGHUP is how operators say that files have changed, and how a logrotate says that it has moved one. SIGUSR1 is
-    /// for the second alone.
-    async fn until_stop(&mut self, reload: impl Fn(), reopen: impl Fn()) {
+    /// The next signal to stop. Others are handed on.
+    async fn stop(&mut self, hand_on: impl Fn(Said)) -> Stop {
         loop {
             tokio::select! {
-                _ = self.interrupt.recv() => return,
-                _ = self.terminate.recv() => return,
-                _ = self.hangup.recv() => {
-                    reload();
-                    reopen();
-                }
-                _ = self.user.recv() => reopen(),
+                _ = self.interrupt.recv() => return Stop::Interrupt,
+                _ = self.terminate.recv() => return Stop::Terminate,
+                _ = self.hang_up.recv() => hand_on(Said::HungUp),
+                _ = self.user.recv() => hand_on(Said::User),
             }
-        }
-    }
-
-    /// No other signal says anything any more.
-    async fn next_stop(&mut self) -> Stop {
-        tokio::select! {
-            _ = self.interrupt.recv() => Stop::Interrupt,
-            _ = self.terminate.recv() => Stop::Terminate,
         }
     }
 }

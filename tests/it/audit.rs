@@ -182,8 +182,7 @@ fn a_full_disk_refuses_requests_until_there_is_room_again() {
     assert_eq!(load(&mut started.connect(), 9), [503]);
     let recorded = statuses.iter().filter(|it| **it == 403).count();
     assert!(recorded >= exeat::audit::PLACES, "{recorded}");
-    let page = started.page("/metrics");
-    let metrics = page.text();
+    let metrics = started.page("/metrics").text().to_owned();
     assert!(
         !metrics.contains("exeat_audit_write_errors_total 0"),
         "{metrics}"
@@ -227,8 +226,7 @@ fn a_full_disk_loses_records_where_that_was_chosen() {
             .unwrap()
             .contains("\"event\":\"lost\"")
     });
-    let page = started.page("/metrics");
-    let metrics = page.text();
+    let metrics = started.page("/metrics").text().to_owned();
     started.signal("-TERM");
     assert_eq!(started.end().0, Some(0));
     let report = report(&desk, 0);

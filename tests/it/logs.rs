@@ -11,8 +11,8 @@ use exeat::scrub::Forms;
 use exeat::secret::Secret;
 use serde_json::Value;
 
-use crate::world::Desk;
 use crate::metrics::login;
+use crate::world::Desk;
 use crate::world::{json_reply, origin_apart};
 
 /// `PORT` and `TOKENS` are where the origins are.

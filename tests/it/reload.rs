@@ -163,6 +163,23 @@ fn one_file_is_watched_as_well_as_a_folder() {
     started.ready("renamed", |it| it["policy_hash"] != second["policy_hash"]);
 }
 
+/// As releases are switched: the folder's name is a link.
+#[test]
+fn a_folder_behind_a_link_is_swapped_with_the_link() {
+    let desk = Desk::with(&one("a"));
+    symlink("policies", desk.path("current")).unwrap();
+    let started = Started::on(&desk, &["--audit", "stderr", "--policies", "current"]);
+    started.ready("at first", |it| it["actions"] == 1);
+    fs::create_dir(desk.path("next")).unwrap();
+    fs::write(desk.path("next/a.yaml"), one("a")).unwrap();
+    fs::write(desk.path("next/b.yaml"), one("b")).unwrap();
+    symlink("next", desk.path("aside")).unwrap();
+    fs::rename(desk.path("aside"), desk.path("current")).unwrap();
+    started.ready("swapped", |it| it["actions"] == 2);
+    fs::write(desk.path("next/c.yaml"), one("c")).unwrap();
+    started.ready("in the new one", |it| it["actions"] == 3);
+}
+
 /// No event tells of what is behind a link that leads out of the folder.
 #[test]
 fn what_no_event_tells_is_seen_all_the_same() {

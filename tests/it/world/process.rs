@@ -45,12 +45,14 @@ impl Desk {
         self.command(arguments).output().unwrap()
     }
 
-    /// The records in a file.
+    /// The records of requests in a file.
     pub fn records(&self, file: &str) -> Vec<Value> {
         let text = std::fs::read_to_string(self.path(file)).unwrap();
         assert!(text.is_empty() || text.ends_with('\n'), "{text}");
-        let lines = text.lines();
-        lines.map(|it| serde_json::from_str(it).unwrap()).collect()
+        let lines = text.lines().map(|it| serde_json::from_str(it).unwrap());
+        // Others are about the process.
+        let of_requests = |it: &Value| it.get("request_id").is_some();
+        lines.filter(of_requests).collect()
     }
 }
 
@@ -80,17 +82,10 @@ impl Started {
 
     /// By a command that ends in the call of exeat, to which arguments are added.
     pub fn by(mut command: Command, arguments: &[&str]) -> Self {
-        let free = [
-            "run",
-            "--json",
-            "--proxy-listen",
-            "127.0.0.1:0",
-            "--tools-listen",
-            "127.0.0.1:0",
-            "--admin-listen",
-            "127.0.0.1:0",
-        ];
+        let listeners = ["--proxy-listen", "--tools-listen", "--admin-listen"];
+        let free = listeners.map(|it| [it, "127.0.0.1:0"]).concat();
         let mut child = command
+            .args(["run", "--json"])
             .args(free)
             .args(arguments)
             .stdout(Stdio::piped())

@@ -11,7 +11,7 @@
 //!
 //! | Floor | Modules |
 //! |---|---|
-//! | ground: values and rules; no IO, no clock, no tokio | [`name`] [`secret`] [`refusal`] [`fault`] [`body`] [`request`] [`address`] [`problem`] [`yaml`] [`json`] [`jsonpath`] [`wire`] [`schema`] [`template`] [`credential`] [`rate`] [`action`] [`policy`] [`toolbox`] [`scrub`] |
+//! | ground: values and rules; no IO, no clock, no tokio | [`name`] [`secret`] [`refusal`] [`fault`] [`body`] [`request`] [`address`] [`problem`] [`yaml`] [`json`] [`jsonpath`] [`wire`] [`schema`] [`template`] [`credential`] [`rate`] [`action`] [`policy`] [`toolbox`] [`scrub`] [`websocket`] |
 //! | services: each owns one thing outside the process | [`metrics`] [`meter`] [`private`] [`vault`] [`known`] [`agents`] [`sessions`] [`dial`] [`tokens`] [`authority`] [`audit`] [`live`] |
 //! | spine: one request's way through | [`rehearsal`] [`exchange`] [`proxy`] |
 //! | faces: what else listens | [`browser`] [`admin`] [`mcp`] [`tools`] |
@@ -109,6 +109,7 @@ pub mod action;
 pub mod policy;
 pub mod toolbox;
 pub mod scrub;
+pub mod websocket;
 // -- services --
 pub mod metrics;
 pub mod meter;

@@ -93,8 +93,8 @@ pub(super) struct Unanswered {
 }
 
 impl Connection {
-    /// Starts HTTP/1.1 on an open stream.
-    pub(super) async fn http1<S>(stream: S, facts: Facts) -> Result<Self, Fault>
+    /// Starts HTTP/1.1 on an open stream, from which it may switch to another protocol.
+    pub(super) async fn http1<S>(stream: S, facts: Facts, switches: bool) -> Result<Self, Fault>
     where
         S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
     {
@@ -105,7 +105,11 @@ impl Connection {
             .await
             .map_err(|error| no_answer(&error).at(facts.address))?;
         let task = tokio::spawn(async move {
-            if let Err(error) = connection.await {
+            let ended = match switches {
+                true => connection.with_upgrades().await,
+                false => connection.await,
+            };
+            if let Err(error) = ended {
                 tracing::debug!(address = %facts.address, %error, "an upstream connection broke");
             }
         });

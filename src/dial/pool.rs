@@ -272,7 +272,8 @@ mod tests {
             address: "203.0.114.10:443".parse().unwrap(),
             tls: None,
         };
-        let Ok(Connection::Http1(mut connection)) = Connection::http1(ours, facts).await else {
+        let Ok(Connection::Http1(mut connection)) = Connection::http1(ours, facts, false).await
+        else {
             panic!("HTTP/1.1 was asked for");
         };
         assert!(connection.ready().await);

@@ -17,8 +17,10 @@ mod keys;
 mod outgoing;
 mod respond;
 mod shares;
+mod socket;
 mod steps;
 mod stop;
+mod traffic;
 
 use std::pin::pin;
 use std::sync::Arc;
@@ -58,8 +60,10 @@ pub use call::{Call, Called, Denied, Done};
 pub use deadline::Deadline;
 pub use respond::OnEcho;
 pub use shares::{AGENT_REQUESTS, Shares};
+pub use socket::Socket;
 pub use steps::{Seen, Step, Steps};
 pub use stop::Stop;
+pub use traffic::Traffic;
 
 pub use crate::policy::PlainHttp;
 
@@ -168,6 +172,8 @@ struct Sent {
     /// Where other actions require this one: the session's number of the call.
     attempt: Option<AttemptNumber>,
     scrub: Scrub,
+    /// Whether trailers may pass.
+    trailers: bool,
 }
 
 /// A reply on its way back, and what it means.
@@ -382,6 +388,7 @@ impl Gate {
             deadline,
             dialled,
             attempt,
+            trailers: action.passes.trailers,
         })
     }
 
@@ -390,7 +397,7 @@ impl Gate {
     fn scrub(&self, reply: &mut Reply, action: &Action) -> Result<Scrub, Fault> {
         let on_echo = self.services.settings.on_echo;
         let scrub = Scrub::new(&self.services.known, on_echo);
-        respond::open(reply, action, scrub)
+        respond::open(reply, action, scrub, self.services.room.hold())
     }
 
     async fn dial(&self, keys: &Keys, permit: Permit, deadline: Deadline) -> Result<Reply, Stop> {

@@ -61,10 +61,6 @@ impl Definitions {
     }
 
     fn field(&mut self, section: &Section, field: &Field) -> Map<String, Value> {
-        if field.need == Need::Later {
-            let about = format!("Not supported yet: {}", field.about);
-            return object(json!({"description": about, "not": {}, "doNotSuggest": true}));
-        }
         let mut schema = object(json!({"description": field.about}));
         schema.append(&mut object(self.shape(&field.shape)));
         refine(&mut schema, section, Some(field.name));

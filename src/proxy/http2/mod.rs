@@ -130,6 +130,8 @@ fn response(answer: Answer, method: &Method) -> Response<Body> {
         status,
         mut headers,
         body,
+        // Only HTTP/1 can ask for one.
+        socket: _,
     } = answer;
     let bodyless = method == Method::HEAD
         || matches!(status, StatusCode::NO_CONTENT | StatusCode::NOT_MODIFIED);

@@ -22,12 +22,14 @@ use tokio::time::timeout;
 use crate::admin::Admin;
 use crate::dial;
 use crate::exchange::Services;
+use crate::proxy::ClientLimits;
 use crate::secret::Secret;
 
 pub use descriptors::raise_file_limit;
 pub use flags::AuditTarget;
 pub use settings::{Given, Settings, json_schema};
 pub use setup::{ca_file, ca_folder, environment, gate, open_authority, prepare, store, to_pem};
+pub use worker::CONNECTIONS;
 use worker::Workers;
 
 /// Everything that [`start`] puts together.
@@ -47,6 +49,10 @@ pub struct Parts {
     pub admin_token: Option<Secret>,
     /// Worker threads; at least one.
     pub workers: usize,
+    /// Connections of one worker.
+    pub connections: usize,
+    /// How long clients may take.
+    pub clients: ClientLimits,
     /// How long a stop waits for exchanges and tunnels that have begun.
     pub drain: Duration,
 }
@@ -80,7 +86,12 @@ pub fn start(parts: Parts) -> anyhow::Result<Running> {
     let services = parts.services.clone();
     let (stop, stopped) = oneshot::channel();
     let front = Front {
-        admin: Arc::new(Admin::new(parts.services, admin, parts.admin_token)),
+        admin: Arc::new(Admin::new(
+            parts.services,
+            admin,
+            parts.admin_token,
+            parts.clients.write_stall,
+        )),
         admin_listener: parts.admin,
         proxy: (parts.proxy, workers),
         tools: (parts.tools, tool_workers),

@@ -10,9 +10,10 @@ use std::str::FromStr;
 use clap::{Arg, Args, Command, ValueEnum};
 use serde_json::{Map, Value as Json, json};
 
+use crate::app::CONNECTIONS;
 use crate::app::flags::{AuditTarget, HostEntry, OnEchoFlag, PlainHttpFlag};
 use crate::dial::Answer;
-use crate::exchange::{AGENT_REQUESTS, OnEcho, PlainHttp};
+use crate::exchange::{AGENT_REQUESTS, AGENT_TUNNELS, OnEcho, PlainHttp};
 use crate::name::EnvironmentName;
 use crate::problem::{Problem, Problems, Sources};
 use crate::request::Host;
@@ -75,6 +76,12 @@ pub struct Given {
     /// Requests that one agent may have under way [default: 1024]
     #[arg(long, env = "EXEAT_AGENT_REQUESTS", value_name = "N")]
     pub agent_requests: Option<usize>,
+    /// Tunnels that one agent may have open [default: 256]
+    #[arg(long, env = "EXEAT_AGENT_TUNNELS", value_name = "N")]
+    pub agent_tunnels: Option<usize>,
+    /// Connections of clients that each worker serves [default: 4096]
+    #[arg(long, env = "EXEAT_CONNECTIONS", value_name = "N")]
+    pub connections: Option<usize>,
 }
 
 /// All settings, whole.
@@ -108,6 +115,10 @@ pub struct Settings {
     pub workers: usize,
     /// At least one: requests that one agent may have under way.
     pub agent_requests: usize,
+    /// At least one: tunnels that one agent may have open.
+    pub agent_tunnels: usize,
+    /// At least one: connections of one worker.
+    pub connections: usize,
     /// How much sessions keep, and for how long. Not to be set from outside yet.
     pub sessions: Bounds,
 }
@@ -157,12 +168,23 @@ impl Settings {
                 Some(workers) => workers,
                 None => std::thread::available_parallelism().map_or(1, usize::from),
             },
-            agent_requests: match given.agent_requests {
-                Some(0) => return Err("agent_requests: at least 1".into()),
-                given => given.unwrap_or(AGENT_REQUESTS),
-            },
+            agent_requests: at_least(1, given.agent_requests, "agent_requests", AGENT_REQUESTS)?,
+            agent_tunnels: at_least(1, given.agent_tunnels, "agent_tunnels", AGENT_TUNNELS)?,
+            connections: at_least(1, given.connections, "connections", CONNECTIONS)?,
             sessions: Bounds::default(),
         })
+    }
+}
+
+fn at_least(
+    least: usize,
+    given: Option<usize>,
+    name: &str,
+    default: usize,
+) -> Result<usize, String> {
+    match given {
+        Some(given) if given < least => Err(format!("{name}: at least {least}")),
+        given => Ok(given.unwrap_or(default)),
     }
 }
 
@@ -204,6 +226,8 @@ impl Given {
             state_dir: self.state_dir.or(other.state_dir),
             workers: self.workers.or(other.workers),
             agent_requests: self.agent_requests.or(other.agent_requests),
+            agent_tunnels: self.agent_tunnels.or(other.agent_tunnels),
+            connections: self.connections.or(other.connections),
         }
     }
 
@@ -271,7 +295,7 @@ impl Setting {
 }
 
 /// The settings of the file.
-const SETTINGS: [Setting; 14] = [
+const SETTINGS: [Setting; 16] = [
     Setting::new("policies", text, |it, node| {
         it.given.policies = it.path(node)
     }),
@@ -312,6 +336,12 @@ const SETTINGS: [Setting; 14] = [
     }),
     Setting::new("agent_requests", at_least_one, |it, node| {
         it.given.agent_requests = it.number(node, "requests")
+    }),
+    Setting::new("agent_tunnels", at_least_one, |it, node| {
+        it.given.agent_tunnels = it.number(node, "tunnels")
+    }),
+    Setting::new("connections", at_least_one, |it, node| {
+        it.given.connections = it.number(node, "connections")
     }),
 ];
 

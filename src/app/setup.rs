@@ -22,6 +22,7 @@ use crate::meter::Meter;
 use crate::metrics::Metrics;
 use crate::name::EnvironmentName;
 use crate::policy::Policy;
+use crate::proxy::ClientLimits;
 use crate::secret::Secret;
 use crate::sessions::InMemory;
 use crate::tokens::Tokens;
@@ -60,6 +61,8 @@ pub fn prepare(settings: &Settings, policy: Policy) -> anyhow::Result<Parts> {
         admin: bind(settings.admin_listen, "admin_listen")?,
         admin_token,
         workers: settings.workers,
+        connections: settings.connections,
+        clients: ClientLimits::default(),
         drain: DRAIN,
     })
 }
@@ -102,7 +105,7 @@ fn services(settings: &Settings, policy: Policy) -> anyhow::Result<Services> {
         metrics,
         authority,
         room: exchange::Room::default(),
-        shares: exchange::Shares::of(settings.agent_requests),
+        shares: exchange::Shares::of(settings.agent_requests, settings.agent_tunnels),
         settings: exchange::Settings {
             environment,
             plain_http: settings.plain_http,

@@ -1,5 +1,6 @@
 //! Worker threads: each has a runtime, a gate with a pool of its own, and the sockets that it was handed.
 
+use std::io;
 use std::net::{SocketAddr, TcpStream as StdTcpStream};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -7,26 +8,41 @@ use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use anyhow::Context as _;
+use bytes::BytesMut;
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
-use tokio::sync::mpsc;
+use tokio::sync::{Semaphore, mpsc};
+use tokio::time::timeout;
 
 use crate::app::Parts;
+use crate::body::Body;
 use crate::dial;
 use crate::dial::Dialer;
-use crate::exchange::Gate;
+use crate::exchange::{Answer, Gate};
+use crate::metrics::Metrics;
 use crate::proxy;
-use crate::proxy::ClientLimits;
+use crate::refusal::{Code, Refusal};
+use crate::request::Door;
 use crate::tools::Tools;
+use crate::wire::{ReplyFraming, reply_head};
 
-/// Sockets that wait for a worker which is busy. Past it the socket is closed, which is all that can be said to a
-/// client whose request nobody has the time to read.
+/// Sockets that wait for a worker which is busy. Past it a client is turned away as if there were too many.
 const WAITING: usize = 1024;
 
 /// Connections of one worker. Each may make us hold a head of 64 KiB before we know who it is, so these hold 256 MiB at
-/// worst. One that comes when every worker has so many is closed unread.
-const CONNECTIONS: usize = 4096;
+/// worst. One that comes when every worker has so many is turned away unread.
+pub const CONNECTIONS: usize = 4096;
 
-/// How often it is told at most that connections are closed unread: who opens many must not fill the log as well.
+/// Clients that are turned away in words at a time; past it they are closed without. Each holds a socket for no longer
+/// than [`FAREWELL`], and nothing else.
+const FAREWELLS: usize = 128;
+
+/// Closing with unread bytes makes the kernel reset the connection, and the client loses the answer (RFC 9112 §9.6). So
+/// long, and so far, is read on; as at the proxy, but for less, since there are many.
+const FAREWELL: Duration = Duration::from_secs(1);
+const FAREWELL_BYTES: u64 = 64 * 1024;
+
+/// How often it is told at most that connections are turned away: who opens many must not fill the log as well.
 const TELL_EVERY: Duration = Duration::from_secs(1);
 
 /// What is spoken on the sockets of a worker.
@@ -40,10 +56,14 @@ enum Face {
 /// The workers of one listener.
 pub(super) struct Workers {
     all: Vec<Worker>,
+    connections: usize,
+    door: Door,
+    metrics: Arc<Metrics>,
+    farewells: Arc<Semaphore>,
     overload: Mutex<Overload>,
 }
 
-/// Connections that were closed unread.
+/// Connections that were turned away.
 #[derive(Default)]
 struct Overload {
     told: Option<Instant>,
@@ -61,19 +81,27 @@ impl Workers {
     pub(super) fn start(parts: &Parts, own: &dial::Own) -> anyhow::Result<Self> {
         let start = |number| Worker::start(&format!("exeat-{number}"), Face::Proxy, parts, own);
         let workers = (0..parts.workers.max(1)).map(start);
-        Ok(Self::of(workers.collect::<anyhow::Result<_>>()?))
+        Ok(Self::of(
+            workers.collect::<anyhow::Result<_>>()?,
+            Door::Proxy,
+            parts,
+        ))
     }
 
     /// The one of the tools listener, so that what models call does not wait for what programs send.
     pub(super) fn for_tools(parts: &Parts, own: &dial::Own) -> anyhow::Result<Self> {
         let face = Face::Tools(parts.tools.local_addr()?);
         let worker = Worker::start("exeat-tools", face, parts, own)?;
-        Ok(Self::of(vec![worker]))
+        Ok(Self::of(vec![worker], Door::Http, parts))
     }
 
-    fn of(all: Vec<Worker>) -> Self {
+    fn of(all: Vec<Worker>, door: Door, parts: &Parts) -> Self {
         Self {
             all,
+            connections: parts.connections,
+            door,
+            metrics: parts.services.metrics.clone(),
+            farewells: Arc::new(Semaphore::new(FAREWELLS)),
             overload: Mutex::default(),
         }
     }
@@ -84,19 +112,40 @@ impl Workers {
             .all
             .iter()
             .min_by_key(|worker| worker.open.load(Ordering::Relaxed));
-        let (Some(worker), Ok(stream)) = (least, stream.into_std()) else {
+        let Some(worker) = least else {
             return;
         };
+        let free = worker.sockets.try_reserve();
         let open = worker.open.fetch_add(1, Ordering::Relaxed);
-        if open >= CONNECTIONS || worker.sockets.try_send(stream).is_err() {
-            worker.open.fetch_sub(1, Ordering::Relaxed);
-            let mut overload = self.overload.lock().unwrap_or_else(PoisonError::into_inner);
-            if let Some(closed) = overload.count(Instant::now()) {
-                tracing::warn!(
-                    closed,
-                    "connections were closed unread: the workers are overloaded"
-                );
+        match (free, stream) {
+            (Ok(place), stream) if open < self.connections => match stream.into_std() {
+                Ok(stream) => place.send(stream),
+                Err(_) => worker.end_one(),
+            },
+            (_, stream) => {
+                worker.end_one();
+                self.turn_away(stream);
             }
+        }
+    }
+
+    /// Nothing of it is read before: whoever is overloaded has no memory for another request.
+    fn turn_away(&self, stream: TcpStream) {
+        self.metrics.turned_away(self.door, Code::Overloaded);
+        let mut overload = self.overload.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(closed) = overload.count(Instant::now()) {
+            tracing::warn!(
+                closed,
+                "connections were turned away: the workers are overloaded"
+            );
+        }
+        drop(overload);
+        if let Ok(permit) = self.farewells.clone().try_acquire_owned() {
+            tokio::spawn(async move {
+                let _permit = permit;
+                // However it ends, the connection is over.
+                let _ = timeout(FAREWELL, farewell(stream)).await;
+            });
         }
     }
 
@@ -114,6 +163,28 @@ impl Workers {
     }
 }
 
+/// The one answer that needs no request.
+async fn farewell(mut stream: TcpStream) -> io::Result<()> {
+    let message = "exeat has as many connections as it may; connect again in a moment";
+    let refusal = Refusal::new(Code::Overloaded, message).after_waiting(FAREWELL);
+    let Answer {
+        status,
+        headers,
+        body,
+        ..
+    } = Answer::refused(&refusal, "");
+    let framing = ReplyFraming::Length(body.length().unwrap_or_default());
+    let mut bytes = BytesMut::new();
+    reply_head(&mut bytes, status, &headers, framing, true);
+    if let Body::Bytes(body) = body {
+        bytes.extend_from_slice(&body);
+    }
+    stream.write_all(&bytes).await?;
+    stream.shutdown().await?;
+    tokio::io::copy(&mut stream.take(FAREWELL_BYTES), &mut tokio::io::sink()).await?;
+    Ok(())
+}
+
 impl Overload {
     /// Counts one more. Returns how many there were since it was last told, if that was long ago.
     fn count(&mut self, now: Instant) -> Option<u64> {
@@ -127,11 +198,15 @@ impl Overload {
 }
 
 impl Worker {
+    fn end_one(&self) {
+        self.open.fetch_sub(1, Ordering::Relaxed);
+    }
+
     fn start(name: &str, face: Face, parts: &Parts, own: &dial::Own) -> anyhow::Result<Self> {
         let (sockets, waiting) = mpsc::channel(WAITING);
         let open = Arc::new(AtomicUsize::new(0));
         let (services, counted) = (parts.services.clone(), open.clone());
-        let (dial, own) = (parts.dial.clone(), own.clone());
+        let (dial, own, clients) = (parts.dial.clone(), own.clone(), parts.clients);
         let runtime = tokio::runtime::Builder::new_current_thread()
             .enable_all()
             .build()?;
@@ -141,8 +216,15 @@ impl Worker {
                 let dialer = Dialer::new(setup);
                 let gate = Arc::new(Gate { services, dialer });
                 match face {
-                    Face::Proxy => serve_proxy(gate, waiting, counted).await,
-                    Face::Tools(listener) => serve_tools(gate, listener, waiting, counted).await,
+                    Face::Proxy => {
+                        let limits = Arc::new(clients);
+                        let serve = |stream| proxy::serve(gate.clone(), stream, limits.clone());
+                        serve_each(waiting, counted, serve).await;
+                    }
+                    Face::Tools(listener) => {
+                        let tools = Arc::new(Tools::new(gate, listener, clients.write_stall));
+                        serve_each(waiting, counted, |stream| tools.clone().serve(stream)).await;
+                    }
                 }
             });
         };
@@ -156,26 +238,6 @@ impl Worker {
             thread,
         })
     }
-}
-
-async fn serve_proxy(
-    gate: Arc<Gate>,
-    waiting: mpsc::Receiver<StdTcpStream>,
-    open: Arc<AtomicUsize>,
-) {
-    let limits = Arc::new(ClientLimits::default());
-    let serve = |stream| proxy::serve(gate.clone(), stream, limits.clone());
-    serve_each(waiting, open, serve).await;
-}
-
-async fn serve_tools(
-    gate: Arc<Gate>,
-    listener: SocketAddr,
-    waiting: mpsc::Receiver<StdTcpStream>,
-    open: Arc<AtomicUsize>,
-) {
-    let tools = Arc::new(Tools::new(gate, listener));
-    serve_each(waiting, open, |stream| tools.clone().serve(stream)).await;
 }
 
 async fn serve_each<F: Future<Output = ()> + Send + 'static>(
@@ -209,8 +271,6 @@ impl Drop for Counted {
 
 #[cfg(test)]
 mod tests {
-    use std::io::Read as _;
-
     use tokio::net::TcpListener;
 
     use super::*;
@@ -234,8 +294,8 @@ mod tests {
 
     #[tokio::test]
     #[expect(clippy::disallowed_methods, reason = "the client of the test")]
-    async fn a_connection_that_no_worker_has_a_place_for_is_closed() {
-        for (open, taken) in [(CONNECTIONS - 1, true), (CONNECTIONS, false)] {
+    async fn a_connection_that_no_worker_has_a_place_for_is_turned_away() {
+        for (open, taken) in [(9, true), (10, false)] {
             let (sockets, mut waiting) = mpsc::channel(1);
             let all = vec![Worker {
                 sockets,
@@ -244,14 +304,28 @@ mod tests {
             }];
             let workers = Workers {
                 all,
+                connections: 10,
+                door: Door::Proxy,
+                metrics: Arc::new(Metrics::new()),
+                farewells: Arc::new(Semaphore::new(1)),
                 overload: Mutex::default(),
             };
             let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-            let mut client = StdTcpStream::connect(listener.local_addr().unwrap()).unwrap();
+            let client = TcpStream::connect(listener.local_addr().unwrap()).await;
+            let mut client = client.unwrap();
+            client.write_all(b"GET / HTTP/1.1\r\n").await.unwrap();
             workers.hand_over(listener.accept().await.unwrap().0);
             assert_eq!(waiting.try_recv().is_ok(), taken);
-            assert_eq!(client.read(&mut [0]).unwrap(), 0);
-            assert_eq!(workers.all[0].open.load(Ordering::Relaxed), CONNECTIONS);
+            assert_eq!(workers.all[0].open.load(Ordering::Relaxed), 10);
+            if !taken {
+                let mut answer = String::new();
+                client.read_to_string(&mut answer).await.unwrap();
+                assert!(answer.starts_with("HTTP/1.1 503 "), "{answer}");
+                assert!(answer.contains("exeat-refusal: overloaded\r\n"), "{answer}");
+                let told = workers.metrics.render();
+                let counted = r#"exeat_refusals_total{code="overloaded",door="proxy"} 1"#;
+                assert!(told.contains(counted), "{told}");
+            }
         }
     }
 }

@@ -59,7 +59,7 @@ pub use body::Room;
 pub use call::{Call, Called, Denied, Done};
 pub use deadline::Deadline;
 pub use respond::OnEcho;
-pub use shares::{AGENT_REQUESTS, Shares};
+pub use shares::{AGENT_REQUESTS, AGENT_TUNNELS, Share, Shares};
 pub use socket::Socket;
 pub use steps::{Seen, Step, Steps};
 pub use stop::Stop;

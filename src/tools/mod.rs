@@ -35,6 +35,7 @@ use crate::exchange::{Begun, Call, Gate, Stop};
 use crate::fault::{Fault, FaultKind};
 use crate::mcp::Mcp;
 use crate::name::ActionName;
+use crate::patience::Impatient;
 use crate::policy;
 use crate::policy::Policy;
 use crate::refusal::{Code, Refusal};
@@ -64,23 +65,27 @@ const MCP: &str = "/mcp";
 pub struct Tools {
     gate: Arc<Gate>,
     listener: SocketAddr,
+    stall: Duration,
     bearers: Bearers,
     mcp: Mcp,
 }
 
 impl Tools {
-    /// Pages whose calls go through this gate.
-    pub fn new(gate: Arc<Gate>, listener: SocketAddr) -> Self {
+    /// Pages whose calls go through this gate. A client that takes nothing of an answer for the time of `stall` loses
+    /// its connection.
+    pub fn new(gate: Arc<Gate>, listener: SocketAddr, stall: Duration) -> Self {
         Self {
             mcp: Mcp::new(gate.clone()),
             gate,
             listener,
+            stall,
             bearers: Bearers::default(),
         }
     }
 
     /// Serves one connection to its end. A client that goes away takes its calls with it.
     pub async fn serve(self: Arc<Self>, stream: TcpStream) {
+        let stream = Impatient::new(stream, self.stall);
         let service = service_fn(move |request| {
             let tools = self.clone();
             async move { Ok::<_, std::convert::Infallible>(tools.answer(request).await) }

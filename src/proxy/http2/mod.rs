@@ -25,9 +25,9 @@ use tokio::time::timeout;
 use crate::body::Body;
 use crate::exchange::{Answer, Stop};
 use crate::fault::{Fault, FaultKind};
+use crate::patience::Patience;
 use crate::proxy::http2::streams::Streams;
 use crate::proxy::line::ClientStream;
-use crate::proxy::patience::Patience;
 use crate::proxy::tunnel::Tunnel;
 use crate::proxy::{ClientLimits, Place};
 

@@ -1,5 +1,5 @@
-//! Fair shares: how many requests one agent may have under way, and how many tunnels open, so that none keeps the others
-//! out.
+//! Fair shares: how many requests one agent may have under way, and how many tunnels open, so that none keeps the
+//! others out.
 
 use std::collections::HashMap;
 use std::sync::{Arc, PoisonError, RwLock};
@@ -14,8 +14,8 @@ use crate::refusal::{Code, Refusal};
 /// some hundreds, and it takes several agents gone wild before others find no connection.
 pub const AGENT_REQUESTS: usize = 1024;
 
-/// A package manager opens some ten connections at once and a build some hundred; a quarter of what an agent may ask for
-/// leaves the rest of its sockets to requests.
+/// A package manager opens some ten connections at once and a build some hundred; a quarter of what an agent may ask
+/// for leaves the rest of its sockets to requests.
 pub const AGENT_TUNNELS: usize = 256;
 
 /// When to ask again: calls take about so long.

@@ -123,6 +123,7 @@ impl Socket {
         let carrying = both(up.run(&traffic), down.run(&traffic));
         let moving = traffic.while_moving(limits.idle_timeout, carrying).await;
         let over = moving.unwrap_or_else(Over::Stopped);
+        let over = over.unless_closed(&up.passing, &down.passing);
         let is_whole = up.passing.is_between_messages() && down.passing.is_between_messages();
         if let Some((why, reason)) = over.words() {
             down.farewell(Side::Server, why, reason).await;
@@ -274,6 +275,15 @@ fn other(side: Side) -> Side {
 }
 
 impl Over {
+    /// A connection may end in any way once its side has said that it closes.
+    fn unless_closed(self, up: &Passing, down: &Passing) -> Self {
+        match self {
+            Self::Lost(Side::Client, _) if up.is_closed() => Self::Ended,
+            Self::Lost(Side::Server, _) if down.is_closed() => Self::Ended,
+            over => over,
+        }
+    }
+
     /// What the client is told, if it is not its own doing: a code, and the code of a refusal.
     fn words(&self) -> Option<(Close, &'static str)> {
         let why = match self {

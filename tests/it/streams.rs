@@ -22,20 +22,20 @@ actions:
     url: https://api.good.test/events
     auth: good
     stream: true
-    timeout: 100ms
+    timeout: 800ms
   short:
     description: Streams, but not for long.
     method: GET
     url: https://api.good.test/short
     auth: good
-    timeout: 100ms
+    timeout: 800ms
   impatient:
     description: Streams without long pauses.
     method: GET
     url: https://api.good.test/impatient
     auth: good
     stream: true
-    idle_timeout: 50ms
+    idle_timeout: 400ms
 "#;
 
 const FIRST: &str = "data: SECRET-AAAA\n\n";
@@ -186,7 +186,7 @@ fn a_stream_ends_at_its_deadlines() {
                 (&json!("truncated"), &json!("upstream_timeout"))
             );
         } else {
-            while began.elapsed().as_millis() < 150 {
+            while began.elapsed().as_millis() < 900 {
                 std::thread::yield_now();
             }
             seen.send(()).unwrap();

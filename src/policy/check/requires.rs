@@ -423,6 +423,11 @@ actions:
             ),
             (
                 "    outputs: {customer.id: {path: $.id}}\n",
+                "    trailers: true\n",
+                "error: a reply whose end is waited for goes on without trailers",
+            ),
+            (
+                "    outputs: {customer.id: {path: $.id}}\n",
                 "    requires: [{action: look_up}]\n",
                 "error: `verify` requires itself, by way of `look_up`",
             ),

@@ -12,8 +12,7 @@ use crate::policy::editor::rules::RULES;
 use crate::policy::raw::trial::TrialFile;
 use crate::policy::raw::{Field, File, Keys, Need, Section, Shape};
 
-/// The schema of a policy file. Its title, and those of its `$defs`, are what messages call a section: `an action`. A
-/// field that a later release builds has `not: {}` and nothing else but its description.
+/// The schema of a policy file. Its title, and those of its `$defs`, are what messages call a section: `an action`.
 pub fn json_schema() -> Value {
     of_file(&File::SECTION)
 }

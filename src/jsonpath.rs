@@ -30,6 +30,22 @@ pub enum Step {
     Index(i64),
 }
 
+/// A query that may select several values by wildcards, and in no other way, checked. It says where something stands,
+/// so it is compared with places and never walked: an index is any place in a list.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct WildPath(Vec<Reach>);
+
+/// One step of a [`WildPath`].
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Reach {
+    /// The member of this name.
+    Name(String),
+    /// Every element of a list.
+    Element,
+    /// Every element or member.
+    Any,
+}
+
 /// Why a text is not a query that the policy can use.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum BadJsonPath {
@@ -176,6 +192,62 @@ impl SingularPath {
     pub fn covers(&self, inner: &Self) -> bool {
         inner.steps.starts_with(&self.steps)
     }
+}
+
+impl WildPath {
+    /// Reads a query. What stands between two wildcards is read as a singular query of its own.
+    ///
+    /// # Errors
+    /// As for [`SingularPath::parse`].
+    pub fn parse(text: &str) -> Result<Self, BadJsonPath> {
+        let Some(rest) = text.strip_prefix('$').filter(|_| text.len() <= MAX_LENGTH) else {
+            return Err(SingularPath::parse(text)
+                .err()
+                .unwrap_or(BadJsonPath::Grammar(None)));
+        };
+        let mut steps = Vec::new();
+        for (count, part) in without_wildcards(rest).into_iter().enumerate() {
+            steps.extend((count > 0).then_some(Reach::Any));
+            let part = SingularPath::parse(&format!("${part}"))?;
+            steps.extend(part.steps.into_iter().map(|step| match step {
+                Step::Name(name) => Reach::Name(name),
+                Step::Index(_) => Reach::Element,
+            }));
+        }
+        match steps.len() {
+            0..=MAX_DEPTH => Ok(Self(steps)),
+            _ => Err(BadJsonPath::TooDeep),
+        }
+    }
+
+    /// The steps from the root.
+    pub fn steps(&self) -> &[Reach] {
+        &self.0
+    }
+}
+
+/// What stands before, between and behind the wildcards (RFC 9535 §2.3.2) of a query, but for those in quotes.
+fn without_wildcards(text: &str) -> Vec<&str> {
+    let (mut parts, mut start, mut quote) = (Vec::new(), 0, None);
+    let mut characters = text.char_indices();
+    while let Some((at, character)) = characters.next() {
+        let wildcard = ["[*]", ".*"].iter().find(|it| text[at..].starts_with(**it));
+        match (quote, character) {
+            (None, '\'' | '"') => quote = Some(character),
+            (Some(_), '\\') => _ = characters.next(),
+            (Some(open), close) if open == close => quote = None,
+            (None, _)
+                if at >= start
+                    && let Some(wildcard) = wildcard =>
+            {
+                parts.push(&text[start..at]);
+                start = at + wildcard.len();
+            }
+            _ => {}
+        }
+    }
+    parts.push(&text[start..]);
+    parts
 }
 
 impl fmt::Display for SingularPath {
@@ -334,6 +406,35 @@ mod tests {
             assert_eq!(path(one).may_overlap(&path(two)), expected, "{one} {two}");
             assert_eq!(path(two).may_overlap(&path(one)), expected, "{two} {one}");
         }
+    }
+
+    #[test]
+    fn wildcards_reach_every_element_and_member_and_nothing_stands_between() {
+        use Reach::{Any, Element};
+        let name = |it: &str| Reach::Name(it.to_owned());
+        for (text, expected) in [
+            ("$", Some(vec![])),
+            ("$.a", Some(vec![name("a")])),
+            ("$.a[0].b", Some(vec![name("a"), Element, name("b")])),
+            ("$.a[*].b", Some(vec![name("a"), Any, name("b")])),
+            ("$[*][*]", Some(vec![Any, Any])),
+            ("$.*", Some(vec![Any])),
+            ("$.a.*['x']", Some(vec![name("a"), Any, name("x")])),
+            ("$['[*]']", Some(vec![name("[*]")])),
+            ("$['a\\'[*]'].*", Some(vec![name("a'[*]"), Any])),
+            ("a[*]", None),
+            ("$..a", None),
+            ("$..*", None),
+            ("$.a[*]b", None),
+            ("$.a[*", None),
+            ("$[?@.a]", None),
+            ("$[0,1]", None),
+        ] {
+            let path = WildPath::parse(text);
+            assert_eq!(path.ok().map(|it| it.0), expected, "{text}");
+        }
+        let deep = format!("${}", "[*]".repeat(MAX_DEPTH + 1));
+        assert_eq!(WildPath::parse(&deep), Err(BadJsonPath::TooDeep));
     }
 
     proptest! {

@@ -92,6 +92,17 @@ impl fmt::Display for Rate {
     }
 }
 
+/// As an operator reads it.
+impl fmt::Display for Owner {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Action(name) => write!(f, "the action {name}"),
+            Self::Connection(name) => write!(f, "the connection {name}"),
+            Self::Agent(name) => write!(f, "the agent {name}"),
+        }
+    }
+}
+
 impl Owner {
     /// What has the rule, in words for an agent, which knows no names of connections.
     pub fn in_words(&self) -> &'static str {

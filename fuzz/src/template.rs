@@ -32,7 +32,7 @@ pub fn check(bytes: &[u8]) {
         sensitive,
     };
     let scope = Scope {
-        parameter: &declared,
+        parameters: &declared,
         statics: &statics,
         context: &HashMap::from([
             ("contact.name".to_owned(), context(false)),

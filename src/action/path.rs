@@ -403,7 +403,9 @@ mod tests {
     fn pattern(text: &str) -> Result<PathPattern, BadPath> {
         let statics = HashMap::from([("P".to_owned(), "EX".to_owned())]);
         let scope = Scope {
-            parameter: &|names| matches!(names, ["id" | "rest"]).then_some(Parameter::ASSUMED),
+            parameters: &|names: &[&str]| {
+                matches!(names, ["id" | "rest"]).then_some(Parameter::ASSUMED)
+            },
             statics: &statics,
             context: &HashMap::new(),
         };

@@ -1,20 +1,20 @@
 //! The parameters that no log shows, and whose values no refusal quotes.
 
 use crate::action::Action;
-use crate::jsonpath::{SingularPath, Step};
+use crate::jsonpath::{Reach, WildPath};
 
-/// What an action lists under `sensitive`. An index stands for every item of its list.
+/// What an action lists under `sensitive`.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Sensitive(Vec<Vec<Step>>);
+pub struct Sensitive(Vec<Vec<Reach>>);
 
 impl Sensitive {
     /// Hides the parameter of this name.
     pub fn add_parameter(&mut self, name: &str) {
-        self.0.push(vec![Step::Name(name.to_owned())]);
+        self.0.push(vec![Reach::Name(name.to_owned())]);
     }
 
     /// Hides what a query selects among the parameters.
-    pub fn add_path(&mut self, path: &SingularPath) {
+    pub fn add_path(&mut self, path: &WildPath) {
         self.0.push(path.steps().to_vec());
     }
 
@@ -25,9 +25,10 @@ impl Sensitive {
             .skip(1)
             .map(|step| step.replace("~1", "/").replace("~0", "~"))
             .collect();
-        let fits = |(step, name): (&Step, &String)| match step {
-            Step::Name(it) => it == name,
-            Step::Index(_) => name.parse::<usize>().is_ok(),
+        let fits = |(step, name): (&Reach, &String)| match step {
+            Reach::Name(it) => it == name,
+            Reach::Element => name.parse::<usize>().is_ok(),
+            Reach::Any => true,
         };
         self.0
             .iter()
@@ -59,7 +60,8 @@ mod tests {
     fn what_is_above_at_and_below_a_place_is_hidden() {
         let mut sensitive = Sensitive::default();
         sensitive.add_parameter("pin");
-        sensitive.add_path(&SingularPath::parse("$.cards[0]['a/b']").unwrap());
+        sensitive.add_path(&WildPath::parse("$.cards[0]['a/b']").unwrap());
+        sensitive.add_path(&WildPath::parse("$.users[*].*.pin").unwrap());
         for (pointer, expected) in [
             ("", true),
             ("/pin", true),
@@ -71,6 +73,9 @@ mod tests {
             ("/cards/7/a~1b/x", true),
             ("/cards/7/c", false),
             ("/cards/x/a~1b", false),
+            ("/users/3/home/pin", true),
+            ("/users/3", true),
+            ("/users/3/home/town", false),
         ] {
             assert_eq!(sensitive.conceals(pointer), expected, "{pointer}");
         }

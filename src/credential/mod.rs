@@ -4,6 +4,7 @@
 //! when a request is permitted.
 
 mod oauth;
+mod telltale;
 
 use std::fmt;
 
@@ -22,6 +23,7 @@ pub use oauth::{
     BadAnswer, ClientAuth, DEFAULT_LIFETIME, Grant, Granted, LONGEST_LIFETIME, MAX_ANSWER,
     TokenRequest, read_answer,
 };
+pub use telltale::{is_credential_header, is_credential_query, is_secret_name, secrets_in};
 
 /// One credential of an action: from its auth connector, or a header or query entry with a secret.
 #[derive(Clone, Debug, PartialEq, Eq)]

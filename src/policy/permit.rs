@@ -87,11 +87,7 @@ impl Permit {
 
     /// How often this may be done: all limits that hold, the narrowest first.
     pub fn rates(&self) -> impl Iterator<Item = &Arc<Rate>> {
-        let agents = self.policy().agents();
-        let agent = self.caller().agent.as_ref();
-        let agent = agents.zip(agent).and_then(|(all, name)| all.get(name));
-        let of_agent = agent.and_then(|it| it.rate.as_ref());
-        self.action().rates.iter().chain(of_agent)
+        self.selected.rates()
     }
 
     /// The connector whose token has to be fetched, if there is one.

@@ -7,6 +7,7 @@ use crate::action::{Action, ContentRule};
 use crate::name::ActionName;
 use crate::policy::index::{Found, Near};
 use crate::policy::{Environment, Policy, Reach};
+use crate::rate::Rate;
 use crate::refusal::{Code, Refusal};
 use crate::request::{Caller, Destination, Door, Intent, Scheme};
 
@@ -32,6 +33,15 @@ impl Selected {
     /// Who asks.
     pub fn caller(&self) -> &Caller {
         &self.caller
+    }
+
+    /// How often this may be done: all limits that hold, the narrowest first.
+    pub fn rates(&self) -> impl Iterator<Item = &Arc<Rate>> {
+        let agents = self.policy.agents();
+        let agent = agents.zip(self.caller.agent.as_ref());
+        let agent = agent.and_then(|(all, name)| all.get(name));
+        let of_agent = agent.and_then(|it| it.rate.as_ref());
+        self.action.rates.iter().chain(of_agent)
     }
 
     /// Whether the body of a proxied request has to be read whole before it can be decided.

@@ -470,6 +470,8 @@ mod tests {
             "action good: get_item: GET api.good.test/items/{{id}}",
             "allow good: bot may: `*` fits",
             "parameters good: id = \"7\"",
+            "limits note: 30 calls a minute, 10 at once, of the action get_item, counted for each agent",
+            "limits note: 30s until its last byte, 10485760 bytes of reply",
             "network note: only if every address of its name is public; that is seen when it is sent",
         ] {
             assert!(

@@ -23,6 +23,7 @@ actions:
     method: GET
     url: {production: "https://api.good.test/items/{{id}}", staging: "https://api.staging.test/items/{{id}}"}
     auth: bearer
+    rate_limit: {limit: 30, per: minute, burst: 10, key: agent}
     parameters: {properties: {id: {type: string, pattern: "^[a-z0-9]+$"}}, required: [id]}
   add_item:
     description: Adds one item to the list.

@@ -111,7 +111,7 @@ impl Forms {
     }
 
     /// Everything in a text that belongs to a form, in order. What overlaps or touches is one.
-    pub(super) fn find(&self, text: &[u8]) -> Vec<Range<usize>> {
+    pub fn find(&self, text: &[u8]) -> Vec<Range<usize>> {
         let mut found = Vec::new();
         if self.is_empty() {
             return found;

@@ -83,7 +83,7 @@ fn lacking<'n>(
             let names = path.property()?;
             let is_sure = |end: usize| {
                 let prefix = &names[..end];
-                let declared = (scope.parameter)(prefix);
+                let declared = scope.parameters.declared(prefix);
                 declared.is_none_or(|it| it.certain)
                     || present.iter().any(|it| it.starts_with(prefix))
             };
@@ -168,7 +168,7 @@ fn structured(print: &Print, scope: &Scope<'_>) -> Option<TemplateProblem> {
             Source::Parameter(_) => {
                 let names = path.property();
                 names
-                    .and_then(|it| (scope.parameter)(&it))
+                    .and_then(|it| scope.parameters.declared(&it))
                     .map(|it| it.kind)
             }
             Source::Context(name) if path.steps.is_empty() => {

@@ -31,7 +31,7 @@ pub use self::invert::{Mismatch, MismatchKind};
 pub use self::pattern::NotInvertible;
 pub use self::problem::TemplateProblem;
 pub use self::render::Values;
-pub use self::scope::{Context, Kind, Known, Parameter, Scope};
+pub use self::scope::{Context, Declared, Kind, Known, NoParameters, Parameter, Scope};
 pub use self::value::Unrendered;
 
 /// A template of text whose every name is known to exist.

@@ -160,7 +160,11 @@ impl<'n> Block<'n> {
         let Some(names) = names else {
             return Err(refused(at, "a condition that is more than `.parameters.x`"));
         };
-        if !(scope.parameter)(&names).is_some_and(|it| it.truthy) {
+        if !scope
+            .parameters
+            .declared(&names)
+            .is_some_and(|it| it.truthy)
+        {
             let why = "a condition on a parameter that has a default, or may be false, 0 or empty";
             return Err(refused(at, why));
         }
@@ -297,7 +301,10 @@ fn piece(print: &Print, scope: &Scope<'_>) -> Result<Piece, NotInvertible> {
     if let Expression::Path(path) = &print.value
         && let Some(names) = path.property()
     {
-        let kind = (scope.parameter)(&names).map_or(Kind::Untyped, |it| it.kind);
+        let kind = scope
+            .parameters
+            .declared(&names)
+            .map_or(Kind::Untyped, |it| it.kind);
         let names = names.into_iter().map(str::to_owned).collect();
         return Ok(Piece::Parameter { names, kind });
     }

@@ -60,7 +60,7 @@ impl Reader<'_> {
             second.kind,
             TokenKind::Close | TokenKind::Refused(_) | TokenKind::Declare
         );
-        if !is_argument || (self.scope.parameter)(&[&names[0]]).is_some() {
+        if !is_argument || self.scope.parameters.declared(&[&names[0]]).is_some() {
             return Ok(());
         }
         let message = format!(
@@ -303,7 +303,7 @@ impl Reader<'_> {
         }
         let path = Path { source, steps };
         if let Some(names) = path.property() {
-            if (self.scope.parameter)(&names).is_none() {
+            if self.scope.parameters.declared(&names).is_none() {
                 return Err(self.undeclared(&names, at));
             }
             if path.steps.is_empty() {
@@ -319,7 +319,10 @@ impl Reader<'_> {
         if names.len() > 1 {
             return TemplateProblem::new(at, message, "declare it in the schema of that parameter");
         }
-        TemplateProblem::new(at, message, "declare it under `parameters.properties`")
+        let meant = self.scope.parameters.nearest(&name);
+        let remedy = meant.map(|it| format!("did you mean `{it}`?"));
+        let declare = "declare it under `parameters.properties`";
+        TemplateProblem::new(at, message, remedy.as_deref().unwrap_or(declare))
     }
 
     /// What stands below `.variables`: what exeat knows, what the runtime sets, or an output of an earlier call.
@@ -329,7 +332,7 @@ impl Reader<'_> {
         at: &Range<usize>,
     ) -> Result<Operand, TemplateProblem> {
         let name = keys.join(".");
-        let declared = (self.scope.parameter)(&[&keys[0]]);
+        let declared = self.scope.parameters.declared(&[&keys[0]]);
         if declared.is_some_and(|it| it.kind != Kind::Assumed) {
             let message = format!(
                 "`{}` is a parameter; `.variables` are those of the session",
@@ -388,7 +391,7 @@ impl Reader<'_> {
         let provided = |it: &str| {
             Known::named(it).is_some() || self.scope.context.contains_key(it) || self.is_group(it)
         };
-        let declared = (self.scope.parameter)(&[first]);
+        let declared = self.scope.parameters.declared(&[first]);
         let is_provided = provided(first) || provided(&name);
         let is_parameter = declared.is_some_and(|it| it.kind != Kind::Assumed || !is_provided);
         if is_parameter && is_provided {
@@ -412,7 +415,7 @@ impl Reader<'_> {
     }
 
     fn unknown(&self, name: &str, at: &Range<usize>) -> TemplateProblem {
-        if (self.scope.parameter)(&[name]).is_some() {
+        if self.scope.parameters.declared(&[name]).is_some() {
             let message = format!("`{name}` cannot be written as a bare name");
             let remedy = format!("write `index .parameters \"{name}\"`");
             return TemplateProblem::new(at, message, &remedy);
@@ -420,9 +423,14 @@ impl Reader<'_> {
         let message = format!(
             "`{name}` is neither a declared parameter nor a built-in name or variable of the context"
         );
-        let remedy =
+        let provided = self.scope.context.keys().map(String::as_str);
+        let provided = provided.chain(Known::names());
+        let meant = self.scope.parameters.nearest(name);
+        let meant = meant.or_else(|| nearest(name, provided));
+        let remedy = meant.map(|it| format!("did you mean `{it}`?"));
+        let declare =
             "declare it under `parameters.properties`, or under `context:` if the runtime sets it";
-        TemplateProblem::new(at, message, remedy)
+        TemplateProblem::new(at, message, remedy.as_deref().unwrap_or(declare))
     }
 }
 

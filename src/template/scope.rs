@@ -6,13 +6,40 @@ use crate::schema::ScalarType;
 
 /// What a template may name.
 pub struct Scope<'a> {
-    /// What is declared of a parameter, or of a property below one: `["customer", "name"]`. `None`: nothing, which is a
-    /// mistake in the template.
-    pub parameter: &'a dyn Fn(&[&str]) -> Option<Parameter>,
+    /// The parameters.
+    pub parameters: &'a dyn Declared,
     /// The static variables in one environment.
     pub statics: &'a HashMap<String, String>,
     /// What is declared under `context:`, by whole name: `contact.first_name`.
     pub context: &'a HashMap<String, Context>,
+}
+
+/// The declared parameters.
+pub trait Declared {
+    /// What is declared of a parameter, or of a property below one: `["customer", "name"]`. `None`: nothing, which is a
+    /// mistake in the template.
+    fn declared(&self, names: &[&str]) -> Option<Parameter>;
+
+    /// The parameter that somebody may have meant who wrote a name that is not declared.
+    fn nearest(&self, _name: &str) -> Option<&str> {
+        None
+    }
+}
+
+/// Without names to guess from.
+impl<F: Fn(&[&str]) -> Option<Parameter>> Declared for F {
+    fn declared(&self, names: &[&str]) -> Option<Parameter> {
+        self(names)
+    }
+}
+
+/// For text in which no parameter may stand.
+pub struct NoParameters;
+
+impl Declared for NoParameters {
+    fn declared(&self, _names: &[&str]) -> Option<Parameter> {
+        None
+    }
 }
 
 /// What a schema says about a parameter.
@@ -91,6 +118,11 @@ impl Known {
     pub fn named(name: &str) -> Option<Self> {
         let found = Self::ALL.iter().find(|(known, _)| *known == name);
         found.map(|(_, known)| *known)
+    }
+
+    /// The names of all.
+    pub fn names<'n>() -> impl Iterator<Item = &'n str> {
+        Self::ALL.iter().map(|(name, _)| *name)
     }
 
     /// Its name in templates.

@@ -20,7 +20,7 @@ with connect(sys.argv[1], subprotocols=["v1", "v2"]) as connection:
     assert connection.ping().wait(10)
     connection.send("who")
     seen["who"] = connection.recv()
-with connect(sys.argv[1]) as connection:
+with connect(sys.argv[1], subprotocols=["v2"]) as connection:
     try:
         connection.send("the token is ws-real-token")
         connection.recv()

@@ -100,6 +100,21 @@ const TEMPLATES: &[Row] = &[
         "under `context:`",
     ),
     (
+        r#"headers: {X: "{{.parameters.lst}}"}"#,
+        "no parameter `lst` is declared",
+        "did you mean `list`?",
+    ),
+    (
+        r#"headers: {X: "{{lits}}"}"#,
+        "`lits` is neither",
+        "did you mean `list`?",
+    ),
+    (
+        r#"headers: {X: "{{environmnt}}"}"#,
+        "`environmnt` is neither",
+        "did you mean `environment`?",
+    ),
+    (
         r#"headers: {X: "{{.variables.a}}"}"#,
         "`a` is a parameter",
         "write `.parameters.a`",

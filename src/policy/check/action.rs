@@ -426,8 +426,7 @@ impl<'a> Declared<'_, 'a> {
         (entries, credentials): (&mut Entries<'a>, &[Credential]),
         told: &mut Told<'_>,
     ) -> Option<content::Read> {
-        let declared = |names: &[&str]| self.parameters.declared(names);
-        let scope = self.ground.scope(environment, &declared);
+        let scope = self.ground.scope(environment, &self.parameters);
         let template = body::read(self.raw, &scope, told);
         if let Some((template, text)) = template.as_ref().zip(self.raw.body.as_ref()) {
             self.outputs

@@ -13,6 +13,7 @@ use crate::policy::check::{connector, entries, rates};
 use crate::policy::raw::connection::Connection as Raw;
 use crate::policy::raw::decode::Text;
 use crate::rate::{Owner, Rate};
+use crate::template::NoParameters;
 
 /// A declared connection.
 pub(super) struct Connection<'a> {
@@ -117,7 +118,7 @@ fn base<'a>(
         );
         return None;
     }
-    let scope = ground.scope(environment, &|_| None);
+    let scope = ground.scope(environment, &NoParameters);
     let start = url.value.len() - site.path.len();
     match PathPattern::parse(trimmed(site.path), &scope) {
         _ if trimmed(site.path).is_empty() => {}

@@ -5,6 +5,7 @@ use std::collections::HashSet;
 
 use http::HeaderName;
 
+use crate::credential;
 use crate::credential::{Credential, Place as Spot};
 use crate::policy::check::body::Templates;
 use crate::policy::check::connector;
@@ -190,7 +191,7 @@ impl<'a> Entries<'a> {
         };
         match around.template(text, Fit::List, told) {
             Some(template) => {
-                if is_fixed(&template) && leak::is_credential_query(&query) {
+                if is_fixed(&template) && credential::is_credential_query(&query) {
                     told.leak(&text.place, &format!("the value of `{query}`"));
                 }
                 self.query.push((name, query.into(), template));
@@ -218,8 +219,7 @@ impl Around<'_, '_> {
         if leak::in_located(text, told) {
             return None;
         }
-        let declared = |names: &[&str]| self.parameters.declared(names);
-        let scope = self.ground.scope(self.environment, &declared);
+        let scope = self.ground.scope(self.environment, self.parameters);
         let template = match Template::parse(&text.value, &scope) {
             Ok(template) => template,
             Err(mistake) => {
@@ -286,7 +286,7 @@ fn is_fixed(template: &Template) -> bool {
 
 /// Whether what is fixed of a header can stand in one (RFC 9110 §5.5), and is no credential.
 fn fits_header(template: &Template, text: &Text, name: &HeaderName, told: &mut Told<'_>) -> bool {
-    if is_fixed(template) && leak::is_credential_header(name.as_str()) {
+    if is_fixed(template) && credential::is_credential_header(name.as_str()) {
         told.leak(&text.place, &format!("the value of `{name}`"));
         return false;
     }

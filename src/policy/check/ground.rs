@@ -9,7 +9,7 @@ use crate::policy::raw;
 use crate::policy::raw::decode::Text;
 use crate::policy::raw::per_environment::PerEnvironment;
 use crate::problem::{Place, Problem};
-use crate::template::{Context, Parameter, Scope, Template};
+use crate::template::{Context, Declared, NoParameters, Scope, Template};
 
 /// The environment of a policy that declares none.
 const ONLY_ENVIRONMENT: &str = "default";
@@ -121,10 +121,10 @@ impl<'a> Ground<'a> {
     pub(super) fn scope<'s>(
         &'s self,
         environment: usize,
-        parameter: &'s dyn Fn(&[&str]) -> Option<Parameter>,
+        parameters: &'s dyn Declared,
     ) -> Scope<'s> {
         Scope {
-            parameter,
+            parameters,
             statics: &self.statics[environment],
             context: &self.context,
         }
@@ -137,7 +137,7 @@ impl<'a> Ground<'a> {
         environment: usize,
         told: &mut Told<'_>,
     ) -> Option<String> {
-        match Template::parse(&text.value, &self.scope(environment, &|_| None)) {
+        match Template::parse(&text.value, &self.scope(environment, &NoParameters)) {
             Ok(template) if template.literal().is_some() => {
                 return template.literal().map(str::to_owned);
             }

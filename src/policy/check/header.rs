@@ -2,7 +2,7 @@
 
 use http::HeaderName;
 
-use crate::policy::check::leak;
+use crate::credential;
 use crate::policy::check::told::Told;
 use crate::policy::raw::decode::Text;
 
@@ -80,7 +80,7 @@ pub(super) fn declared(text: &Text, told: &mut Told<'_>) -> Option<HeaderName> {
 /// Reads the name of a header that an agent may send through.
 pub(super) fn accepted(text: &Text, told: &mut Told<'_>) -> Option<HeaderName> {
     let name = parse(text, told)?;
-    let remedy = if leak::is_credential_header(name.as_str()) {
+    let remedy = if credential::is_credential_header(name.as_str()) {
         "remove it: credentials are added by exeat, and an agent holds none"
     } else if matches!(name.as_str(), "range" | "if-range") {
         "remove it: a secret that comes back in pieces could not be taken out of the reply"

@@ -11,9 +11,9 @@ use crate::policy::check::{leak, variables};
 use crate::policy::raw::action::{Action, Schema as Raw};
 use crate::policy::raw::decode::Text;
 use crate::policy::raw::variable::Variable;
-use crate::problem::Place;
+use crate::problem::{Place, nearest};
 use crate::schema::{Schema, SchemaProblem, Shape};
-use crate::template::{Kind, Parameter};
+use crate::template::{Declared, Kind, Parameter};
 
 /// The schema of an action without parameters.
 static NO_PARAMETERS: LazyLock<Option<Arc<Schema>>> = LazyLock::new(|| {
@@ -113,29 +113,6 @@ impl<'a> Parameters<'a> {
         self.schema.as_ref()
     }
 
-    /// What a template may take for granted of a parameter, or of a property below one. Where the schema is wrong,
-    /// everything: telling more would only be an echo.
-    pub(super) fn declared(&self, names: &[&str]) -> Option<Parameter> {
-        let name = *names.first()?;
-        let Some(schema) = &self.schema else {
-            return Some(Parameter::ASSUMED);
-        };
-        if !self.names.contains(name) {
-            return None;
-        }
-        let property = schema.property(names)?;
-        let kind = match property.shape {
-            Shape::Scalar(kind) => Kind::Scalar(kind),
-            _ if property.structured => Kind::Structured,
-            Shape::ArrayOfScalar(_) | Shape::Other => Kind::Untyped,
-        };
-        Some(Parameter {
-            certain: property.certain,
-            truthy: property.truthy,
-            kind,
-        })
-    }
-
     /// Whether it has a value in every call.
     pub(super) fn is_certain(&self, name: &str) -> bool {
         let certain =
@@ -214,6 +191,35 @@ impl<'a> Parameters<'a> {
             Some(keyword) => raw.json.places.key(&format!("/{keyword}/{escaped}")),
             None => &raw.place,
         }
+    }
+}
+
+impl Declared for Parameters<'_> {
+    /// What a template may take for granted of a parameter, or of a property below one. Where the schema is wrong,
+    /// everything: telling more would only be an echo.
+    fn declared(&self, names: &[&str]) -> Option<Parameter> {
+        let name = *names.first()?;
+        let Some(schema) = &self.schema else {
+            return Some(Parameter::ASSUMED);
+        };
+        if !self.names.contains(name) {
+            return None;
+        }
+        let property = schema.property(names)?;
+        let kind = match property.shape {
+            Shape::Scalar(kind) => Kind::Scalar(kind),
+            _ if property.structured => Kind::Structured,
+            Shape::ArrayOfScalar(_) | Shape::Other => Kind::Untyped,
+        };
+        Some(Parameter {
+            certain: property.certain,
+            truthy: property.truthy,
+            kind,
+        })
+    }
+
+    fn nearest(&self, name: &str) -> Option<&str> {
+        nearest(name, self.names.iter().map(String::as_str))
     }
 }
 

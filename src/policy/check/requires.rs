@@ -14,7 +14,7 @@ use crate::policy::raw::action::{Action as Raw, Requirement as RawRequirement};
 use crate::policy::raw::decode::Text;
 use crate::problem::Problem;
 use crate::schema::ScalarType;
-use crate::template::Kind;
+use crate::template::{Declared, Kind};
 
 /// What stands before the name of an output in `bind`.
 const OUTPUTS: &str = "outputs.";

@@ -1,11 +1,12 @@
 //! The parameters that no log shows, as a policy lists them.
 
 use crate::action::Sensitive;
-use crate::jsonpath::{SingularPath, Step};
+use crate::jsonpath::{BadJsonPath, Reach, WildPath};
 use crate::policy::check::parameters::Parameters;
 use crate::policy::check::told::Told;
 use crate::policy::raw::decode::{List, Text};
 use crate::problem::Problem;
+use crate::template::Declared;
 
 /// Reads names and JSONPaths, each of which must be about a declared parameter.
 pub(super) fn read(
@@ -20,25 +21,30 @@ pub(super) fn read(
             sensitive.add_parameter(&text.value);
             continue;
         }
-        match SingularPath::parse(&text.value) {
+        match WildPath::parse(&text.value) {
             Ok(path) => {
                 tell_astray(&path, text, parameters, told);
                 sensitive.add_path(&path);
             }
             Err(bad) => {
-                let remedy = "write such as `$.cards[0].pin`, where an index stands for every item";
-                told.error(&text.place, bad.to_string(), remedy);
+                let message = match bad {
+                    BadJsonPath::NotSingular => {
+                        "only names, indexes and `[*]` can stand here".into()
+                    }
+                    _ => bad.to_string(),
+                };
+                told.error(&text.place, message, "write such as `$.cards[*].pin`");
             }
         }
     }
     sensitive
 }
 
-/// A path that begins with no parameter, or leaves what is declared before its first index.
-fn tell_astray(path: &SingularPath, text: &Text, parameters: &Parameters<'_>, told: &mut Told<'_>) {
+/// A path that begins with no parameter, or leaves what is declared before its first list.
+fn tell_astray(path: &WildPath, text: &Text, parameters: &Parameters<'_>, told: &mut Told<'_>) {
     let names = path.steps().iter().map_while(|step| match step {
-        Step::Name(name) => Some(name.as_str()),
-        Step::Index(_) => None,
+        Reach::Name(name) => Some(name.as_str()),
+        Reach::Element | Reach::Any => None,
     });
     let names: Vec<&str> = names.collect();
     let Some(first) = names.first() else {

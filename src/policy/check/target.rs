@@ -77,8 +77,7 @@ impl<'a> Target<'a> {
         parameters: &Parameters<'_>,
         told: &mut Told<'_>,
     ) -> Option<PathPattern> {
-        let declared = |names: &[&str]| parameters.declared(names);
-        let scope = ground.scope(environment, &declared);
+        let scope = ground.scope(environment, parameters);
         let pattern = match PathPattern::parse(&self.path, &scope) {
             Ok(pattern) => pattern,
             Err(mistake) => {

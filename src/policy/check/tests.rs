@@ -754,15 +754,15 @@ hints: {idempotent: false}"#,
     (
         r#"method: POST
 url: https://h.example.com/a
-sensitive: [idd, nothing, "$", "$.object.y", "$.object.x", "$.list[0]", "$.list[*]", "$.no"]
+sensitive: [idd, nothing, "$", "$.object.y", "$.object.x", "$.list[0]", "$.list[1:]", "$.no"]
 $P"#,
         &[
             "17:17 no parameter `idd` is declared",
             "17:22 no parameter `nothing` is declared",
             "17:31 this is no parameter",
             "17:36 no property `object.y` is declared",
-            "17:77 this JSONPath may select several values; use only names and indexes, such as `$.items[0].id`",
-            "17:90 no parameter `no` is declared",
+            "17:77 only names, indexes and `[*]` can stand here",
+            "17:91 no parameter `no` is declared",
         ],
     ),
     (

@@ -89,6 +89,8 @@ rules! {
     Requires "requires";
     /// The request put together again.
     Request "request";
+    /// How often it may be called, and how long it may take.
+    Limits "limits";
     /// To which addresses it may go.
     Network "network";
 }

@@ -3,11 +3,12 @@
 use serde_json::{Map, Value};
 
 use crate::action;
-use crate::action::{Action, Arguments, Facts, Recognised};
+use crate::action::{Action, Arguments, Facts, Limits, Recognised};
 use crate::json;
 use crate::policy::decide;
 use crate::policy::explain::{Looked, Rule, ends_against};
 use crate::policy::{Environment, Network, Selected};
+use crate::rate::{Key, Rate};
 use crate::request::{Destination, Host};
 
 /// What of a request is no parameter of it.
@@ -51,6 +52,7 @@ pub fn explain_parameters(
     match (environment, decide::destination(action, host)) {
         (Some(environment), Ok(destination)) => {
             let sight = Sight {
+                selected,
                 action,
                 network: selected.policy().network(),
                 environment,
@@ -69,6 +71,7 @@ pub fn explain_parameters(
 
 /// What deciding sees.
 struct Sight<'a> {
+    selected: &'a Selected,
     action: &'a Action,
     network: &'a Network,
     environment: &'a Environment,
@@ -90,6 +93,8 @@ impl Sight<'_> {
             trail.push(self.request(arguments));
         }
         if !ends_against(&trail) {
+            trail.extend(self.selected.rates().map(|it| rate(it)));
+            trail.push(limits(&self.action.limits));
             trail.push(self.network());
         }
         trail
@@ -162,6 +167,28 @@ impl Sight<'_> {
         };
         Looked::note(Rule::Network, says)
     }
+}
+
+/// Whether there is any of it left is seen when it is sent.
+fn rate(rate: &Rate) -> Looked {
+    let counted = match rate.key {
+        Key::All => "counted together",
+        Key::Action => "counted for each action",
+        Key::Agent => "counted for each agent",
+        Key::Session => "counted for each session",
+    };
+    let Rate { owner, burst, .. } = rate;
+    let says = format!("{rate}, {burst} at once, of {owner}, {counted}");
+    Looked::note(Rule::Limits, says)
+}
+
+fn limits(limits: &Limits) -> Looked {
+    let timeout = match limits.stream {
+        true => format!("{:?} of silence in its stream", limits.idle_timeout),
+        false => format!("{:?} until its last byte", limits.timeout),
+    };
+    let says = format!("{timeout}, {} bytes of reply", limits.max_response_bytes);
+    Looked::note(Rule::Limits, says)
 }
 
 fn text(value: &Value) -> String {

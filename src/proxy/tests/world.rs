@@ -332,7 +332,7 @@ fn policy(port: u16, agents: bool) -> Policy {
 fn action(name: &str, method: Method, url: (Scheme, &str, u16), path: &str) -> Action {
     let statics = HashMap::new();
     let scope = Scope {
-        parameter: &|names| (names == ["id"]).then_some(Parameter::ASSUMED),
+        parameters: &|names: &[&str]| (*names == ["id"]).then_some(Parameter::ASSUMED),
         statics: &statics,
         context: &HashMap::new(),
     };

@@ -24,7 +24,7 @@ pub(super) fn with_scope<T>(run: impl FnOnce(&Scope<'_>) -> T) -> T {
         ("clash".to_owned(), context(text, false)),
     ]);
     run(&Scope {
-        parameter: &declared,
+        parameters: &declared,
         statics: &statics,
         context: &context,
     })

@@ -1,0 +1,305 @@
+//! What logs may show of a request: everything that came with it goes through here before it is written down.
+//!
+//! Pure. A value is left out because of where it stands (the policy calls its parameter sensitive, or its name is one
+//! under which secrets are sent) or because of what it is (a secret that exeat knows, in any of its encodings;
+//! something with the shape of a secret; what an operator's pattern fits).
+
+use std::borrow::Cow;
+use std::ops::Range;
+
+use regex::{Regex, RegexBuilder};
+use serde_json::{Map, Value};
+
+use crate::action::{Action, pointer};
+use crate::credential;
+use crate::scrub::Forms;
+
+/// What stands in the place of what is left out. It tells neither length nor kind.
+pub const MARK: &str = "[redacted]";
+
+/// Texts of one request that a record shows, in bytes: who asks for a lot must not be able to fill the disk with it.
+/// A ticket's description is shown whole, a document is not.
+pub const SHOWN: usize = 4096;
+
+/// Names of one request that a record shows, and the bytes of each.
+const NAMES: (usize, usize) = (64, 64);
+
+/// Bytes of the automaton of a pattern. The usual limit of the library has room for a hundred of the longest patterns
+/// for card numbers and the like.
+const AUTOMATON: usize = 1 << 20;
+
+/// The rules of a process.
+#[derive(Debug, Default)]
+pub struct Redaction {
+    patterns: Vec<Regex>,
+}
+
+/// A pattern that cannot be used.
+#[derive(Debug)]
+pub struct BadPattern {
+    /// As it was given.
+    pub pattern: String,
+    /// What is wrong with it.
+    pub reason: String,
+}
+
+impl Redaction {
+    /// The built-in rules, and what these patterns fit, in the syntax of the `regex` crate.
+    ///
+    /// # Errors
+    /// A pattern that cannot be compiled, or that fits the empty text and so stands everywhere.
+    pub fn with(patterns: &[String]) -> Result<Self, BadPattern> {
+        let patterns = patterns.iter().map(|it| compile(it)).collect();
+        Ok(Self {
+            patterns: Result::from_iter::<Vec<_>>(patterns)?,
+        })
+    }
+
+    /// A text with a mark in the place of each secret in it.
+    pub fn text<'t>(&self, text: &'t str, known: &Forms) -> Cow<'t, str> {
+        let found = self.secrets(text, known);
+        if found.is_empty() {
+            return Cow::Borrowed(text);
+        }
+        let (mut shown, mut end) = (String::with_capacity(text.len()), 0);
+        for range in found {
+            shown.push_str(&text[end..range.start]);
+            shown.push_str(MARK);
+            end = range.end;
+        }
+        shown.push_str(&text[end..]);
+        Cow::Owned(shown)
+    }
+
+    /// Names that came with a request, which may be anything where they are not declared.
+    pub fn names<'n>(&self, names: impl Iterator<Item = &'n str>, known: &Forms) -> Vec<String> {
+        let shown = names.take(NAMES.0);
+        shown
+            .map(|name| cut(&self.text(name, known), NAMES.1).into_owned())
+            .collect()
+    }
+
+    /// The values of an action's parameters, as far as a log may show them.
+    pub fn values(
+        &self,
+        action: &Action,
+        parameters: &Map<String, Value>,
+        known: &Forms,
+    ) -> Map<String, Value> {
+        let mut shown = Shown {
+            redaction: self,
+            action,
+            known,
+            left: SHOWN,
+        };
+        shown.members(parameters, "")
+    }
+
+    /// Where secrets stand, in order, on boundaries of characters; what touches is one.
+    fn secrets(&self, text: &str, known: &Forms) -> Vec<Range<usize>> {
+        let of_known = known.find(text.as_bytes()).into_iter();
+        let whole =
+            of_known.map(|it| text.floor_char_boundary(it.start)..text.ceil_char_boundary(it.end));
+        let shaped = credential::secrets_in(text).map(|(range, _)| range);
+        let fitting = self.patterns.iter().flat_map(|it| it.find_iter(text));
+        let fitting = fitting.map(|it| it.range());
+        let mut found: Vec<_> = whole.chain(shaped).chain(fitting).collect();
+        found.sort_unstable_by_key(|range| range.start);
+        found.dedup_by(|next, before| {
+            let touches = next.start <= before.end;
+            if touches {
+                before.end = before.end.max(next.end);
+            }
+            touches
+        });
+        found
+    }
+}
+
+fn compile(pattern: &str) -> Result<Regex, BadPattern> {
+    let bad = |reason: String| BadPattern {
+        pattern: pattern.to_owned(),
+        reason,
+    };
+    let compiled = RegexBuilder::new(pattern).size_limit(AUTOMATON).build();
+    let compiled = compiled.map_err(|error| bad(error.to_string()))?;
+    match compiled.is_match("") {
+        true => Err(bad(
+            "it fits the empty text, and so every place of every text".into(),
+        )),
+        false => Ok(compiled),
+    }
+}
+
+/// The values of one request, while they are gone through.
+struct Shown<'a> {
+    redaction: &'a Redaction,
+    action: &'a Action,
+    known: &'a Forms,
+    left: usize,
+}
+
+impl Shown<'_> {
+    fn members(&mut self, members: &Map<String, Value>, at: &str) -> Map<String, Value> {
+        let shown = members.iter().take(NAMES.0).map(|(name, value)| {
+            let below = format!("{at}{}", pointer(name));
+            let value = match credential::is_secret_name(name) {
+                true => MARK.into(),
+                false => self.value(value, &below),
+            };
+            let name = self.redaction.text(name, self.known);
+            (cut(&name, NAMES.1).into_owned(), value)
+        });
+        shown.collect()
+    }
+
+    fn value(&mut self, value: &Value, at: &str) -> Value {
+        match value {
+            Value::Object(members) => self.members(members, at).into(),
+            Value::Array(items) => {
+                let shown = items.iter().take(NAMES.0).enumerate();
+                let shown = shown.map(|(index, item)| self.value(item, &format!("{at}/{index}")));
+                Value::Array(shown.collect())
+            }
+            _ if self.action.conceals(at) => MARK.into(),
+            Value::String(text) => self.text(text).into(),
+            // A card's number may come as one.
+            Value::Number(number) => match self.text(&number.to_string()) {
+                shown if shown == number.to_string() => value.clone(),
+                shown => shown.into(),
+            },
+            Value::Null | Value::Bool(_) => value.clone(),
+        }
+    }
+
+    /// What goes beyond the limit is cut after it was gone through: half a secret has no shape any more.
+    fn text(&mut self, text: &str) -> String {
+        let shown = self.redaction.text(text, self.known);
+        let shown = cut(&shown, self.left);
+        self.left = self.left.saturating_sub(shown.len());
+        shown.into_owned()
+    }
+}
+
+/// The beginning of a text, with a sign where there was more.
+fn cut(text: &str, most: usize) -> Cow<'_, str> {
+    match text.len() <= most {
+        true => Cow::Borrowed(text),
+        false => Cow::Owned(format!("{}…", &text[..text.floor_char_boundary(most)])),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use proptest::prelude::*;
+    use serde_json::json;
+
+    use super::*;
+    use crate::name::ActionName;
+    use crate::policy::from_texts;
+    use crate::secret::Secret;
+
+    #[test]
+    fn a_secret_is_marked_in_each_of_its_encodings_and_nothing_else_is() {
+        let redaction = Redaction::with(&[r"\b\d{4}-\d{4}\b".into()]).unwrap();
+        for (text, shown) in [
+            ("the weather in Paris", "the weather in Paris"),
+            ("key=SECRET/AAAA&x", "key=[redacted]&x"),
+            ("key=SECRET%2FAAAA", "key=[redacted]"),
+            ("U0VDUkVUL0FBQUE= in base64", "[redacted]E= in base64"),
+            ("5345435245542f41414141", "[redacted]"),
+            ("éSECRET/AAAAé", "é[redacted]é"),
+            ("card 1234-5678, 12345-678", "card [redacted], 12345-678"),
+            ("SECRET/AAAA1234-5678", "[redacted]1234-5678"),
+            ("SECRET/AAAA 1234-5678", "[redacted] [redacted]"),
+        ] {
+            assert_eq!(redaction.text(text, &known()), shown);
+        }
+        let shaped = ["Bearer ghp_", "16C7e42F292c6912E7710c838347Ae178B4a"].concat();
+        assert_eq!(redaction.text(&shaped, &known()), "Bearer [redacted]");
+    }
+
+    #[test]
+    fn a_pattern_that_fits_everything_or_nothing_sensible_is_refused() {
+        for pattern in ["(", "a*", "", "x{1000}{1000}"] {
+            let bad = Redaction::with(&[pattern.to_owned()]).unwrap_err();
+            assert_eq!(bad.pattern, pattern);
+            assert!(!bad.reason.is_empty());
+        }
+    }
+
+    #[test]
+    fn values_are_shown_but_for_those_that_are_sensitive_named_like_secrets_or_known() {
+        let given = json!({
+            "city": "Paris", "days": 3, "pin": 1234, "card": "4111",
+            "users": [{"name": "Ada", "password": "p"}, {"name": "SECRET/AAAA", "ssn": "1"}],
+            "note": "call 1234-5678", "phone": 12345678, "api_key": {"x": 1}, "none": null,
+        });
+        let redaction = Redaction::with(&["[0-9]{4}-?[0-9]{4}".into()]).unwrap();
+        let shown = redaction.values(&action(), given.as_object().unwrap(), &known());
+        let expected = json!({
+            "city": "Paris", "days": 3, "pin": MARK, "card": MARK,
+            "users": [{"name": "Ada", "password": MARK}, {"name": MARK, "ssn": MARK}],
+            "note": "call [redacted]", "phone": MARK, "api_key": MARK, "none": null,
+        });
+        assert_eq!(Value::Object(shown), expected);
+    }
+
+    #[test]
+    fn a_request_cannot_fill_the_disk() {
+        let long = "x".repeat(SHOWN);
+        let many: Map<_, _> = (0..1000)
+            .map(|n| (format!("p{n}{}", "_".repeat(100)), json!(long)))
+            .collect();
+        let redaction = Redaction::default();
+        let shown = redaction.values(&action(), &many, &known());
+        assert_eq!(shown.len(), NAMES.0);
+        assert!(Value::Object(shown).to_string().len() < SHOWN + 2 * NAMES.0 * NAMES.1);
+        let names = redaction.names(many.keys().map(String::as_str), &known());
+        assert_eq!(names.len(), NAMES.0);
+    }
+
+    #[test]
+    fn a_secret_at_the_limit_is_not_half_shown() {
+        let text = format!("{}SECRET/AAAA", "x".repeat(SHOWN - 6));
+        let given = Map::from_iter([("note".to_owned(), json!(text))]);
+        let shown = Redaction::default().values(&action(), &given, &known());
+        assert!(!shown["note"].as_str().unwrap().contains("SECRET"));
+    }
+
+    proptest! {
+        #[test]
+        fn no_known_secret_is_left_in_any_text(before in ".{0,20}", after in ".{0,20}", times in 1_usize..4) {
+            let text = format!("{before}{}{after}", "SECRET/AAAA".repeat(times));
+            let redaction = Redaction::default();
+            prop_assert!(!redaction.text(&text, &known()).contains("SECRET/AAAA"));
+        }
+    }
+
+    fn known() -> Forms {
+        Forms::of(&[Secret::new("SECRET/AAAA".into()).unwrap()])
+    }
+
+    fn action() -> Arc<Action> {
+        const POLICY: &str = r#"version: 1
+actions:
+  pay:
+    description: Pays with a card that nobody is shown.
+    method: POST
+    url: https://pay.good.test/pay
+    sensitive: [pin, "$.users[0].ssn"]
+    parameters:
+      additionalProperties: true
+      properties:
+        card: {type: string, writeOnly: true}
+        pin: {type: integer}
+        users: {type: array, items: {type: object}}
+"#;
+        let loaded = from_texts(&[("p.yaml".into(), POLICY.into())]);
+        let policy = loaded.policy.unwrap();
+        let name = ActionName::parse("pay").unwrap();
+        policy.environments()[0].actions[&name].clone()
+    }
+}

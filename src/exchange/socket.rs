@@ -31,8 +31,10 @@ const PIECE: usize = 16 * 1024;
 /// Five round trips, with one of them lost.
 const LAST_WORDS: Duration = Duration::from_secs(10);
 
-/// For a last frame to a side that may not be reading.
+/// For a last frame to a side that may not be reading, and for what it still sends: as at the connections that are
+/// turned away.
 const FAREWELL: Duration = Duration::from_secs(1);
+const FAREWELL_BYTES: u64 = 64 * 1024;
 
 /// An open WebSocket to a server, for the client that asked for it.
 pub struct Socket {
@@ -125,7 +127,8 @@ impl Socket {
         let over = moving.unwrap_or_else(Over::Stopped);
         let over = over.unless_closed(&up.passing, &down.passing);
         let is_whole = up.passing.is_between_messages() && down.passing.is_between_messages();
-        if let Some((why, reason)) = over.words() {
+        let words = over.words();
+        if let Some((why, reason)) = words {
             down.farewell(Side::Server, why, reason).await;
             up.farewell(Side::Client, Close::GoingAway, "").await;
         }
@@ -141,6 +144,9 @@ impl Socket {
             bytes_in,
             bytes_out,
         });
+        if words.is_some() {
+            up.read_on().await;
+        }
     }
 
     /// The client left before it could hear of it.
@@ -264,6 +270,15 @@ impl<R: AsyncRead + Unpin, W: AsyncWrite + Unpin> Way<R, W> {
         };
         // Whoever does not hear it sees the end of the connection.
         let _ = timeout(FAREWELL, speaking).await;
+    }
+
+    /// Closing with unread bytes makes the kernel reset the connection, and the client loses the last frame.
+    async fn read_on(&mut self) {
+        let mut rest = (&mut self.reader).take(FAREWELL_BYTES);
+        let mut sink = tokio::io::sink();
+        let reading = tokio::io::copy(&mut rest, &mut sink);
+        // However it ends, the connection is over.
+        let _ = timeout(FAREWELL, reading).await;
     }
 }
 

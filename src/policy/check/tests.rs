@@ -651,9 +651,9 @@ doors: [proxy, http, mcp]"#,
             "18:11 the handshake of a WebSocket has no body",
             "19:20 the handshake of a WebSocket has no body",
             "20:15 a WebSocket has no trailers",
-            "21:17 a WebSocket has no reply in which anything could be read",
-            "22:16 a tool call has one answer, and cannot hold a WebSocket open",
-            "22:22 a tool call has one answer, and cannot hold a WebSocket open",
+            "21:14 a WebSocket has no reply in which anything could be read",
+            "22:20 a tool call has one answer, and cannot hold a WebSocket open",
+            "22:26 a tool call has one answer, and cannot hold a WebSocket open",
         ],
     ),
     (
@@ -664,7 +664,7 @@ success: {path: $.ok, equals: true}
 headers: {Sec-WebSocket-Key: x}
 accept_headers: [Sec-WebSocket-Extensions]"#,
         &[
-            "18:17 a WebSocket has no reply in which anything could be read",
+            "18:21 a WebSocket has no reply in which anything could be read",
             "19:15 the header `sec-websocket-key` cannot be declared",
             "20:22 the header `sec-websocket-extensions` cannot be let through",
         ],

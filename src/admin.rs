@@ -16,6 +16,7 @@ use serde_json::{Value, json};
 use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
 use tokio::net::TcpStream;
+use tokio::sync::Semaphore;
 
 use crate::browser;
 use crate::browser::Browser;
@@ -23,17 +24,23 @@ use crate::drain::Phase;
 use crate::exchange::Services;
 use crate::live::Refused;
 use crate::metrics::Gauged;
+use crate::patience::Impatient;
 use crate::problem::Problem;
 use crate::secret::Secret;
 
 /// A scraper sends its head at once; one that does not is not served.
 const HEADER_DEADLINE: Duration = Duration::from_secs(10);
 
+/// A few scrapers, probes and people with browsers. It is the operator's own door: one past these is closed unread.
+const CONNECTIONS: usize = 256;
+
 /// The operator's pages.
 pub struct Admin {
     services: Arc<Services>,
     listener: SocketAddr,
     token: Option<Secret>,
+    stall: Duration,
+    open: Arc<Semaphore>,
 }
 
 /// A page.
@@ -44,12 +51,20 @@ enum Page {
 }
 
 impl Admin {
-    /// The pages of one listener. With a token, all but health and readiness ask for it.
-    pub fn new(services: Arc<Services>, listener: SocketAddr, token: Option<Secret>) -> Self {
+    /// The pages of one listener. With a token, all but health and readiness ask for it. Who takes nothing of an answer
+    /// for the time of `stall` loses its connection.
+    pub fn new(
+        services: Arc<Services>,
+        listener: SocketAddr,
+        token: Option<Secret>,
+        stall: Duration,
+    ) -> Self {
         Self {
             services,
             listener,
             token,
+            stall,
+            open: Arc::new(Semaphore::new(CONNECTIONS)),
         }
     }
 
@@ -58,8 +73,12 @@ impl Admin {
         &self.services
     }
 
-    /// Serves one connection to its end, for which it is counted.
-    pub async fn serve(self: Arc<Self>, stream: TcpStream, _open: Gauged) {
+    /// Serves one connection to its end, for which it is counted; not at all where there are too many.
+    pub async fn serve(self: Arc<Self>, stream: TcpStream, _gauged: Gauged) {
+        let Ok(_open) = self.open.clone().try_acquire_owned() else {
+            return;
+        };
+        let stream = Impatient::new(stream, self.stall);
         let service = service_fn(move |request| {
             let admin = self.clone();
             async move { Ok::<_, std::convert::Infallible>(admin.answer(&request)) }

@@ -11,8 +11,8 @@
 //!
 //! | Floor | Modules |
 //! |---|---|
-//! | ground: values and rules; no IO, no clock, no tokio | [`name`] [`secret`] [`refusal`] [`fault`] [`body`] [`request`] [`address`] [`trace`] [`problem`] [`yaml`] [`json`] [`jsonpath`] [`wire`] [`schema`] [`template`] [`credential`] [`rate`] [`action`] [`policy`] [`toolbox`] [`scrub`] [`redact`] |
-//! | services: each owns one thing outside the process | [`metrics`] [`meter`] [`private`] [`vault`] [`known`] [`agents`] [`sessions`] [`dial`] [`tokens`] [`authority`] [`audit`] [`live`] [`drain`] [`lease`] |
+//! | ground: values and rules; no IO, no clock, no tokio | [`name`] [`secret`] [`refusal`] [`fault`] [`body`] [`request`] [`address`] [`trace`] [`problem`] [`yaml`] [`json`] [`jsonpath`] [`wire`] [`schema`] [`template`] [`credential`] [`rate`] [`action`] [`policy`] [`toolbox`] [`scrub`] [`redact`] [`websocket`] |
+//! | services: each owns one thing outside the process | [`patience`] [`metrics`] [`meter`] [`private`] [`vault`] [`known`] [`agents`] [`sessions`] [`dial`] [`tokens`] [`authority`] [`audit`] [`live`] [`drain`] [`lease`] |
 //! | spine: one request's way through | [`rehearsal`] [`exchange`] [`proxy`] |
 //! | faces: what else listens | [`browser`] [`admin`] [`mcp`] [`tools`] |
 //! | whole | [`app`] [`cli`] |
@@ -40,6 +40,7 @@
 //! | 11 | [`vault`], [`tokens`], [`policy::Permit::equip`] | no [`known`] secret of the agent's own; the agent's credentials off, ours on: a [`policy::Outgoing`] |
 //! | 12 | [`dial::Dialer::send`] | one lookup, every answer judged, TLS verified |
 //! | 13 | `exchange`: respond | decoded, [`scrub`]bed of every secret that is [`known`], read; the ticket closes with the last byte |
+//! | 14 | `exchange`: socket | after a granted handshake, frames both ways ([`websocket`]) |
 //!
 //! # Invariants
 //!
@@ -113,7 +114,9 @@ pub mod policy;
 pub mod toolbox;
 pub mod scrub;
 pub mod redact;
+pub mod websocket;
 // -- services --
+pub mod patience;
 pub mod metrics;
 pub mod meter;
 pub mod private;

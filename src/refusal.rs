@@ -73,6 +73,7 @@ codes! {
     ActionUndeclared "action_undeclared" 403 false "The host is declared, but no action fits this method and path; or no action has this name.";
     ActionDisabled "action_disabled" 403 false "The action is switched off in the policy.";
     ActionNotAllowed "action_not_allowed" 403 false "The action is not among those this agent may use.";
+    UpgradeRefused "upgrade_refused" 403 false "The request asks for another protocol than the one its action speaks.";
     DoorClosed "door_closed" 403 false "The action cannot be used through this door.";
     ParameterMissing "parameter_missing" 400 false "A required parameter is not there.";
     ParameterUndeclared "parameter_undeclared" 403 false "A parameter is sent that the action does not declare.";

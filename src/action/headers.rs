@@ -21,6 +21,7 @@ pub(super) fn sift_headers(action: &Action, headers: &HeaderMap) -> (HeaderMap, 
         (action.accept_headers.contains(name) && *name != COOKIE)
             && (*name != TRACESTATE || trace::has_good_state(headers))
             || (passes_body && *name == CONTENT_ENCODING)
+            || (action.passes.websocket && wire::OF_THE_HANDSHAKE.contains(name))
     };
     let nominated: Vec<HeaderName> = wire::nominated(headers).collect();
     let (mut forwarded, mut dropped) = (HeaderMap::new(), Vec::new());

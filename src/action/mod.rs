@@ -14,6 +14,7 @@ mod recognise;
 mod refuse;
 pub mod requires;
 mod sensitive;
+mod upgrade;
 
 use std::borrow::Cow;
 use std::fmt;
@@ -101,6 +102,17 @@ pub struct Action {
     /// Its parameters that a session remembers of each call, since others that require this action bind them; `None`
     /// where no other does.
     pub remembered: Option<Vec<String>>,
+    /// What it lets through besides a request and its reply.
+    pub passes: Passes,
+}
+
+/// What goes through beside a request and its reply, where an action says so.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Passes {
+    /// It is a handshake, after which both sides speak WebSocket.
+    pub websocket: bool,
+    /// The trailers of its replies.
+    pub trailers: bool,
 }
 
 /// How a list of scalars stands in the query.
@@ -226,10 +238,11 @@ impl Action {
         self.place_of(parameter).is_some()
     }
 
-    /// Whether parameters alone make a request: tools can choose no host, and have no body to pass on.
+    /// Whether parameters alone make a request: tools can choose no host, have no body to pass on, and hold nothing
+    /// open.
     pub fn is_made_of_parameters(&self) -> bool {
         let passes_body = matches!(self.content, ContentRule::Wire(..) | ContentRule::Unread(_));
-        matches!(self.host, HostPattern::Exact(_)) && !passes_body
+        matches!(self.host, HostPattern::Exact(_)) && !passes_body && !self.passes.websocket
     }
 
     /// The place of a parameter that is not left over, in words.

@@ -28,6 +28,7 @@ use crate::dial;
 use crate::drain::{Drain, Phase};
 use crate::exchange::Services;
 use crate::metrics::Listener;
+use crate::proxy::ClientLimits;
 use crate::secret::Secret;
 
 pub use descriptors::raise_file_limit;
@@ -36,6 +37,7 @@ pub use records::{AuditSettings, GivenAudit};
 pub use reload::{Reloader, Signature};
 pub use settings::{Given, Settings, json_schema};
 pub use setup::{ca_file, ca_folder, environment, gate, open_authority, prepare, store, to_pem};
+pub use worker::CONNECTIONS;
 use worker::{Closing, Workers};
 
 /// Everything that [`start`] puts together.
@@ -55,6 +57,10 @@ pub struct Parts {
     pub admin_token: Option<Secret>,
     /// Worker threads; at least one.
     pub workers: usize,
+    /// Connections of one worker.
+    pub connections: usize,
+    /// How long clients may take.
+    pub clients: ClientLimits,
     /// How long a stop waits for exchanges and tunnels that have begun.
     pub drain: Duration,
     /// How long before that requests are still accepted, with readiness failing.
@@ -92,7 +98,12 @@ pub fn start(parts: Parts) -> anyhow::Result<Running> {
     let services = parts.services.clone();
     let (stop, stopped) = oneshot::channel();
     let front = Front {
-        admin: Arc::new(Admin::new(parts.services, admin, parts.admin_token)),
+        admin: Arc::new(Admin::new(
+            parts.services,
+            admin,
+            parts.admin_token,
+            parts.clients.write_stall,
+        )),
         admin_listener: parts.admin,
         proxy: (parts.proxy, workers),
         tools: (parts.tools, tool_workers),

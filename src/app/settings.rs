@@ -11,6 +11,7 @@ use std::time::Duration;
 use clap::{Arg, Args, Command, ValueEnum};
 use serde_json::{Map, Value as Json, json};
 
+use crate::app::CONNECTIONS;
 use crate::app::flags::{AuditTarget, HostEntry, OnEchoFlag, PlainHttpFlag, Span};
 use crate::app::records;
 use crate::app::records::{AuditSettings, GivenAudit};
@@ -19,7 +20,7 @@ use crate::app::shapes::{
     address, at_least_one, network, on_echo, plain_http, span, text, texts, truth,
 };
 use crate::dial::Answer;
-use crate::exchange::{AGENT_REQUESTS, OnEcho, PlainHttp};
+use crate::exchange::{AGENT_REQUESTS, AGENT_TUNNELS, OnEcho, PlainHttp};
 use crate::lease::GRACE;
 use crate::name::EnvironmentName;
 use crate::problem::{Problem, Problems, Sources};
@@ -83,6 +84,12 @@ pub struct Given {
     /// Requests that one agent may have under way [default: 1024]
     #[arg(long, env = "EXEAT_AGENT_REQUESTS", value_name = "N")]
     pub agent_requests: Option<usize>,
+    /// Tunnels that one agent may have open [default: 256]
+    #[arg(long, env = "EXEAT_AGENT_TUNNELS", value_name = "N")]
+    pub agent_tunnels: Option<usize>,
+    /// Connections of clients that each worker serves [default: 4096]
+    #[arg(long, env = "EXEAT_CONNECTIONS", value_name = "N")]
+    pub connections: Option<usize>,
     /// Whether changed policy files are put in force, also without SIGHUP [default: true]
     #[arg(long, env = "EXEAT_WATCH", value_name = "BOOL")]
     pub watch: Option<bool>,
@@ -136,6 +143,10 @@ pub struct Settings {
     pub drain: Duration,
     /// How long requests are still accepted after readiness has failed.
     pub stop_delay: Duration,
+    /// At least one: tunnels that one agent may have open.
+    pub agent_tunnels: usize,
+    /// At least one: connections of one worker.
+    pub connections: usize,
     /// How much sessions keep, and for how long. Not to be set from outside yet.
     pub sessions: Bounds,
 }
@@ -185,16 +196,27 @@ impl Settings {
                 Some(workers) => workers,
                 None => std::thread::available_parallelism().map_or(1, usize::from),
             },
-            agent_requests: match given.agent_requests {
-                Some(0) => return Err("agent_requests: at least 1".into()),
-                given => given.unwrap_or(AGENT_REQUESTS),
-            },
+            agent_requests: at_least(1, given.agent_requests, "agent_requests", AGENT_REQUESTS)?,
+            agent_tunnels: at_least(1, given.agent_tunnels, "agent_tunnels", AGENT_TUNNELS)?,
+            connections: at_least(1, given.connections, "connections", CONNECTIONS)?,
             watch: given.watch.unwrap_or(true),
             grace: given.grace.map_or(GRACE, |it| it.0),
             drain: given.drain.map_or(DRAIN, |it| it.0),
             stop_delay: given.stop_delay.map_or(Duration::ZERO, |it| it.0),
             sessions: Bounds::default(),
         })
+    }
+}
+
+fn at_least(
+    least: usize,
+    given: Option<usize>,
+    name: &str,
+    default: usize,
+) -> Result<usize, String> {
+    match given {
+        Some(given) if given < least => Err(format!("{name}: at least {least}")),
+        given => Ok(given.unwrap_or(default)),
     }
 }
 
@@ -230,6 +252,8 @@ impl Given {
             grace: self.grace.or(other.grace),
             drain: self.drain.or(other.drain),
             stop_delay: self.stop_delay.or(other.stop_delay),
+            agent_tunnels: self.agent_tunnels.or(other.agent_tunnels),
+            connections: self.connections.or(other.connections),
         }
     }
 
@@ -297,7 +321,7 @@ impl Setting {
 }
 
 /// The settings of the file.
-const SETTINGS: [Setting; 18] = [
+const SETTINGS: [Setting; 20] = [
     Setting::new("policies", text, |it, node| {
         it.given.policies = it.path(node)
     }),
@@ -338,6 +362,12 @@ const SETTINGS: [Setting; 18] = [
     }),
     Setting::new("agent_requests", at_least_one, |it, node| {
         it.given.agent_requests = it.number(node, "requests")
+    }),
+    Setting::new("agent_tunnels", at_least_one, |it, node| {
+        it.given.agent_tunnels = it.number(node, "tunnels")
+    }),
+    Setting::new("connections", at_least_one, |it, node| {
+        it.given.connections = it.number(node, "connections")
     }),
     Setting::new("watch", truth, |it, node| it.given.watch = it.truth(node)),
     Setting::new("grace", span, |it, node| it.given.grace = it.parsed(node)),

@@ -24,6 +24,7 @@ use crate::meter::Meter;
 use crate::metrics::{Metrics, Upstreams};
 use crate::name::EnvironmentName;
 use crate::policy::Policy;
+use crate::proxy::ClientLimits;
 use crate::secret::Secret;
 use crate::sessions::InMemory;
 use crate::tokens::Tokens;
@@ -73,6 +74,8 @@ pub fn prepare(settings: &Settings, policy: Policy) -> anyhow::Result<Parts> {
         admin: bind(settings.admin_listen, "admin_listen")?,
         admin_token,
         workers: settings.workers,
+        connections: settings.connections,
+        clients: ClientLimits::default(),
         drain: settings.drain,
         stop_delay: settings.stop_delay,
     })
@@ -120,7 +123,7 @@ fn services(settings: &Settings, policy: Policy) -> anyhow::Result<Services> {
         metrics,
         authority,
         room: exchange::Room::default(),
-        shares: exchange::Shares::of(settings.agent_requests),
+        shares: exchange::Shares::of(settings.agent_requests, settings.agent_tunnels),
         settings: exchange::Settings {
             environment: settings.environment.clone(),
             plain_http: settings.plain_http,

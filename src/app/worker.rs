@@ -1,5 +1,6 @@
 //! Worker threads: each has a runtime, a gate with a pool of its own, and the sockets that it was handed.
 
+use std::io;
 use std::net::{SocketAddr, TcpStream as StdTcpStream};
 use std::pin::pin;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -8,34 +9,46 @@ use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use anyhow::Context as _;
+use bytes::BytesMut;
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::{Semaphore, mpsc, oneshot};
 use tokio::task::JoinSet;
 use tokio::time::timeout;
 
 use crate::app::Parts;
+use crate::body::Body;
 use crate::dial;
 use crate::dial::Dialer;
 use crate::drain::{Drain, Phase};
-use crate::exchange::Gate;
+use crate::exchange::{Answer, Gate};
 use crate::metrics::{Gauged, Listener, Metrics};
 use crate::proxy;
-use crate::proxy::ClientLimits;
+use crate::refusal::{Code, Refusal};
 use crate::tools::Tools;
+use crate::wire::{ReplyFraming, reply_head};
 
-/// Sockets that wait for a worker which is busy. Past it the socket is closed, which is all that can be said to a
-/// client whose request nobody has the time to read.
+/// Sockets that wait for a worker which is busy. Past it a client is turned away as if there were too many.
 const WAITING: usize = 1024;
 
 /// Connections of one worker. Each may make us hold a head of 64 KiB before we know who it is, so these hold 256 MiB at
-/// worst. One that comes when every worker has so many is closed unread.
-const CONNECTIONS: usize = 4096;
+/// worst. One that comes when every worker has so many is turned away unread.
+pub const CONNECTIONS: usize = 4096;
 
 /// When the time of a stop is over, streams and tunnels say in their records that they were stopped. That takes a turn
 /// of each; what does something else meanwhile is dropped.
 const LAST_WORDS: Duration = Duration::from_millis(50);
 
-/// How often it is told at most that connections are closed unread: who opens many must not fill the log as well.
+/// Clients that are turned away in words at a time; past it they are closed without. Each holds a socket for no longer
+/// than [`FAREWELL`], and nothing else.
+const FAREWELLS: usize = 128;
+
+/// Closing with unread bytes makes the kernel reset the connection, and the client loses the answer (RFC 9112 §9.6). So
+/// long, and so far, is read on; as at the proxy, but for less, since there are many.
+const FAREWELL: Duration = Duration::from_secs(1);
+const FAREWELL_BYTES: u64 = 64 * 1024;
+
+/// How often it is told at most that connections are turned away: who opens many must not fill the log as well.
 const TELL_EVERY: Duration = Duration::from_secs(1);
 
 /// What is spoken on the sockets of a worker.
@@ -49,12 +62,14 @@ enum Face {
 /// The workers of one listener.
 pub(super) struct Workers {
     all: Vec<Worker>,
+    connections: usize,
     listener: Listener,
     metrics: Arc<Metrics>,
+    farewells: Arc<Semaphore>,
     overload: Mutex<Overload>,
 }
 
-/// Connections that were closed unread.
+/// Connections that were turned away.
 #[derive(Default)]
 struct Overload {
     told: Option<Instant>,
@@ -103,8 +118,10 @@ impl Workers {
     fn of(all: Vec<Worker>, listener: Listener, parts: &Parts) -> Self {
         Self {
             all,
+            connections: parts.connections,
             listener,
             metrics: parts.services.metrics.clone(),
+            farewells: Arc::new(Semaphore::new(FAREWELLS)),
             overload: Mutex::default(),
         }
     }
@@ -119,17 +136,37 @@ impl Workers {
             return;
         };
         let open = worker.open.fetch_add(1, Ordering::Relaxed);
-        let counted = self.metrics.connection(self.listener);
-        if open >= CONNECTIONS || worker.sockets.try_send((stream, counted)).is_err() {
-            worker.open.fetch_sub(1, Ordering::Relaxed);
-            self.metrics.closed_unread(self.listener);
-            let mut overload = self.overload.lock().unwrap_or_else(PoisonError::into_inner);
-            if let Some(closed) = overload.count(Instant::now()) {
-                tracing::warn!(
-                    closed,
-                    "connections were closed unread: the workers are overloaded"
-                );
+        match worker.sockets.try_reserve() {
+            Ok(place) if open < self.connections => {
+                place.send((stream, self.metrics.connection(self.listener)));
             }
+            _ => {
+                worker.end_one();
+                self.turn_away(stream);
+            }
+        }
+    }
+
+    /// Nothing of it is read before: whoever is overloaded has no memory for another request.
+    fn turn_away(&self, stream: StdTcpStream) {
+        self.metrics.closed_unread(self.listener);
+        self.metrics
+            .turned_away(self.listener.door(), Code::Overloaded);
+        let mut overload = self.overload.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(closed) = overload.count(Instant::now()) {
+            tracing::warn!(
+                closed,
+                "connections were turned away: the workers are overloaded"
+            );
+        }
+        drop(overload);
+        let permit = self.farewells.clone().try_acquire_owned();
+        if let (Ok(permit), Ok(stream)) = (permit, TcpStream::from_std(stream)) {
+            tokio::spawn(async move {
+                let _permit = permit;
+                // However it ends, the connection is over.
+                let _ = timeout(FAREWELL, farewell(stream)).await;
+            });
         }
     }
 
@@ -137,6 +174,28 @@ impl Workers {
     pub(super) fn close(self) -> Vec<Closing> {
         self.all.into_iter().map(|it| it.closing).collect()
     }
+}
+
+/// The one answer that needs no request.
+async fn farewell(mut stream: TcpStream) -> io::Result<()> {
+    let message = "exeat has as many connections as it may; connect again in a moment";
+    let refusal = Refusal::new(Code::Overloaded, message).after_waiting(FAREWELL);
+    let Answer {
+        status,
+        headers,
+        body,
+        ..
+    } = Answer::refused(&refusal, "");
+    let framing = ReplyFraming::Length(body.length().unwrap_or_default());
+    let mut bytes = BytesMut::new();
+    reply_head(&mut bytes, status, &headers, framing, true);
+    if let Body::Bytes(body) = body {
+        bytes.extend_from_slice(&body);
+    }
+    stream.write_all(&bytes).await?;
+    stream.shutdown().await?;
+    tokio::io::copy(&mut stream.take(FAREWELL_BYTES), &mut tokio::io::sink()).await?;
+    Ok(())
 }
 
 impl Overload {
@@ -152,11 +211,15 @@ impl Overload {
 }
 
 impl Worker {
+    fn end_one(&self) {
+        self.open.fetch_sub(1, Ordering::Relaxed);
+    }
+
     fn start(name: &str, face: Face, parts: &Parts, own: &dial::Own) -> anyhow::Result<Self> {
         let (sockets, waiting) = mpsc::channel(WAITING);
         let open = Arc::new(AtomicUsize::new(0));
         let (services, counted) = (parts.services.clone(), open.clone());
-        let (dial, own) = (parts.dial.clone(), own.clone());
+        let (dial, own, clients) = (parts.dial.clone(), own.clone(), parts.clients);
         let runtime = tokio::runtime::Builder::new_current_thread()
             .enable_all()
             .build()?;
@@ -171,9 +234,18 @@ impl Worker {
                 let dialer = Dialer::new(setup);
                 let gate = Arc::new(Gate { services, dialer });
                 let _following = tokio::spawn(follow(gate.clone()));
+                let drain = gate.services.drain.clone();
                 match face {
-                    Face::Proxy => serve_proxy(gate, waiting, counted).await,
-                    Face::Tools(listener) => serve_tools(gate, listener, waiting, counted).await,
+                    Face::Proxy => {
+                        let limits = Arc::new(clients);
+                        let serve = |stream| proxy::serve(gate.clone(), stream, limits.clone());
+                        serve_each((waiting, counted), &drain, serve).await;
+                    }
+                    Face::Tools(listener) => {
+                        let tools = Arc::new(Tools::new(gate, listener, clients.write_stall));
+                        let serve = |stream| tools.clone().serve(stream);
+                        serve_each((waiting, counted), &drain, serve).await;
+                    }
                 }
             });
             drop(end);
@@ -196,25 +268,6 @@ async fn follow(gate: Arc<Gate>) {
     while changes.next().await {
         gate.dialer.revet(&gate.services.live.snapshot());
     }
-}
-
-async fn serve_proxy(gate: Arc<Gate>, waiting: mpsc::Receiver<Accepted>, open: Arc<AtomicUsize>) {
-    let drain = gate.services.drain.clone();
-    let limits = Arc::new(ClientLimits::default());
-    let serve = |stream| proxy::serve(gate.clone(), stream, limits.clone());
-    serve_each((waiting, open), &drain, serve).await;
-}
-
-async fn serve_tools(
-    gate: Arc<Gate>,
-    listener: SocketAddr,
-    waiting: mpsc::Receiver<Accepted>,
-    open: Arc<AtomicUsize>,
-) {
-    let drain = gate.services.drain.clone();
-    let tools = Arc::new(Tools::new(gate, listener));
-    let serve = |stream| tools.clone().serve(stream);
-    serve_each((waiting, open), &drain, serve).await;
 }
 
 async fn serve_each<F: Future<Output = ()> + Send + 'static>(
@@ -264,8 +317,6 @@ impl Drop for Counted {
 
 #[cfg(test)]
 mod tests {
-    use std::io::Read as _;
-
     use tokio::net::TcpListener;
 
     use super::*;
@@ -289,8 +340,8 @@ mod tests {
 
     #[tokio::test]
     #[expect(clippy::disallowed_methods, reason = "the client of the test")]
-    async fn a_connection_that_no_worker_has_a_place_for_is_closed() {
-        for (open, taken) in [(CONNECTIONS - 1, true), (CONNECTIONS, false)] {
+    async fn a_connection_that_no_worker_has_a_place_for_is_turned_away() {
+        for (open, taken) in [(9, true), (10, false)] {
             let (sockets, mut waiting) = mpsc::channel(1);
             let all = vec![Worker {
                 sockets,
@@ -302,17 +353,29 @@ mod tests {
             }];
             let workers = Workers {
                 all,
+                connections: 10,
                 listener: Listener::Proxy,
                 metrics: Arc::default(),
+                farewells: Arc::new(Semaphore::new(1)),
                 overload: Mutex::default(),
             };
             let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-            let mut client = StdTcpStream::connect(listener.local_addr().unwrap()).unwrap();
+            let client = TcpStream::connect(listener.local_addr().unwrap()).await;
+            let mut client = client.unwrap();
+            client.write_all(b"GET / HTTP/1.1\r\n").await.unwrap();
             let stream = listener.accept().await.unwrap().0;
             workers.hand_over(stream.into_std().unwrap());
             assert_eq!(waiting.try_recv().is_ok(), taken);
-            assert_eq!(client.read(&mut [0]).unwrap(), 0);
-            assert_eq!(workers.all[0].open.load(Ordering::Relaxed), CONNECTIONS);
+            assert_eq!(workers.all[0].open.load(Ordering::Relaxed), 10);
+            if !taken {
+                let mut answer = String::new();
+                client.read_to_string(&mut answer).await.unwrap();
+                assert!(answer.starts_with("HTTP/1.1 503 "), "{answer}");
+                assert!(answer.contains("exeat-refusal: overloaded\r\n"), "{answer}");
+                let told = workers.metrics.render(&[]);
+                let counted = r#"exeat_refusals_total{code="overloaded",door="proxy"} 1"#;
+                assert!(told.contains(counted), "{told}");
+            }
         }
     }
 }

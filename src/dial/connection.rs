@@ -96,11 +96,11 @@ pub(super) struct Unanswered {
 }
 
 impl Connection {
-    /// Starts HTTP/1.1 on an open stream.
+    /// Starts HTTP/1.1 on an open stream, from which it may switch to another protocol.
     pub(super) async fn http1<S>(
         stream: S,
         facts: Facts,
-        counted: &Upstreams,
+        (counted, switches): (&Upstreams, bool),
     ) -> Result<Self, Fault>
     where
         S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
@@ -114,7 +114,11 @@ impl Connection {
         let open = counted.open();
         let task = tokio::spawn(async move {
             let _open = open;
-            if let Err(error) = connection.await {
+            let ended = match switches {
+                true => connection.with_upgrades().await,
+                false => connection.await,
+            };
+            if let Err(error) = ended {
                 tracing::debug!(address = %facts.address, %error, "an upstream connection broke");
             }
         });

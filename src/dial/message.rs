@@ -14,10 +14,11 @@ use http::Request;
 use http::StatusCode;
 use http::Uri;
 use http::Version;
-use http::header::{CONTENT_LENGTH, HOST, TRANSFER_ENCODING};
+use http::header::{CONNECTION, CONTENT_LENGTH, HOST, TE, TRANSFER_ENCODING, UPGRADE};
 use http::uri::PathAndQuery;
 use http_body::{Body as HttpBody, Frame, SizeHint};
 
+use crate::action::Passes;
 use crate::body::Body;
 use crate::fault::Fault;
 use crate::request::Destination;
@@ -107,6 +108,25 @@ pub(super) fn direct(request: &mut Request<Upload>, to: &Destination, version: V
     *request.version_mut() = version;
     *request.uri_mut() =
         Uri::from_parts(parts).expect("scheme and authority are both there, or both absent");
+}
+
+/// Asks for what the action lets through beside a reply, in the way of the version.
+pub(super) fn ask_for(request: &mut Request<Upload>, passes: Passes, version: Version) {
+    let headers = request.headers_mut();
+    let option = if passes.websocket {
+        headers.insert(UPGRADE, HeaderValue::from_static("websocket"));
+        "upgrade"
+    } else if passes.trailers {
+        headers.insert(TE, HeaderValue::from_static("trailers"));
+        "te"
+    } else {
+        return;
+    };
+    // HTTP/2 has no such header, and lets `TE` stand without it (RFC 9113 §8.2.2).
+    match version {
+        Version::HTTP_2 => headers.remove(CONNECTION),
+        _ => headers.insert(CONNECTION, HeaderValue::from_static(option)),
+    };
 }
 
 /// The same request again, where its body is still all there.

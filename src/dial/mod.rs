@@ -20,10 +20,11 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use http::{HeaderMap, Method, Request, Response};
+use http::{HeaderMap, Method, Request, Response, StatusCode};
 use hyper::body::Incoming;
 use tokio::net::TcpStream;
 
+use crate::action::Passes;
 use crate::body::Body;
 use crate::dial::connection::Connection;
 use crate::dial::connection::Facts;
@@ -32,6 +33,7 @@ use crate::dial::message::Broken;
 use crate::dial::message::Upload;
 use crate::dial::pool::Key;
 use crate::dial::pool::Pool;
+use crate::dial::reply::Kept;
 use crate::dial::reply::Lease;
 use crate::dial::vet::Target;
 use crate::fault::{Fault, FaultKind};
@@ -42,7 +44,7 @@ use crate::request::Scheme;
 
 pub use connect::{Connect, Connecting, Tcp};
 pub use pool::{Identity, Limits};
-pub use reply::{Reply, Upstream};
+pub use reply::{Reply, Switched, Upstream};
 pub use resolve::{Answer, Lookup, Resolve, Static, System};
 pub use tls::{BadCa, Offer, Tls};
 pub use vet::{Own, Vetted};
@@ -54,6 +56,8 @@ const CALL_CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 #[derive(Clone)]
 pub struct Dialer {
     setup: Setup,
+    /// The same trust, for connections that are to speak another protocol.
+    http1_only: Tls,
     pool: Pool,
 }
 
@@ -84,6 +88,8 @@ struct Dispatch {
     connect_timeout: Duration,
     /// Whether it may be sent again when a pooled connection turns out to be closed.
     idempotent: bool,
+    /// What it asks for beside a reply.
+    passes: Passes,
     /// Method, path and query, end-to-end headers, body. Framing fields and `Host` in it are replaced.
     request: Request<Body>,
 }
@@ -94,6 +100,7 @@ struct Route {
     network: Arc<Network>,
     connect_timeout: Duration,
     key: Key,
+    passes: Passes,
 }
 
 /// A response, and how it was come by.
@@ -108,7 +115,12 @@ impl Dialer {
     /// A dialer for the current runtime.
     pub fn new(setup: Setup) -> Self {
         let pool = Pool::new(setup.limits, setup.counted.clone());
-        Self { setup, pool }
+        let http1_only = setup.tls.offering(Offer::Http1);
+        Self {
+            setup,
+            http1_only,
+            pool,
+        }
     }
 
     /// Sends a request and waits for the head of its response. The total timeout is the caller's; dropping the future
@@ -127,6 +139,7 @@ impl Dialer {
             network: outgoing.network().clone(),
             connect_timeout: outgoing.action().limits.connect_timeout,
             idempotent: outgoing.action().idempotent(),
+            passes: outgoing.action().passes,
             request: outgoing.into_request()?,
         })
         .await
@@ -153,6 +166,7 @@ impl Dialer {
             network: declared.network().clone(),
             connect_timeout: CALL_CONNECT_TIMEOUT,
             idempotent: true,
+            passes: Passes::default(),
             request,
         })
         .await
@@ -205,6 +219,7 @@ impl Dialer {
             network,
             connect_timeout,
             idempotent,
+            passes,
             request,
         } = dispatch;
         let route = Route {
@@ -212,10 +227,15 @@ impl Dialer {
             destination,
             network,
             connect_timeout,
+            passes,
         };
         let (request, broken) = message::outgoing(request);
+        let asked = passes.websocket.then(|| request.headers().clone());
         match self.carry(&route, request, idempotent).await {
-            Ok(answered) => self.receive(route.key, answered, broken),
+            Ok(answered) => {
+                let kept = self.keep(route, broken);
+                receive(answered, kept, asked).await
+            }
             Err(fault) => Err(broken.fault().unwrap_or(fault)),
         }
     }
@@ -259,37 +279,20 @@ impl Dialer {
         })
     }
 
-    fn receive(&self, key: Key, answered: Answered, broken: Broken) -> Result<Reply, Fault> {
-        let Answered {
-            response,
-            connection,
-            reused,
-            retries,
-        } = answered;
-        let Facts { address, tls } = connection.facts();
-        let upstream = Upstream {
-            address,
-            tls,
-            http_version: response.version(),
-            reused,
-            retries,
-        };
-        let lease = Lease {
-            connection,
-            key,
-            pool: self.pool.clone(),
+    /// Where a connection goes when its response is over. One that was asked to speak another protocol is not used
+    /// again, whatever it answered.
+    fn keep(&self, route: Route, broken: Broken) -> Kept {
+        let pool = (!route.passes.websocket).then(|| self.pool.clone());
+        Kept {
+            place: pool.map(|pool| (route.key, pool)),
             broken,
-        };
-        let (status, headers, body) = lease.receive(response)?;
-        Ok(Reply {
-            status,
-            headers,
-            body,
-            upstream,
-        })
+        }
     }
 
     fn pooled(&self, route: &Route) -> Option<Connection> {
+        if route.passes.websocket {
+            return None;
+        }
         let target = self.target(&route.destination, &route.network);
         let open = |address| {
             let judged = target.judge(address);
@@ -303,7 +306,7 @@ impl Dialer {
 
     async fn open(&self, route: &Route) -> Result<Connection, Fault> {
         // On the heap: a handshake's future has tens of kilobytes, which every request would otherwise have room for.
-        let connecting = Box::pin(self.establish(&route.destination, &route.network));
+        let connecting = Box::pin(self.establish(route));
         let connection = within(route.connect_timeout, &route.destination, connecting).await?;
         if let Connection::Http2(connection) = &connection {
             self.pool.keep(&route.key, connection, Instant::now());
@@ -311,13 +314,18 @@ impl Dialer {
         Ok(connection)
     }
 
-    async fn establish(&self, to: &Destination, network: &Network) -> Result<Connection, Fault> {
-        let (stream, address) = self.reach(to, network).await?;
+    async fn establish(&self, route: &Route) -> Result<Connection, Fault> {
+        let (to, switches) = (&route.destination, route.passes.websocket);
+        let (stream, address) = self.reach(to, &route.network).await?;
         if to.scheme == Scheme::Http {
             let facts = Facts { address, tls: None };
-            return Connection::http1(stream, facts, &self.setup.counted).await;
+            return Connection::http1(stream, facts, (&self.setup.counted, switches)).await;
         }
-        let handshake = self.setup.tls.handshake(&to.host, stream).await;
+        let handshake = match switches {
+            // HTTP/2 has no `Upgrade` (RFC 9113 §8.6).
+            true => self.http1_only.handshake(&to.host, stream).await,
+            false => self.setup.tls.handshake(&to.host, stream).await,
+        };
         let stream = handshake.map_err(|fault| fault.at(address))?;
         let session = stream.get_ref().1;
         let is_http2 = session.alpn_protocol() == Some(b"h2");
@@ -328,7 +336,7 @@ impl Dialer {
         if is_http2 {
             Connection::http2(stream, facts, &self.setup.counted).await
         } else {
-            Connection::http1(stream, facts, &self.setup.counted).await
+            Connection::http1(stream, facts, (&self.setup.counted, switches)).await
         }
     }
 
@@ -368,8 +376,50 @@ async fn converse(
     mut request: Request<Upload>,
 ) -> Result<(Response<Incoming>, Connection), Box<Unanswered>> {
     message::direct(&mut request, &route.destination, connection.version());
+    message::ask_for(&mut request, route.passes, connection.version());
     let response = connection.send(request).await?;
     Ok((response, connection))
+}
+
+/// Reads the head of a response, and takes over the connection where it grants another protocol.
+async fn receive(answered: Answered, kept: Kept, asked: Option<HeaderMap>) -> Result<Reply, Fault> {
+    let Answered {
+        response,
+        connection,
+        reused,
+        retries,
+    } = answered;
+    let Facts { address, tls } = connection.facts();
+    let upstream = Upstream {
+        address,
+        tls,
+        http_version: response.version(),
+        reused,
+        retries,
+    };
+    let lease = Lease { connection, kept };
+    let (status, headers, body, switched) = match asked {
+        Some(asked) if response.status() == StatusCode::SWITCHING_PROTOCOLS => {
+            let (headers, switched) = lease.switch(&asked, response).await?;
+            (
+                StatusCode::SWITCHING_PROTOCOLS,
+                headers,
+                Body::Empty,
+                Some(switched),
+            )
+        }
+        _ => {
+            let (status, headers, body) = lease.receive(response)?;
+            (status, headers, body, None)
+        }
+    };
+    Ok(Reply {
+        status,
+        headers,
+        body,
+        upstream,
+        switched,
+    })
 }
 
 async fn within<T>(

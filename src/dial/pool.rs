@@ -313,7 +313,7 @@ mod tests {
             tls: None,
         };
         let Ok(Connection::Http1(mut connection)) =
-            Connection::http1(ours, facts, &Upstreams::default()).await
+            Connection::http1(ours, facts, (&Upstreams::default(), false)).await
         else {
             panic!("HTTP/1.1 was asked for");
         };

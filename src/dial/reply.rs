@@ -2,6 +2,7 @@
 //!
 //! What of it reaches the agent is the exchange's matter.
 
+use std::fmt;
 use std::net::SocketAddr;
 use std::pin::Pin;
 use std::task::{Context, Poll};
@@ -11,6 +12,8 @@ use bytes::Bytes;
 use http::{HeaderMap, Response, StatusCode, Version};
 use http_body::{Body as HttpBody, Frame, SizeHint};
 use hyper::body::Incoming;
+use hyper_util::rt::TokioIo;
+use tokio::io::{AsyncRead, AsyncWrite};
 
 use crate::body::Body;
 use crate::dial::connection::Connection;
@@ -21,6 +24,7 @@ use crate::dial::message::distrust;
 use crate::dial::pool::Key;
 use crate::dial::pool::Pool;
 use crate::fault::{Fault, FaultKind};
+use crate::wire::read_grant;
 
 /// How long a connection whose response is over may take to get rid of its request. A server that answers without
 /// reading all of a request would read the rest of it as the next one.
@@ -37,6 +41,32 @@ pub struct Reply {
     pub body: Body,
     /// Where it came from.
     pub upstream: Upstream,
+    /// The connection, where it speaks WebSocket from now on: the status is 101 then, and only then.
+    pub switched: Option<Switched>,
+}
+
+/// A connection to a server that has switched to another protocol: bytes both ways.
+pub struct Switched(Box<dyn Duplex>);
+
+trait Duplex: AsyncRead + AsyncWrite + Send + Unpin {}
+impl<T: AsyncRead + AsyncWrite + Send + Unpin> Duplex for T {}
+
+impl fmt::Debug for Switched {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Switched")
+    }
+}
+
+impl Switched {
+    /// Both directions of it.
+    pub fn split(
+        self,
+    ) -> (
+        impl AsyncRead + Send + Unpin,
+        impl AsyncWrite + Send + Unpin,
+    ) {
+        tokio::io::split(self.0)
+    }
 }
 
 /// The way that a request took, for the audit record.
@@ -57,8 +87,13 @@ pub struct Upstream {
 /// What a response has to give back when it is over.
 pub(super) struct Lease {
     pub(super) connection: Connection,
-    pub(super) key: Key,
-    pub(super) pool: Pool,
+    pub(super) kept: Kept,
+}
+
+/// What is kept for the end of a response.
+pub(super) struct Kept {
+    /// Where the connection goes, if it is to be used again.
+    pub(super) place: Option<(Key, Pool)>,
     pub(super) broken: Broken,
 }
 
@@ -86,13 +121,37 @@ impl Lease {
         Ok((head.status, head.headers, body))
     }
 
+    /// Takes the connection over from HTTP, if this 101 grants what was asked for.
+    pub(super) async fn switch(
+        self,
+        asked: &HeaderMap,
+        mut response: Response<Incoming>,
+    ) -> Result<(HeaderMap, Switched), Fault> {
+        let address = self.connection.facts().address;
+        let malformed = |detail: String| Fault::new(FaultKind::Malformed, detail).at(address);
+        let granted = read_grant(asked, response.headers());
+        granted.map_err(|reason| malformed(format!("the response is not believed: {reason}")))?;
+        let upgraded = hyper::upgrade::on(&mut response).await;
+        let upgraded = upgraded.map_err(|error| {
+            malformed(format!(
+                "the protocol could not be switched: {}",
+                causes(&error)
+            ))
+        })?;
+        let switched = Switched(Box::new(TokioIo::new(upgraded)));
+        Ok((response.into_parts().0.headers, switched))
+    }
+
     fn give_back(self) {
+        let Some((key, pool)) = self.kept.place else {
+            return;
+        };
         match self.connection {
             Connection::Http1(connection) if connection.is_ready() => {
-                self.pool.park(&self.key, connection, Instant::now());
+                pool.park(&key, connection, Instant::now());
             }
             Connection::Http1(connection) => {
-                tokio::spawn(park_when_ready(connection, self.key, self.pool));
+                tokio::spawn(park_when_ready(connection, key, pool));
             }
             // The pool has it, or wanted none.
             Connection::Http2(_) => {}
@@ -116,7 +175,7 @@ impl Download {
     /// The reason is the client's if the request broke off first.
     fn fault(&mut self, error: &hyper::Error) -> Fault {
         let lease = self.lease.take();
-        if let Some(fault) = lease.as_ref().and_then(|it| it.broken.fault()) {
+        if let Some(fault) = lease.as_ref().and_then(|it| it.kept.broken.fault()) {
             return fault;
         }
         let detail = format!("the response broke off: {}", causes(error));

@@ -134,6 +134,7 @@ impl World {
             .body(body)
             .unwrap();
         let dispatch = Dispatch {
+            passes: Passes::default(),
             destination: target.destination,
             network: Arc::new(self.network.clone()),
             connect_timeout: Duration::from_secs(5),

@@ -5,6 +5,7 @@ use http::header::{ALLOW, CONTENT_TYPE, PROXY_AUTHENTICATE, RETRY_AFTER};
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
 
 use crate::body::Body;
+use crate::exchange::Socket;
 use crate::refusal::{Code, Refusal};
 
 /// The code of a refusal; never set by an upstream.
@@ -17,12 +18,14 @@ pub(super) const EXEAT_REQUEST_ID: HeaderName = HeaderName::from_static("exeat-r
 /// Status, headers and content; framing is the door's.
 #[derive(Debug)]
 pub struct Answer {
-    /// 200 to 599.
+    /// 200 to 599; 101 where there is a socket.
     pub status: StatusCode,
     /// Without hop-by-hop headers and framing.
     pub headers: HeaderMap,
     /// May be a stream that carries the audit ticket to its end.
     pub body: Body,
+    /// What the connection becomes, where the status is 101.
+    pub socket: Option<Box<Socket>>,
 }
 
 impl Answer {
@@ -55,6 +58,7 @@ impl Answer {
             status: refusal.code.status(),
             headers,
             body: Body::Bytes(Bytes::from(text + "\n")),
+            socket: None,
         }
     }
 }

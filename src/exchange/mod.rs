@@ -20,8 +20,10 @@ mod renew;
 mod respond;
 mod shared;
 mod shares;
+mod socket;
 mod steps;
 mod stop;
+mod traffic;
 
 use std::pin::pin;
 use std::sync::Arc;
@@ -55,9 +57,11 @@ pub use call::{Call, Called, Denied, Done};
 pub use deadline::Deadline;
 pub use respond::OnEcho;
 pub use shared::{Services, Settings};
-pub use shares::{AGENT_REQUESTS, Shares};
+pub use shares::{AGENT_REQUESTS, AGENT_TUNNELS, Share, Shares};
+pub use socket::Socket;
 pub use steps::{Seen, Step, Steps};
 pub use stop::Stop;
+pub use traffic::Traffic;
 
 pub use crate::policy::PlainHttp;
 
@@ -127,6 +131,8 @@ struct Sent {
     /// Where other actions require this one: the session's number of the call.
     attempt: Option<AttemptNumber>,
     scrub: Scrub,
+    /// Whether trailers may pass.
+    trailers: bool,
 }
 
 /// A reply on its way back, and what it means.
@@ -366,6 +372,7 @@ impl Gate {
             deadline,
             dialled,
             attempt,
+            trailers: action.passes.trailers,
         })
     }
 
@@ -374,7 +381,7 @@ impl Gate {
     fn scrub(&self, reply: &mut Reply, action: &Action) -> Result<Scrub, Fault> {
         let on_echo = self.services.settings.on_echo;
         let scrub = Scrub::new(&self.services.known, on_echo);
-        respond::open(reply, action, scrub)
+        respond::open(reply, action, scrub, self.services.room.hold())
     }
 
     async fn dial(&self, keys: &Keys, permit: Permit, deadline: Deadline) -> Result<Reply, Stop> {

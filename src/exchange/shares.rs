@@ -1,4 +1,5 @@
-//! Fair shares: how many requests one agent may have under way, so that none keeps the others out.
+//! Fair shares: how many requests one agent may have under way, and how many tunnels open, so that none keeps the
+//! others out.
 
 use std::collections::HashMap;
 use std::sync::{Arc, PoisonError, RwLock};
@@ -13,6 +14,10 @@ use crate::refusal::{Code, Refusal};
 /// some hundreds, and it takes several agents gone wild before others find no connection.
 pub const AGENT_REQUESTS: usize = 1024;
 
+/// A package manager opens some ten connections at once and a build some hundred; a quarter of what an agent may ask
+/// for leaves the rest of its sockets to requests.
+pub const AGENT_TUNNELS: usize = 256;
+
 /// When to ask again: calls take about so long.
 const WAIT: Duration = Duration::from_secs(1);
 
@@ -20,28 +25,36 @@ const WAIT: Duration = Duration::from_secs(1);
 /// their tokens, so the policy bounds them.
 #[derive(Debug)]
 pub struct Shares {
+    requests: Pool,
+    tunnels: Pool,
+}
+
+/// So many of one thing for each agent.
+#[derive(Debug)]
+struct Pool {
+    what: &'static str,
     most: usize,
     left: RwLock<HashMap<Option<AgentName>, Arc<Semaphore>>>,
 }
 
-/// One request of a share. Dropped, another may begin.
+/// One request or tunnel of a share. Dropped, another may begin.
 #[derive(Debug)]
-pub(in crate::exchange) struct Share {
+pub struct Share {
     _taken: OwnedSemaphorePermit,
 }
 
 impl Default for Shares {
     fn default() -> Self {
-        Self::of(AGENT_REQUESTS)
+        Self::of(AGENT_REQUESTS, AGENT_TUNNELS)
     }
 }
 
 impl Shares {
-    /// So many requests for each agent.
-    pub fn of(most: usize) -> Self {
+    /// So many requests and tunnels for each agent.
+    pub fn of(requests: usize, tunnels: usize) -> Self {
         Self {
-            most: most.min(Semaphore::MAX_PERMITS),
-            left: RwLock::default(),
+            requests: Pool::of("requests under way", requests),
+            tunnels: Pool::of("tunnels open", tunnels),
         }
     }
 
@@ -50,6 +63,44 @@ impl Shares {
     /// # Errors
     /// [`Code::Overloaded`] where it has as many as it may.
     pub(in crate::exchange) fn take(&self, agent: Option<&AgentName>) -> Result<Share, Refusal> {
+        self.requests.take(agent)
+    }
+
+    /// Opens a tunnel of an agent.
+    ///
+    /// # Errors
+    /// [`Code::Overloaded`] where it has as many as it may.
+    pub fn tunnel(&self, agent: Option<&AgentName>) -> Result<Share, Refusal> {
+        self.tunnels.take(agent)
+    }
+
+    /// Forgets agents that have nothing under way. Those that the policy still has begin anew.
+    pub(in crate::exchange) fn forget_idle(&self) {
+        self.requests.forget_idle();
+        self.tunnels.forget_idle();
+    }
+
+    /// How many requests one agent may have under way.
+    pub(in crate::exchange) fn most(&self) -> usize {
+        self.requests.most
+    }
+
+    /// How many requests each has that has ever had one; no agent stands for all who are none.
+    pub(in crate::exchange) fn under_way(&self) -> Vec<(Option<AgentName>, usize)> {
+        self.requests.taken()
+    }
+}
+
+impl Pool {
+    fn of(what: &'static str, most: usize) -> Self {
+        Self {
+            what,
+            most: most.min(Semaphore::MAX_PERMITS),
+            left: RwLock::default(),
+        }
+    }
+
+    fn take(&self, agent: Option<&AgentName>) -> Result<Share, Refusal> {
         let agent = agent.cloned();
         let known = self.left.read().unwrap_or_else(PoisonError::into_inner);
         let left = known.get(&agent).cloned();
@@ -60,19 +111,12 @@ impl Shares {
         Ok(Share { _taken })
     }
 
-    /// Forgets agents that have nothing under way. Those that the policy still has begin anew.
-    pub(in crate::exchange) fn forget_idle(&self) {
+    fn forget_idle(&self) {
         let mut known = self.left.write().unwrap_or_else(PoisonError::into_inner);
         known.retain(|_, left| left.available_permits() < self.most);
     }
 
-    /// How many requests one agent may have under way.
-    pub(in crate::exchange) fn most(&self) -> usize {
-        self.most
-    }
-
-    /// How many each has that has ever had one; no agent stands for all who are none.
-    pub(in crate::exchange) fn under_way(&self) -> Vec<(Option<AgentName>, usize)> {
+    fn taken(&self) -> Vec<(Option<AgentName>, usize)> {
         let known = self.left.read().unwrap_or_else(PoisonError::into_inner);
         let taken = |left: &Semaphore| self.most - left.available_permits();
         let each = known
@@ -89,8 +133,8 @@ impl Shares {
 
     fn refusal(&self) -> Refusal {
         let message = format!(
-            "this agent has {} requests under way, as many as it may; try again when one has ended",
-            self.most
+            "this agent has {} {}, as many as it may; try again when one has ended",
+            self.most, self.what
         );
         Refusal::new(Code::Overloaded, message).after_waiting(WAIT)
     }
@@ -102,7 +146,7 @@ mod tests {
 
     #[test]
     fn an_agent_that_has_all_of_its_share_keeps_nobody_else_out() {
-        let shares = Shares::of(2);
+        let shares = Shares::of(2, 1);
         let (a, b) = (
             AgentName::parse("a").unwrap(),
             AgentName::parse("b").unwrap(),
@@ -113,18 +157,20 @@ mod tests {
         assert_eq!(refusal.code, Code::Overloaded);
         assert_eq!(refusal.hints.retry_after, Some(WAIT));
         let _others = [shares.take(Some(&b)).unwrap(), shares.take(None).unwrap()];
+        let _tunnel = shares.tunnel(Some(&a)).unwrap();
+        assert!(shares.tunnel(Some(&a)).is_err() && shares.tunnel(Some(&b)).is_ok());
         drop(first);
         assert!(shares.take(Some(&a)).is_ok());
     }
 
     #[test]
     fn an_agent_with_requests_under_way_is_not_forgotten() {
-        let shares = Shares::of(1);
+        let shares = Shares::of(1, 1);
         let (a, b) = (AgentName::parse("a").ok(), AgentName::parse("b").ok());
         let _taken = shares.take(a.as_ref()).unwrap();
         drop(shares.take(b.as_ref()).unwrap());
         shares.forget_idle();
-        assert_eq!(shares.left.read().unwrap().len(), 1);
+        assert_eq!(shares.requests.left.read().unwrap().len(), 1);
         assert!(shares.take(a.as_ref()).is_err());
     }
 }

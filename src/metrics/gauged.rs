@@ -5,6 +5,7 @@ use metrics_exporter_prometheus::PrometheusRecorder;
 
 use crate::metrics::declared::{UPSTREAM_IDLE, UPSTREAM_OPEN, UPSTREAM_OPENED, UPSTREAM_REUSED};
 use crate::metrics::{counter, gauge};
+use crate::request::Door;
 
 /// One of a gauge's, until it is dropped: also where a task panics or is aborted.
 #[must_use = "it is counted for as long as this lives"]
@@ -55,6 +56,14 @@ pub enum Listener {
 }
 
 impl Listener {
+    /// The door of what comes unread.
+    pub fn door(self) -> Door {
+        match self {
+            Self::Proxy => Door::Proxy,
+            Self::Tools | Self::Admin => Door::Http,
+        }
+    }
+
     pub(super) const ALL: [Self; 3] = [Self::Proxy, Self::Tools, Self::Admin];
 
     pub(super) fn as_str(self) -> &'static str {

@@ -6,12 +6,14 @@ use std::sync::Arc;
 use std::task::Poll;
 use std::time::Duration;
 
+use bytes::BytesMut;
+use http::HeaderMap;
 use tokio::time::sleep;
 
 use crate::audit::{End, Ending};
 use crate::body::Body;
 use crate::drain::Phase;
-use crate::exchange::{Answer, Arrival, Begun, Stop};
+use crate::exchange::{Answer, Arrival, Begun, Socket, Stop};
 use crate::fault::{Fault, FaultKind};
 use crate::proxy::Place;
 use crate::proxy::arrival;
@@ -22,7 +24,7 @@ use crate::proxy::tunnel::Tunnel;
 use crate::proxy::upload::Upload;
 use crate::refusal::{Code, Refusal};
 use crate::request::Door;
-use crate::wire::{Head, Malformed};
+use crate::wire::{Head, Malformed, Upgrade, switching_head};
 
 /// When a stop begins, a connection that has not said anything yet may be one that was just made for a request, which
 /// is on its way then. One that has had an answer is closed at once.
@@ -116,6 +118,8 @@ impl<S: ClientStream> Connection<S> {
 
     async fn exchange(&self, mut begun: Begun, head: Head) -> Next {
         let mut terms = Terms::of(&head);
+        // What follows may be frames, and is never read as a request.
+        terms.keep_alive &= Upgrade::of(&head.headers) == Upgrade::Nothing;
         let body = Upload::body(&self.line, &head, &self.place.limits);
         let answer = match self.judge(&mut begun, head, body).await {
             Ok(arrival) => {
@@ -129,6 +133,10 @@ impl<S: ClientStream> Connection<S> {
             Err(Stop::Refused(refusal)) => begun.refuse(refusal),
             Err(Stop::Broke(fault)) => begun.fail(fault),
         };
+        let mut answer = answer;
+        if let Some(socket) = answer.socket.take() {
+            return self.switch(*socket, answer.headers).await;
+        }
         // What is unread of a body could be taken for the next request, so there is none (RFC 9112 §9.6).
         terms.keep_alive &= self.line.is_at_end();
         terms.keep_alive &= !self.place.gate.services.drain.has_reached(Phase::Draining);
@@ -148,6 +156,18 @@ impl<S: ClientStream> Connection<S> {
         if is_new {
             sleep(FIRST_WORDS).await;
         }
+    }
+
+    /// Answers 101, and lends the connection to a WebSocket until that is over.
+    async fn switch(&self, socket: Socket, headers: HeaderMap) -> Next {
+        let mut head = BytesMut::with_capacity(512);
+        switching_head(&mut head, &headers);
+        let stall = self.place.limits.write_stall;
+        match (self.line.write(head, stall).await, self.line.take()) {
+            (Ok(()), Some((stream, ahead))) => socket.carry(stream, ahead, stall).await,
+            _ => socket.abandon(),
+        }
+        Next::Drop
     }
 
     async fn judge(&self, begun: &mut Begun, head: Head, body: Body) -> Result<Arrival, Stop> {

@@ -19,8 +19,8 @@ use tokio::net::TcpStream;
 use tokio::time::timeout;
 
 use crate::fault::{Fault, FaultKind};
+use crate::patience::Patience;
 use crate::proxy::ClientLimits;
-use crate::proxy::patience::Patience;
 use crate::wire::{
     CONTINUE, ChunkedReader, Framing, Head, HeadLimits, HeadReader, Malformed, Piece,
 };

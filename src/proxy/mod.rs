@@ -17,7 +17,6 @@ mod intercept;
 mod limits;
 mod line;
 mod passthrough;
-mod patience;
 mod reply;
 mod rewound;
 mod tunnel;

@@ -4,7 +4,6 @@ use std::io;
 use std::io::IoSlice;
 use std::pin::Pin;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::task::{Context, Poll};
 use std::time::Duration;
 
@@ -13,11 +12,10 @@ use tokio::io::{
     AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, ReadBuf, copy_bidirectional_with_sizes,
 };
 use tokio::net::TcpStream;
-use tokio::time::{Instant, sleep, timeout};
+use tokio::time::{Instant, timeout};
 
 use crate::audit::{End, Ending, Prepared, Upstream};
-use crate::exchange::Begun;
-use crate::fault::{Fault, FaultKind};
+use crate::exchange::{Begun, Traffic};
 use crate::metrics::TunnelKind;
 use crate::policy::{Passage, Stake};
 use crate::proxy::Place;
@@ -80,11 +78,12 @@ pub(super) async fn serve<S: ClientStream>(
         end = relay(&traffic, (stream, server), &hello, place.limits.tunnel_idle) => end,
         ended = lease.ended() => ended.into(),
     };
+    let (read, written) = traffic.both();
     begun.ticket.close(Ending {
         end,
         status: Some(http::StatusCode::OK),
-        bytes_in: traffic.read.load(Ordering::Relaxed) + hello.len() as u64,
-        bytes_out: traffic.written.load(Ordering::Relaxed),
+        bytes_in: read + hello.len() as u64,
+        bytes_out: written,
     });
 }
 
@@ -123,20 +122,6 @@ fn refused(bad: Bad) -> Refused {
     (End::Refused(code), Some(alert))
 }
 
-/// Bytes from and to the client.
-#[derive(Default)]
-struct Traffic {
-    read: AtomicU64,
-    written: AtomicU64,
-}
-
-impl Traffic {
-    fn both(&self) -> (u64, u64) {
-        let read = self.read.load(Ordering::Relaxed);
-        (read, self.written.load(Ordering::Relaxed))
-    }
-}
-
 /// Copies in both directions until both have ended, one has failed, or neither has moved for too long.
 async fn relay<S: ClientStream>(
     traffic: &Arc<Traffic>,
@@ -152,30 +137,13 @@ async fn relay<S: ClientStream>(
         server.write_all(hello).await?;
         copy_bidirectional_with_sizes(&mut client, &mut server, PIECE, PIECE).await
     };
-    tokio::select! {
-        copied = copying => match copied {
-            Ok(_) => End::Complete,
-            Err(error) => {
-                tracing::debug!(%error, "a tunnel broke");
-                End::Aborted
-            }
-        },
-        () = standstill(traffic, idle) => {
-            let detail = format!("no byte went through the tunnel for {idle:?}");
-            End::Truncated(Fault::new(FaultKind::Timeout, detail))
+    match traffic.while_moving(idle, copying).await {
+        Ok(Ok(_)) => End::Complete,
+        Ok(Err(error)) => {
+            tracing::debug!(%error, "a tunnel broke");
+            End::Aborted
         }
-    }
-}
-
-async fn standstill(traffic: &Traffic, idle: Duration) {
-    let mut before = traffic.both();
-    loop {
-        sleep(idle).await;
-        let now = traffic.both();
-        if now == before {
-            return;
-        }
-        before = now;
+        Err(fault) => End::Truncated(fault),
     }
 }
 
@@ -194,7 +162,7 @@ impl<S: ClientStream> AsyncRead for Counted<S> {
         let before = into.filled().len();
         let read = Pin::new(&mut self.stream).poll_read(context, into);
         let bytes = into.filled().len() - before;
-        self.traffic.read.fetch_add(bytes as u64, Ordering::Relaxed);
+        self.traffic.read(bytes);
         read
     }
 }
@@ -207,9 +175,7 @@ impl<S: ClientStream> AsyncWrite for Counted<S> {
     ) -> Poll<io::Result<usize>> {
         let written = Pin::new(&mut self.stream).poll_write(context, from);
         if let Poll::Ready(Ok(bytes)) = written {
-            self.traffic
-                .written
-                .fetch_add(bytes as u64, Ordering::Relaxed);
+            self.traffic.wrote(bytes);
         }
         written
     }
@@ -221,9 +187,7 @@ impl<S: ClientStream> AsyncWrite for Counted<S> {
     ) -> Poll<io::Result<usize>> {
         let written = Pin::new(&mut self.stream).poll_write_vectored(context, from);
         if let Poll::Ready(Ok(bytes)) = written {
-            self.traffic
-                .written
-                .fetch_add(bytes as u64, Ordering::Relaxed);
+            self.traffic.wrote(bytes);
         }
         written
     }

@@ -12,19 +12,24 @@ use std::time::Duration;
 
 use bytes::{Buf, Bytes, BytesMut};
 use http::header::CONTENT_LENGTH;
-use http::{Method, StatusCode, Version};
+use http::{HeaderMap, Method, StatusCode, Version};
 use http_body::{Body as HttpBody, Frame};
 
 use crate::body::Body;
 use crate::exchange::Answer;
 use crate::fault::Fault;
 use crate::proxy::line::{ClientStream, Line};
-use crate::wire::{CHUNK_END, Head, LAST_CHUNK, ReplyFraming, chunk_size, reply_head};
+use crate::wire;
+use crate::wire::{
+    CHUNK_END, Head, LAST_CHUNK, ReplyFraming, chunk_size, reply_head, takes_trailers,
+};
 
 /// What of a request the form of its answer depends on.
 pub(super) struct Terms {
     method: Method,
     version: Version,
+    /// Whether the client takes trailers.
+    trailers: bool,
     /// Whether the client would send another request.
     pub(super) keep_alive: bool,
 }
@@ -68,6 +73,7 @@ impl Terms {
         Self {
             method: head.method.clone(),
             version: head.version,
+            trailers: takes_trailers(&head.headers),
             keep_alive: head.keep_alive,
         }
     }
@@ -77,6 +83,7 @@ impl Terms {
         Self {
             method: Method::GET,
             version: Version::HTTP_11,
+            trailers: false,
             keep_alive: false,
         }
     }
@@ -109,6 +116,7 @@ pub(super) async fn write<S: ClientStream>(
                     _ => None,
                 },
                 chunked: framing == ReplyFraming::Chunked,
+                trailers: terms.trailers,
             };
             writing.stream(&mut stream).await
         }
@@ -146,6 +154,7 @@ struct Writing<'a, S> {
     /// Of the length that was promised.
     left: Option<u64>,
     chunked: bool,
+    trailers: bool,
 }
 
 type Stream = http_body_util::combinators::UnsyncBoxBody<Bytes, Fault>;
@@ -176,8 +185,13 @@ impl<S: ClientStream> Writing<'_, S> {
     }
 
     async fn pass(&mut self, frame: Frame<Bytes>, last: bool) -> Result<(), Broken> {
-        let Ok(data) = frame.into_data() else {
-            return Ok(());
+        let data = match frame.into_data() {
+            Ok(data) => data,
+            Err(frame) => {
+                return self
+                    .end_with(frame.into_trailers().unwrap_or_default())
+                    .await;
+            }
         };
         let Some(length) = std::num::NonZeroUsize::new(data.len()) else {
             return Ok(());
@@ -197,6 +211,16 @@ impl<S: ClientStream> Writing<'_, S> {
             return Ok(self.write(head.chain(data).chain(tail)).await?);
         }
         Ok(self.write(head.chain(data).chain(CHUNK_END)).await?)
+    }
+
+    /// Trailers end a chunked body, for a client that takes them.
+    async fn end_with(&mut self, trailers: HeaderMap) -> Result<(), Broken> {
+        if self.chunked && self.trailers {
+            self.chunked = false;
+            wire::trailers(&mut self.waiting, &trailers);
+            self.flush(&[]).await?;
+        }
+        Ok(())
     }
 
     async fn end(mut self) -> Result<(), Broken> {

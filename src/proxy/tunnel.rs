@@ -8,7 +8,7 @@ use rustls::sign::CertifiedKey;
 
 use crate::agents;
 use crate::audit::{End, Ending, Opening};
-use crate::exchange::{Answer, Begun, Gate, Stop};
+use crate::exchange::{Answer, Begun, Gate, Share, Stop};
 use crate::fault::{Fault, FaultKind};
 use crate::name::EnvironmentName;
 use crate::policy::{Passage, Policy, Reach, Stake};
@@ -42,8 +42,8 @@ pub(super) struct Tunnel {
 enum Way {
     /// TLS ends here, with this certificate.
     Intercept(Arc<CertifiedKey>),
-    /// TLS ends at the server.
-    PassThrough(Passage),
+    /// TLS ends at the server. The agent's share is held until then.
+    PassThrough(Passage, Share),
 }
 
 /// Answers a CONNECT, and serves its tunnel if there is one.
@@ -86,7 +86,7 @@ pub(super) async fn open<S: ClientStream>(place: &Place, connect: Connect<S>) {
             };
             intercept::serve(place, tunnel, leaf, stream).await;
         }
-        Way::PassThrough(passage) => {
+        Way::PassThrough(passage, _share) => {
             let stake = Stake::of_caller(caller, given).on_tunnel(&passage);
             passthrough::serve(place, begun, (passage, stake), stream).await;
         }
@@ -157,7 +157,10 @@ async fn settle(
     let authority = &place.gate.services.authority;
     let way = match begun.policy.reach(&caller.environment, host, port) {
         Reach::Actions => Way::Intercept(authority.leaf(host).await?),
-        Reach::Tunnel(passage) => Way::PassThrough(passage),
+        Reach::Tunnel(passage) => {
+            let shares = &place.gate.services.shares;
+            Way::PassThrough(passage, shares.tunnel(caller.agent.as_ref())?)
+        }
         Reach::PortUndeclared => return Err(port_undeclared(&destination).into()),
         // Most clients show nothing of an answer to CONNECT but its status. On the port of HTTPS the refusal is given
         // inside, where agents can read it; the exchange gives it, as for any request to such a host.

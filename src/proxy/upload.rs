@@ -8,9 +8,9 @@ use http_body::{Body as HttpBody, Frame, SizeHint};
 
 use crate::body::Body;
 use crate::fault::{Fault, FaultKind};
+use crate::patience::Patience;
 use crate::proxy::ClientLimits;
 use crate::proxy::line::{ClientStream, Line};
-use crate::proxy::patience::Patience;
 use crate::wire::{Framing, Head};
 
 /// Reads what follows a head, in the turn of its request.

@@ -38,6 +38,7 @@ use crate::exchange::{Begun, Call, Gate, Stop};
 use crate::fault::{Fault, FaultKind};
 use crate::mcp::Mcp;
 use crate::name::ActionName;
+use crate::patience::Impatient;
 use crate::policy;
 use crate::policy::Policy;
 use crate::refusal::{Code, Refusal};
@@ -71,17 +72,20 @@ const MCP: &str = "/mcp";
 pub struct Tools {
     gate: Arc<Gate>,
     listener: SocketAddr,
+    stall: Duration,
     bearers: Bearers,
     mcp: Mcp,
 }
 
 impl Tools {
-    /// Pages whose calls go through this gate.
-    pub fn new(gate: Arc<Gate>, listener: SocketAddr) -> Self {
+    /// Pages whose calls go through this gate. A client that takes nothing of an answer for the time of `stall` loses
+    /// its connection.
+    pub fn new(gate: Arc<Gate>, listener: SocketAddr, stall: Duration) -> Self {
         Self {
             mcp: Mcp::new(gate.clone()),
             gate,
             listener,
+            stall,
             bearers: Bearers::default(),
         }
     }
@@ -91,6 +95,7 @@ impl Tools {
         let drain = self.gate.services.drain.clone();
         let has_asked = Arc::new(AtomicBool::new(false));
         let asked = has_asked.clone();
+        let stream = Impatient::new(stream, self.stall);
         let service = service_fn(move |request| {
             asked.store(true, Ordering::Relaxed);
             let tools = self.clone();

@@ -15,7 +15,7 @@ use crate::wire::line;
 
 /// The options of all `Connection` lines, without empty list elements, which RFC 9110 §5.6.1 has
 /// every recipient skip.
-fn options(headers: &HeaderMap) -> impl Iterator<Item = &[u8]> {
+pub(super) fn options(headers: &HeaderMap) -> impl Iterator<Item = &[u8]> {
     headers
         .get_all(CONNECTION)
         .into_iter()

@@ -16,6 +16,8 @@ mod head;
 mod line;
 mod malformed;
 mod target;
+mod trailers;
+mod websocket;
 mod write;
 
 pub use chunked::{ChunkedReader, Piece};
@@ -24,7 +26,11 @@ pub use framing::{Framing, ReplyFraming};
 pub use head::{Head, HeadLimits, HeadReader};
 pub use malformed::Malformed;
 pub use target::{Form, Target};
-pub use write::{CHUNK_END, CONTINUE, LAST_CHUNK, TUNNEL_OPEN, chunk_size, reply_head};
+pub use trailers::{clean_trailers, takes_trailers};
+pub use websocket::{OF_THE_HANDSHAKE, Upgrade, accept, read_grant, read_opening};
+pub use write::{
+    CHUNK_END, CONTINUE, LAST_CHUNK, TUNNEL_OPEN, chunk_size, reply_head, switching_head, trailers,
+};
 
 #[cfg(test)]
 mod tests;

@@ -46,6 +46,29 @@ pub fn reply_head(
     out.put_slice(b"\r\n");
 }
 
+/// Appends the head of a reply after which the connection speaks another protocol. Its headers name
+/// that one under `Upgrade`.
+pub fn switching_head(out: &mut BytesMut, headers: &HeaderMap) {
+    out.put_slice(b"HTTP/1.1 101 Switching Protocols\r\n");
+    for (name, value) in headers {
+        if *name != CONNECTION {
+            field(out, name.as_str(), value.as_bytes());
+        }
+    }
+    field(out, "connection", b"Upgrade");
+    out.put_slice(b"\r\n");
+}
+
+/// Appends the end of a chunked body that has trailers. What may stand among them is
+/// [`clean_trailers`](crate::wire::clean_trailers)'s matter.
+pub fn trailers(out: &mut BytesMut, trailers: &HeaderMap) {
+    out.put_slice(b"0\r\n");
+    for (name, value) in trailers {
+        field(out, name.as_str(), value.as_bytes());
+    }
+    out.put_slice(b"\r\n");
+}
+
 fn framing_field(out: &mut BytesMut, framing: ReplyFraming) {
     match framing {
         ReplyFraming::Length(length) | ReplyFraming::Bodyless(Some(length)) => {

@@ -57,9 +57,7 @@ fn what_is_written_in_exeat_instead_loads() {
     let mut count = 0;
     for text in cells_of_yaml() {
         let (key, value) = text.split_once(':').unwrap();
-        let has_it = |it: &&Map<String, Value>| {
-            fields(it).any(|(name, field)| name == key && !is_later(field))
-        };
+        let has_it = |it: &&Map<String, Value>| fields(it).any(|(name, _)| name == key);
         let found: Vec<&str> = sections
             .iter()
             .filter(has_it)
@@ -135,7 +133,6 @@ fn the_tables_of_fields_are_those_of_the_code() {
         let title = section["title"].as_str().unwrap();
         let required = section["required"].as_array().unwrap();
         let expected: Vec<Vec<String>> = fields(&section)
-            .filter(|(_, field)| !is_later(field))
             .map(|(name, _)| {
                 let is_required = required.contains(&json!(name));
                 let needed = if is_required { "required" } else { "optional" };
@@ -145,23 +142,6 @@ fn the_tables_of_fields_are_those_of_the_code() {
         let header = format!("Field of {title}");
         assert_eq!(columns(POLICY, &header, 2), expected, "{header}");
     }
-}
-
-#[test]
-fn what_is_not_supported_yet_is_listed_once_and_whole() {
-    let mut expected = Vec::new();
-    for section in sections() {
-        for (name, field) in fields(&section).filter(|(_, field)| is_later(field)) {
-            let (_, about) = field["description"]
-                .as_str()
-                .unwrap()
-                .split_once(": ")
-                .unwrap();
-            let title = section["title"].as_str().unwrap();
-            expected.push(vec![code(name), title.to_owned(), about.to_owned()]);
-        }
-    }
-    assert_eq!(columns(POLICY, "Field that is refused", 3), expected);
 }
 
 #[test]
@@ -197,10 +177,6 @@ fn sections() -> Vec<Map<String, Value>> {
 
 fn fields(section: &Map<String, Value>) -> impl Iterator<Item = (&String, &Value)> {
     section["properties"].as_object().unwrap().iter()
-}
-
-fn is_later(field: &Value) -> bool {
-    field.get("not") == Some(&json!({}))
 }
 
 #[test]

@@ -11,6 +11,7 @@ use serde_json::{Map, Value};
 
 use crate::action::headers::sift_headers;
 use crate::action::plan::{pointer, unseparable};
+use crate::action::upgrade;
 use crate::action::{Action, Arguments, ContentRule, Facts, QueryStyle};
 use crate::body::Body;
 use crate::credential::Place;
@@ -50,6 +51,7 @@ pub fn recognise(
     content: Content,
     facts: &Facts,
 ) -> Result<Recognised, Refusal> {
+    upgrade::judge(action, &intent.headers)?;
     let mut found = Found::new(action, facts);
     found.read_path(intent)?;
     found.read_query(intent.query.pairs())?;

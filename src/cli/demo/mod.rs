@@ -16,7 +16,7 @@ use crate::app;
 use crate::app::{AuditSettings, AuditTarget, Running, Settings};
 use crate::cli::{Verdict, say};
 use crate::dial::Answer;
-use crate::exchange::{AGENT_REQUESTS, OnEcho, PlainHttp};
+use crate::exchange::{AGENT_REQUESTS, AGENT_TUNNELS, OnEcho, PlainHttp};
 use crate::policy;
 use crate::request::Host;
 use crate::sessions::Bounds;
@@ -123,7 +123,9 @@ fn start(folder: &Path, api: &api::Api) -> anyhow::Result<Running> {
         audit: AuditSettings::to(AuditTarget::File(folder.join("audit.jsonl"))),
         state_dir: folder.join("state"),
         workers: 1,
+        connections: app::CONNECTIONS,
         agent_requests: AGENT_REQUESTS,
+        agent_tunnels: AGENT_TUNNELS,
         watch: false,
         grace: Duration::ZERO,
         drain: Duration::from_secs(1),

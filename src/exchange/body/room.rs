@@ -67,6 +67,13 @@ impl Hold {
         self
     }
 
+    /// Gives back all but so many bytes.
+    pub(in crate::exchange) fn keep(&mut self, bytes: usize) {
+        if let Some(taken) = &mut self.taken {
+            drop(taken.split(taken.num_permits().saturating_sub(bytes)));
+        }
+    }
+
     /// The share, for whoever ends the request before what is held is let go.
     pub(in crate::exchange) fn share(&mut self) -> Option<Share> {
         self.share.take()
@@ -107,6 +114,9 @@ mod tests {
         assert!(second.take(1));
         drop(first);
         assert!(second.take(9));
+        second.keep(3);
+        assert!(room.hold().take(7));
+        assert!(second.take(7));
         assert!(!second.take(1));
     }
 }

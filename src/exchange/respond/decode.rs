@@ -21,6 +21,7 @@ use tokio::io::{AsyncBufRead, AsyncRead, ReadBuf};
 
 use crate::body::Body;
 use crate::dial::Reply;
+use crate::exchange::body::Hold;
 use crate::fault::{Fault, FaultKind};
 
 /// What is read of the decoded text at a time: a record of TLS.
@@ -30,10 +31,10 @@ const BUFFER: usize = 16 * 1024;
 const ZSTD_WINDOW_LOG: u32 = 23;
 
 /// Headers that say something of the encoded bytes (RFC 9110 §8, RFC 9530, and the older ones that they replaced).
-pub(super) const OF_THE_BYTES: [HeaderName; 7] = [
-    CONTENT_LENGTH,
-    CONTENT_ENCODING,
-    ACCEPT_RANGES,
+pub(super) const OF_THE_BYTES: [HeaderName; 3] = [CONTENT_LENGTH, CONTENT_ENCODING, ACCEPT_RANGES];
+
+/// Sums of the bytes, which are wrong as soon as one of them is masked.
+const DIGESTS: [HeaderName; 4] = [
     HeaderName::from_static("content-digest"),
     HeaderName::from_static("repr-digest"),
     HeaderName::from_static("digest"),
@@ -52,9 +53,11 @@ enum Coding {
 /// Puts the decoded text in the place of an encoded one.
 ///
 /// # Errors
-/// [`FaultKind::Malformed`] for another coding, for more than one, and for a part of an encoded text.
-pub(super) fn decode(reply: &mut Reply) -> Result<(), Fault> {
-    let malformed = |detail| Fault::new(FaultKind::Malformed, detail).at(reply.upstream.address);
+/// [`FaultKind::Malformed`] for another coding, for more than one, and for a part of an encoded text;
+/// [`FaultKind::ReplyTooLarge`] where there is no room for what a decoder remembers.
+pub(super) fn decode(reply: &mut Reply, mut hold: Hold) -> Result<(), Fault> {
+    let address = reply.upstream.address;
+    let malformed = |detail| Fault::new(FaultKind::Malformed, detail).at(address);
     let Some(coding) = coding(&reply.headers).map_err(malformed)? else {
         return Ok(());
     };
@@ -64,8 +67,13 @@ pub(super) fn decode(reply: &mut Reply) -> Result<(), Fault> {
     }
     relabel(&mut reply.headers);
     if !reply.body.is_empty() {
+        if !hold.take(coding.window()) {
+            // The request has been carried out: not a refusal that invites to send it again.
+            let detail = "there is no room to decode the reply among all bodies in hand";
+            return Err(Fault::new(FaultKind::ReplyTooLarge, detail).at(address));
+        }
         let body = std::mem::take(&mut reply.body);
-        reply.body = Body::stream(Decoded::new(coding, body));
+        reply.body = Body::stream(Decoded::new(coding, body, hold));
     }
     Ok(())
 }
@@ -90,10 +98,23 @@ fn coding(headers: &HeaderMap) -> Result<Option<Coding>, &'static str> {
     }
 }
 
+/// Takes off sums of bytes that may not be those which go on.
+pub(super) fn drop_digests(headers: &mut HeaderMap) {
+    for name in &DIGESTS {
+        headers.remove(name);
+    }
+}
+
 fn relabel(headers: &mut HeaderMap) {
     for name in &OF_THE_BYTES {
         headers.remove(name);
     }
+    drop_digests(headers);
+    weaken(headers);
+}
+
+/// The content is another text than the server's, and means the same.
+pub(super) fn weaken(headers: &mut HeaderMap) {
     let strong = headers.get(ETAG).map(HeaderValue::as_bytes);
     if let Some(strong) = strong.filter(|it| !it.starts_with(b"W/"))
         && let Ok(weak) = HeaderValue::from_bytes(&[b"W/", strong].concat())
@@ -102,9 +123,42 @@ fn relabel(headers: &mut HeaderMap) {
     }
 }
 
+impl Coding {
+    /// What a decoder may remember of the text, with its tables: the largest window of the coding.
+    fn window(self) -> usize {
+        match self {
+            // RFC 1951 §2: 32 KiB.
+            Self::Gzip | Self::Deflate => 64 * 1024,
+            Self::Zstd => 1 << ZSTD_WINDOW_LOG,
+            Self::Brotli => 1 << 24,
+        }
+    }
+
+    /// As much as the first byte of the text says that it needs.
+    fn window_of(self, first: u8) -> usize {
+        match self {
+            Self::Brotli => brotli_window(first),
+            Self::Gzip | Self::Deflate | Self::Zstd => self.window(),
+        }
+    }
+}
+
+/// RFC 7932 §9.1: `WBITS`. Most servers use 22, which is a quarter of the largest.
+fn brotli_window(first: u8) -> usize {
+    let bits = match (first & 1, first >> 1 & 7, first >> 4 & 7) {
+        (0, ..) => 16,
+        (_, 0, 0) => 17,
+        (_, 0, more) => 8 + more,
+        (_, more, _) => 17 + more,
+    };
+    1 << bits
+}
+
 /// The decoded text.
 struct Decoded {
     coding: Coding,
+    /// The room that the decoder takes.
+    hold: Hold,
     text: Text,
     broken: Broken,
     buffer: Box<[u8]>,
@@ -121,7 +175,7 @@ enum Text {
 type Broken = Arc<OnceLock<Fault>>;
 
 impl Decoded {
-    fn new(coding: Coding, body: Body) -> Self {
+    fn new(coding: Coding, body: Body, hold: Hold) -> Self {
         let broken = Broken::default();
         let encoded = Encoded {
             body,
@@ -130,6 +184,7 @@ impl Decoded {
         };
         Self {
             coding,
+            hold,
             text: Text::Encoded(encoded),
             broken,
             buffer: vec![0; BUFFER].into(),
@@ -154,6 +209,7 @@ impl Decoded {
                     let first = begin.first().copied();
                     self.text = match (std::mem::replace(&mut self.text, Text::Over), first) {
                         (Text::Encoded(encoded), Some(first)) => {
+                            self.hold.keep(self.coding.window_of(first));
                             Text::Decoding(decoder(self.coding, first, encoded))
                         }
                         _ => Text::Over,
@@ -257,5 +313,26 @@ impl AsyncRead for Encoded {
         buffer.put_slice(&chunk[..length]);
         self.consume(length);
         Poll::Ready(Ok(()))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_window_of_brotli_stands_in_its_first_byte() {
+        for (first, bits) in [
+            (0x00, 16),
+            (0x01, 17),
+            (0x03, 18),
+            (0x0b, 22),
+            (0x0f, 24),
+            (0x21, 10),
+            (0x71, 15),
+        ] {
+            assert_eq!(brotli_window(first), 1 << bits, "{first:#x}");
+        }
+        assert!((0..=u8::MAX).all(|it| brotli_window(it) <= Coding::Brotli.window()));
     }
 }

@@ -15,7 +15,7 @@ use crate::action::outcome::{Concluded, Content, Replied, Shown};
 use crate::body::Body;
 use crate::dial::Reply;
 use crate::exchange::body::Hold;
-use crate::exchange::respond::decode::OF_THE_BYTES;
+use crate::exchange::respond::decode::{OF_THE_BYTES, weaken};
 use crate::exchange::{Deadline, Sent};
 use crate::fault::{Fault, FaultKind};
 use crate::json;
@@ -41,8 +41,12 @@ pub(in crate::exchange) async fn conclude(
         let body = std::mem::take(&mut sent.reply.body);
         let whole = whole(body, action, sent.deadline, hold).await;
         let mut whole = whole.map_err(|fault| fault.at(address))?;
+        let before = sent.scrub.masked();
         let scrubbed = sent.scrub.content(&mut whole);
         scrubbed.map_err(|fault| fault.at(address))?;
+        if sent.scrub.masked() > before {
+            weaken(&mut sent.reply.headers);
+        }
         sent.reply.body = match whole {
             nothing if nothing.is_empty() => Body::Empty,
             whole => Body::Bytes(whole),
@@ -111,7 +115,7 @@ async fn whole(
             let frame = timeout(limits.idle_timeout, stream.frame()).await;
             frame.map_err(|_| Fault::new(FaultKind::Timeout, "the reply stopped before its end"))
         };
-        // Trailers pass only where an action declares them, and none can yet.
+        // Whoever reads a reply whole does without its trailers.
         let frame = deadline.wait(FaultKind::Timeout, next).await?.transpose()?;
         let Some(Ok(data)) = frame.map(|frame| frame.into_data()) else {
             return Ok(whole.freeze());

@@ -6,7 +6,7 @@ use std::pin::Pin;
 use std::task::{Context, Poll};
 
 use bytes::Bytes;
-use http::StatusCode;
+use http::{HeaderMap, StatusCode};
 use http_body::{Body as HttpBody, Frame, SizeHint};
 use tokio::time::{Instant, Sleep, sleep_until};
 
@@ -14,6 +14,7 @@ use crate::action::Limits;
 use crate::audit::{End, Ending, Ticket, Upstream};
 use crate::body::{Body, with_held};
 use crate::exchange::body::Hold;
+use crate::exchange::respond::decode::drop_digests;
 use crate::exchange::respond::scrubbed::Scrub;
 use crate::exchange::shares::Share;
 use crate::exchange::{Carried, Deadline, Received, Sent};
@@ -21,6 +22,7 @@ use crate::fault::{Fault, FaultKind};
 use crate::lease::{Ended, Lease};
 use crate::policy::Stake;
 use crate::scrub::Scrubber;
+use crate::wire::clean_trailers;
 
 /// Ends the record when the last byte has been handed on, or with what kept it from coming.
 pub(super) struct Metered {
@@ -35,9 +37,18 @@ pub(super) struct Metered {
     sent: u64,
     /// Places that the scrubber has masked, as far as they are counted.
     streamed: u64,
+    trailers: Trailers,
     waiting: Option<Waiting>,
     // The room that a reply in hand takes.
     _hold: Hold,
+}
+
+/// What becomes of the trailers.
+enum Trailers {
+    Dropped,
+    Awaited,
+    /// They go on once everything before them has.
+    Here(HeaderMap),
 }
 
 /// What a body gives its reader.
@@ -80,6 +91,7 @@ impl Metered {
             dialled,
             attempt: _,
             scrub,
+            trailers,
         } = sent;
         let mut record = Record {
             ticket,
@@ -108,6 +120,10 @@ impl Metered {
             deadline,
             sent: 0,
             streamed: 0,
+            trailers: match trailers {
+                true => Trailers::Awaited,
+                false => Trailers::Dropped,
+            },
             waiting: None,
             _hold: hold,
         })
@@ -142,9 +158,9 @@ impl Metered {
 
     /// What of a frame goes on: nothing (`None`), where all of it is held back.
     fn pass(&mut self, frame: Frame<Bytes>) -> Option<Passed> {
-        // Trailers pass only where an action declares them, and none can yet.
-        let Ok(data) = frame.into_data() else {
-            return Some(self.finish());
+        let data = match frame.into_data() {
+            Ok(data) => data,
+            Err(frame) => return Some(self.end_with(frame.into_trailers().unwrap_or_default())),
         };
         if let Some(waiting) = &mut self.waiting {
             waiting.armed = false;
@@ -169,12 +185,36 @@ impl Metered {
         self.hand_on(data, is_last)
     }
 
-    /// The end has come: what was held back is the last of it.
+    /// The end has come, with trailers. A digest among them would be one of what the server sent.
+    fn end_with(&mut self, mut trailers: HeaderMap) -> Passed {
+        if matches!(self.trailers, Trailers::Awaited) {
+            clean_trailers(&mut trailers);
+            drop_digests(&mut trailers);
+            if let Err(fault) = self.scrub.headers(&mut trailers) {
+                return self.break_off(fault);
+            }
+            if !trailers.is_empty() {
+                self.trailers = Trailers::Here(trailers);
+            }
+        }
+        self.finish()
+    }
+
+    /// The end has come: what was held back is the last of it, but for trailers.
     fn finish(&mut self) -> Passed {
         self.inner = Body::Empty;
         let held = self.scrubber.as_mut().map(Scrubber::finish);
-        let passed = self.hand_on(held.unwrap_or_default(), true);
-        passed.unwrap_or(Poll::Ready(None))
+        let is_last = !matches!(self.trailers, Trailers::Here(_));
+        if let Some(passed) = self.hand_on(held.unwrap_or_default(), is_last) {
+            return passed;
+        }
+        match std::mem::replace(&mut self.trailers, Trailers::Dropped) {
+            Trailers::Here(trailers) => {
+                self.end(End::Complete);
+                Poll::Ready(Some(Ok(Frame::trailers(trailers))))
+            }
+            Trailers::Dropped | Trailers::Awaited => Poll::Ready(None),
+        }
     }
 
     fn hand_on(&mut self, data: Bytes, is_last: bool) -> Option<Passed> {

@@ -5,13 +5,18 @@ mod meaning;
 mod metered;
 mod scrubbed;
 
+use http::header::{CONTENT_TYPE, UPGRADE};
 use http::{HeaderMap, HeaderValue, StatusCode};
 
 use crate::action::{Action, Limits};
 use crate::audit::{End, Ending, Ticket};
+use crate::body::Body;
 use crate::dial::Reply;
 use crate::exchange::answer::{EXEAT_OUTCOME, EXEAT_REQUEST_ID};
-use crate::exchange::{Answer, Called, Carried, Denied, Done, Received, Sent, Stop, upstream};
+use crate::exchange::body::Hold;
+use crate::exchange::{
+    Answer, Called, Carried, Denied, Done, Received, Sent, Socket, Stop, upstream,
+};
 use crate::fault::{Fault, FaultKind};
 use crate::lease::Lease;
 use crate::policy::Stake;
@@ -49,9 +54,19 @@ pub(super) fn check(reply: &Reply, limits: &Limits) -> Result<(), Fault> {
 /// Decodes a reply and scrubs its head; its content is scrubbed when it comes.
 ///
 /// # Errors
-/// [`FaultKind::Malformed`] for an encoding that can't be read; [`FaultKind::Echo`] where no reply may hold a secret.
-pub(super) fn open(reply: &mut Reply, action: &Action, mut scrub: Scrub) -> Result<Scrub, Fault> {
-    decode::decode(reply)?;
+/// [`FaultKind::Malformed`] for an encoding that can't be read, [`FaultKind::ReplyTooLarge`] where there is no room to
+/// decode it; [`FaultKind::Echo`] where no reply may hold a secret.
+pub(super) fn open(
+    reply: &mut Reply,
+    action: &Action,
+    mut scrub: Scrub,
+    hold: Hold,
+) -> Result<Scrub, Fault> {
+    decode::decode(reply, hold)?;
+    if scrub.looks() {
+        // They go before anybody knows whether the content stays as it is.
+        decode::drop_digests(&mut reply.headers);
+    }
     scrubbed::drop_sessions(action, &mut reply.headers);
     let address = reply.upstream.address;
     let scrubbed = scrub.headers(&mut reply.headers);
@@ -63,8 +78,14 @@ pub(super) fn open(reply: &mut Reply, action: &Action, mut scrub: Scrub) -> Resu
 pub(super) fn reply(
     mut carried: Carried,
     (received, lease): (Received, impl FnOnce(Stake) -> Lease),
-    ticket: Ticket,
+    mut ticket: Ticket,
 ) -> Answer {
+    let switched = Socket::of(&mut carried);
+    if (switched.is_some() || is_event_stream(&carried.sent.reply))
+        && let Err(refusal) = ticket.opened()
+    {
+        return stopped(Stop::Refused(refusal), &received, ticket);
+    }
     meaning::show(&mut carried.sent, &carried.concluded.shown);
     let status = carried.sent.reply.status;
     let mut headers = std::mem::take(&mut carried.sent.reply.headers);
@@ -75,11 +96,29 @@ pub(super) fn reply(
     if let Ok(id) = HeaderValue::from_str(ticket.request_id().as_str()) {
         headers.insert(EXEAT_REQUEST_ID, id);
     }
+    let (body, socket) = match switched {
+        Some(switched) => {
+            headers.insert(UPGRADE, HeaderValue::from_static("websocket"));
+            let lease = lease(carried.stake.clone());
+            let socket = Socket::new(switched, carried, (ticket, lease));
+            (Body::Empty, Some(Box::new(socket)))
+        }
+        None => (Metered::body(carried, (received, lease), ticket), None),
+    };
     Answer {
         status,
         headers,
-        body: Metered::body(carried, (received, lease), ticket),
+        body,
+        socket,
     }
+}
+
+/// Whether a reply may go on for as long as both sides like, so that its record must not wait for its end.
+fn is_event_stream(reply: &Reply) -> bool {
+    let kind = reply.headers.get(CONTENT_TYPE).map(HeaderValue::as_bytes);
+    let essence = kind.and_then(|it| it.split(|byte| *byte == b';').next());
+    let essence = essence.unwrap_or_default().trim_ascii();
+    matches!(reply.body, Body::Stream(_)) && essence.eq_ignore_ascii_case(b"text/event-stream")
 }
 
 /// Tells a tool of a reply that was read whole, and closes the record.

@@ -28,6 +28,7 @@ pub enum OnEcho {
 }
 
 /// What is looked for in one reply, and how much was found.
+#[derive(Clone)]
 pub(in crate::exchange) struct Scrub {
     known: Arc<Known>,
     /// As they were when the head of the reply came.
@@ -47,6 +48,11 @@ impl Scrub {
             masked: 0,
             is_done: false,
         }
+    }
+
+    /// Whether there is anything to look for.
+    pub(super) fn looks(&self) -> bool {
+        !self.forms.is_empty()
     }
 
     /// Masks the values of headers. A header whose name holds a secret goes.
@@ -91,12 +97,12 @@ impl Scrub {
     }
 
     /// What to look for by now: a stream may outlast a token.
-    pub(super) fn forms(&self) -> Arc<Forms> {
+    pub(in crate::exchange) fn forms(&self) -> Arc<Forms> {
         self.known.forms()
     }
 
     /// How many places were masked.
-    pub(super) fn masked(&self) -> u64 {
+    pub(in crate::exchange) fn masked(&self) -> u64 {
         self.masked
     }
 
@@ -104,7 +110,7 @@ impl Scrub {
     ///
     /// # Errors
     /// [`FaultKind::Echo`] where none may be.
-    pub(super) fn note(&mut self, masked: u64) -> Result<(), Fault> {
+    pub(in crate::exchange) fn note(&mut self, masked: u64) -> Result<(), Fault> {
         self.masked += masked;
         match self.on_echo {
             OnEcho::Refuse if masked > 0 => Err(Fault::new(

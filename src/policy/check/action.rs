@@ -6,7 +6,7 @@ use http::HeaderName;
 
 use crate::action::outcome::Reading;
 use crate::action::requires::Requirement;
-use crate::action::{Action, ContentRule, Doors, Hints, Limits, PathPattern, Sensitive};
+use crate::action::{Action, ContentRule, Doors, Hints, Limits, Passes, PathPattern, Sensitive};
 use crate::credential::Credential;
 use crate::name::ActionName;
 use crate::policy::check::connection::{Connection, Connections};
@@ -19,10 +19,10 @@ use crate::policy::check::requires::{Known, Preconditions};
 use crate::policy::check::target::Target;
 use crate::policy::check::told::Told;
 use crate::policy::check::{
-    body, connection, connector, content, doors, example, header, hints, leak, lists, rates,
-    sensitive, site,
+    body, connection, connector, content, doors, example, header, hints, leak, lists, passes,
+    rates, sensitive, site,
 };
-use crate::policy::raw::action::{Action as Raw, Door, Method};
+use crate::policy::raw::action::{Action as Raw, Door};
 use crate::policy::raw::decode::Text;
 use crate::problem::{Place, Problem};
 use crate::rate::{Owner, Rate};
@@ -132,6 +132,7 @@ struct Shared {
     reading: Arc<Reading>,
     requires: Vec<Requirement>,
     remembered: Option<Vec<String>>,
+    passes: Passes,
 }
 
 impl<'a> Declared<'_, 'a> {
@@ -158,7 +159,7 @@ impl<'a> Declared<'_, 'a> {
         if let Some(reading) = &self.reading {
             example::look_at(self.raw, reading, told);
         }
-        let method = method(self.raw.method.as_ref()?.value);
+        let method = self.raw.method.as_ref()?.value.to_http();
         let hints = hints::read(self.raw.hints.as_deref(), &method, told);
         let owner = name.clone().map(Owner::Action);
         Some(Shared {
@@ -172,6 +173,7 @@ impl<'a> Declared<'_, 'a> {
             reading: self.reading.clone()?,
             requires: self.preconditions.of(&self.name.value)?,
             remembered: self.preconditions.remembered(&self.name.value),
+            passes: passes::read(self.raw, told),
         })
     }
 
@@ -273,6 +275,7 @@ impl<'a> Declared<'_, 'a> {
             reading: shared.reading.clone(),
             requires: shared.requires.clone(),
             remembered: shared.remembered.clone(),
+            passes: shared.passes,
         };
         Some(Built {
             action: Arc::new(action),
@@ -483,16 +486,5 @@ impl<'a> Declared<'_, 'a> {
             proxy: false,
             ..doors
         }
-    }
-}
-
-fn method(method: Method) -> http::Method {
-    match method {
-        Method::Get => http::Method::GET,
-        Method::Head => http::Method::HEAD,
-        Method::Post => http::Method::POST,
-        Method::Put => http::Method::PUT,
-        Method::Patch => http::Method::PATCH,
-        Method::Delete => http::Method::DELETE,
     }
 }

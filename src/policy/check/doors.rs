@@ -16,7 +16,8 @@ pub(super) fn declared(
     told: &mut Told<'_>,
 ) -> Doors {
     let passes_body = matches!(content, ContentRule::Wire(..) | ContentRule::Unread(_));
-    let tools = !is_wild && !passes_body;
+    let is_open = raw.upgrade.is_some();
+    let tools = !is_wild && !passes_body && !is_open;
     let Some(list) = &raw.doors else {
         return Doors {
             proxy: true,
@@ -49,9 +50,10 @@ pub(super) fn declared(
         .iter()
         .filter(|it| it.value != Door::Proxy && !tools)
     {
-        let message = match is_wild {
-            true => "a tool call cannot choose the host for `*`",
-            false => "a tool call has no body to pass on",
+        let message = match (is_open, is_wild) {
+            (true, _) => "a tool call has one answer, and cannot hold a WebSocket open",
+            (false, true) => "a tool call cannot choose the host for `*`",
+            (false, false) => "a tool call has no body to pass on",
         };
         told.error(
             &door.place,

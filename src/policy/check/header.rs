@@ -19,8 +19,9 @@ pub(super) const ACCEPTED: [&str; 8] = [
     "if-unmodified-since",
 ];
 
-/// Headers of one connection or of a message's framing (RFC 9110 §7.6.1, RFC 9112 §6), which exeat writes itself.
-const OF_THE_MESSAGE: [&str; 14] = [
+/// Headers of one connection, of a message's framing (RFC 9110 §7.6.1, RFC 9112 §6) or of a handshake (RFC 6455 §4),
+/// which exeat writes itself.
+const OF_THE_MESSAGE: [&str; 18] = [
     "host",
     "content-length",
     "transfer-encoding",
@@ -35,6 +36,10 @@ const OF_THE_MESSAGE: [&str; 14] = [
     "content-encoding",
     "max-forwards",
     "via",
+    "sec-websocket-key",
+    "sec-websocket-version",
+    "sec-websocket-extensions",
+    "sec-websocket-accept",
 ];
 
 /// Headers with which a client tells some servers that the request is another one, or comes from somebody else.

@@ -22,6 +22,7 @@ mod lists;
 mod network;
 mod oauth;
 mod parameters;
+mod passes;
 mod rates;
 mod reading;
 mod requires;

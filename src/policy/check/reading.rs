@@ -3,6 +3,8 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use http::StatusCode;
+
 use crate::action::outcome::{
     BadOutput, Case, Condition, Kind, NameTree, Named, Outcomes, Output, OutputName, Outputs,
     Reading, Response, Say, StatusPattern, Success, Test,
@@ -119,7 +121,7 @@ fn read(raw: &Raw, names: &mut Names, told: &mut Told<'_>) -> Option<Reading> {
     let response = raw.response.as_ref().map(|it| response(it, told));
     // All are looked at before the first that is wrong ends it.
     let reading = Reading {
-        success: success.unwrap_or(Some(Success::default()))?,
+        success: success.unwrap_or_else(|| Some(usual_success(raw)))?,
         outcomes: outcomes.unwrap_or(Some(Outcomes::default()))?,
         outputs: outputs.unwrap_or(Some(Outputs::default()))?,
         response: match response {
@@ -129,6 +131,15 @@ fn read(raw: &Raw, names: &mut Names, told: &mut Told<'_>) -> Option<Reading> {
     };
     tell_without_content(raw, &reading, told);
     Some(reading)
+}
+
+/// Any 2xx; of a handshake, that it is granted.
+fn usual_success(raw: &Raw) -> Success {
+    let granted = StatusPattern::Exact(StatusCode::SWITCHING_PROTOCOLS);
+    Success {
+        statuses: raw.upgrade.iter().map(|_| granted).collect(),
+        condition: None,
+    }
 }
 
 /// What has to look into a reply needs all of it, before the first byte goes on.
@@ -155,7 +166,7 @@ fn tell_without_content(raw: &Raw, reading: &Reading, told: &mut Told<'_>) {
 }
 
 /// The places that look into a reply.
-fn readers(raw: &Raw) -> impl Iterator<Item = &Place> {
+pub(super) fn readers(raw: &Raw) -> impl Iterator<Item = &Place> {
     let success = raw.success.iter().filter_map(|it| it.path.as_ref());
     let cases: &[raw::Case] = match raw.outcomes.as_deref() {
         Some(raw::Outcomes::InOrder(list)) => &list.items,

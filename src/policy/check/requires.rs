@@ -8,6 +8,7 @@ use crate::name::{ActionName, AgentName};
 use crate::policy::Agent;
 use crate::policy::check::ground::Ground;
 use crate::policy::check::parameters::Parameters;
+use crate::policy::check::passes;
 use crate::policy::check::told::Told;
 use crate::policy::raw::action::{Action as Raw, Requirement as RawRequirement};
 use crate::policy::raw::decode::Text;
@@ -115,6 +116,7 @@ impl<'x, 'y, 'a> Asked<'x, 'y, 'a> {
             let problem = problem.second("this requires its success", &name.place);
             told.tell(problem.remedy("remove `stream`, or the requirement"));
         }
+        passes::tell_required(theirs.raw, &name.place, told);
         Some(theirs)
     }
 
@@ -418,6 +420,11 @@ actions:
                 "    outputs: {customer.id: {path: $.id}}\n",
                 "    stream: true\n",
                 "error: a stream passes before its end is known",
+            ),
+            (
+                "    outputs: {customer.id: {path: $.id}}\n",
+                "    trailers: true\n",
+                "error: a reply whose end is waited for goes on without trailers",
             ),
             (
                 "    outputs: {customer.id: {path: $.id}}\n",

@@ -638,6 +638,45 @@ accept_headers: [x-key]"#,
         &["18:22 the header `x-key` is where a credential stands"],
     ),
     (
+        r#"method: POST
+url: https://h.example.com/a
+upgrade: websocket
+body: "{}"
+content_types: [application/json]
+trailers: true
+outputs: {a.b: {path: $.b}}
+doors: [proxy, http, mcp]"#,
+        &[
+            "15:13 a WebSocket is opened with GET",
+            "18:11 the handshake of a WebSocket has no body",
+            "19:20 the handshake of a WebSocket has no body",
+            "20:15 a WebSocket has no trailers",
+            "21:14 a WebSocket has no reply in which anything could be read",
+            "22:20 a tool call has one answer, and cannot hold a WebSocket open",
+            "22:26 a tool call has one answer, and cannot hold a WebSocket open",
+        ],
+    ),
+    (
+        r#"method: GET
+url: https://h.example.com/a
+upgrade: websocket
+success: {path: $.ok, equals: true}
+headers: {Sec-WebSocket-Key: x}
+accept_headers: [Sec-WebSocket-Extensions]"#,
+        &[
+            "18:21 a WebSocket has no reply in which anything could be read",
+            "19:15 the header `sec-websocket-key` cannot be declared",
+            "20:22 the header `sec-websocket-extensions` cannot be let through",
+        ],
+    ),
+    (
+        r#"method: GET
+url: https://h.example.com/a
+trailers: true
+response: {fields: [$.a]}"#,
+        &["17:15 a reply that is read whole goes on without trailers"],
+    ),
+    (
         r#"method: GET
 url: https://h.example.com/a
 parameters: {type: array}"#,

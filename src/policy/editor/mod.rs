@@ -12,8 +12,7 @@ use crate::policy::editor::rules::RULES;
 use crate::policy::raw::trial::TrialFile;
 use crate::policy::raw::{Field, File, Keys, Need, Section, Shape};
 
-/// The schema of a policy file. Its title, and those of its `$defs`, are what messages call a section: `an action`. A
-/// field that a later release builds has `not: {}` and nothing else but its description.
+/// The schema of a policy file. Its title, and those of its `$defs`, are what messages call a section: `an action`.
 pub fn json_schema() -> Value {
     of_file(&File::SECTION)
 }
@@ -61,10 +60,6 @@ impl Definitions {
     }
 
     fn field(&mut self, section: &Section, field: &Field) -> Map<String, Value> {
-        if field.need == Need::Later {
-            let about = format!("Not supported yet: {}", field.about);
-            return object(json!({"description": about, "not": {}, "doNotSuggest": true}));
-        }
         let mut schema = object(json!({"description": field.about}));
         schema.append(&mut object(self.shape(&field.shape)));
         refine(&mut schema, section, Some(field.name));

@@ -63,10 +63,8 @@ section! {
         requires: Box<List<Requirement>>, Optional, "what must have succeeded before";
         doors: Box<List<Located<Door>>>, Optional, "where it can be called: `proxy`, `http`, `mcp`";
         allow_http: Located<bool>, Optional, "`true`: its URL may be `http://`";
-    }
-    later {
-        upgrade: Located<Upgrade>, "`websocket`: a handshake, then bytes both ways";
-        trailers: Located<bool>, "`true`: trailers of replies pass";
+        upgrade: Located<Upgrade>, Optional, "`websocket`: a handshake, then bytes both ways";
+        trailers: Located<bool>, Optional, "`true`: trailers of replies pass";
     }
 }
 
@@ -88,6 +86,20 @@ choice! {
         Put = "PUT", "Replaces something.";
         Patch = "PATCH", "Changes a part of something.";
         Delete = "DELETE", "Removes something.";
+    }
+}
+
+impl Method {
+    /// As requests have it.
+    pub(in crate::policy) fn to_http(self) -> http::Method {
+        match self {
+            Self::Get => http::Method::GET,
+            Self::Head => http::Method::HEAD,
+            Self::Post => http::Method::POST,
+            Self::Put => http::Method::PUT,
+            Self::Patch => http::Method::PATCH,
+            Self::Delete => http::Method::DELETE,
+        }
     }
 }
 

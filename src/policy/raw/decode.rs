@@ -103,7 +103,7 @@ impl<'a> Decoder<'a> {
         value
     }
 
-    /// The mapping of a section, after telling what is unknown, missing or not yet supported.
+    /// The mapping of a section, after telling what is unknown or missing.
     pub(in crate::policy) fn section<'n>(
         &mut self,
         node: &'n Node,
@@ -119,10 +119,8 @@ impl<'a> Decoder<'a> {
         };
         let mut meant = Vec::new();
         for entry in mapping.iter() {
-            match section.field(entry.name()).map(|field| field.need) {
-                None => meant.extend(self.unknown(entry, section)),
-                Some(Need::Later) => self.not_yet(&entry.key.place, entry.name()),
-                Some(Need::Required | Need::Optional) => {}
+            if section.field(entry.name()).is_none() {
+                meant.extend(self.unknown(entry, section));
             }
         }
         let place = name.as_ref().unwrap_or(&node.place);
@@ -138,12 +136,6 @@ impl<'a> Decoder<'a> {
     /// The value of a field, if it stands there and can be decoded.
     pub(in crate::policy) fn field<T: Decode>(&mut self, from: &Mapping, name: &str) -> Option<T> {
         T::decode(from.get(name)?, self)
-    }
-
-    /// Tells that a part of the language comes with a later release.
-    pub(in crate::policy) fn not_yet(&mut self, place: &Place, what: &str) {
-        let problem = Problem::error(place, format!("`{what}` is not supported yet"));
-        self.tell(problem.remedy("remove it: a later release of exeat brings it"));
     }
 
     /// Tells an unknown field. Returns the field that was probably meant: it is not missing too.

@@ -19,21 +19,19 @@ pub(in crate::policy) struct Field {
     pub(in crate::policy) name: &'static str,
     /// What it expects.
     pub(in crate::policy) shape: Shape,
-    /// Whether it must, may or cannot yet stand in a file.
+    /// Whether it must or may stand in a file.
     pub(in crate::policy) need: Need,
     /// What it means, in one line.
     pub(in crate::policy) about: &'static str,
 }
 
-/// Whether a field must, may or cannot yet stand in a file.
+/// Whether a field must or may stand in a file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(in crate::policy) enum Need {
     /// Its absence is a mistake.
     Required,
     /// It may be absent.
     Optional,
-    /// It belongs to the language, and this release cannot do it: refused, never ignored.
-    Later,
 }
 
 /// What a value looks like.
@@ -128,9 +126,8 @@ fn either(words: impl Iterator<Item = String>) -> String {
 /// A section with its fields: `name: Type, Need, "what it means";`. A field whose name is a word
 /// of Rust is written `part as "in"`.
 ///
-/// Fields that a later release builds stand under `later`: their values are decoded for the sake
-/// of their types, and not kept. So is the one under `tag`, by which a choice has been made: it has
-/// the word that follows `=`.
+/// The one under `tag`, by which a choice has been made, is decoded for the sake of its type, and not
+/// kept: it has the word that follows `=`.
 macro_rules! section {
     (
         $(#[doc = $doc:literal])*
@@ -138,9 +135,6 @@ macro_rules! section {
             $($field:ident $(as $key:literal)? : $type:ty, $need:ident, $about:literal;)*
         }
         $(tag $tag:literal: $tag_type:ty $(= $tag_word:expr)?, $tag_about:literal;)?
-        $(later {
-            $($later:ident: $later_type:ty, $later_about:literal;)*
-        })?
     ) => {
         $(#[doc = $doc])*
         #[derive(Clone, Debug)]
@@ -162,7 +156,6 @@ macro_rules! section {
                     fields: &[
                         $(section!(@row $tag, $tag_type, Required, $tag_about $(, $tag_word)?),)?
                         $(section!(@row section!(@key $field $($key)?), $type, $need, $about),)*
-                        $($(section!(@row stringify!($later), $later_type, Later, $later_about),)*)?
                     ],
                 };
         }
@@ -177,7 +170,6 @@ macro_rules! section {
             ) -> Option<Self> {
                 let fields = decoder.section(node, &Self::SECTION)?;
                 $(decoder.field::<$tag_type>(fields, $tag);)?
-                $($(decoder.field::<$later_type>(fields, stringify!($later));)*)?
                 Some(Self {
                     place: node.place.clone(),
                     $($field: decoder.field(fields, section!(@key $field $($key)?)),)*

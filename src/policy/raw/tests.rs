@@ -7,7 +7,6 @@ use crate::policy::raw::action::AcceptBody;
 use crate::policy::raw::action::Door;
 use crate::policy::raw::action::Method;
 use crate::policy::raw::connector::Connector;
-use crate::policy::raw::fields::Need;
 use crate::policy::raw::fields::Section;
 use crate::policy::raw::fields::Shape;
 use crate::policy::raw::secret::Source;
@@ -70,7 +69,13 @@ actions:
     method: POST
     accept_body: any
     stream: true
+    trailers: true
     allow_http: true
+  listen:
+    description: Hears what happens.
+    url: {production: "http://git.internal/x", staging: "http://git.staging/x"}
+    method: GET
+    upgrade: websocket
 agents:
   support-bot:
     title: The support bot
@@ -221,18 +226,6 @@ actions:
 }
 
 #[test]
-fn what_a_later_release_builds_is_refused_and_never_ignored() {
-    let rows = ["upgrade: websocket", "trailers: true"];
-    for fields in rows {
-        let name = fields.split(':').next().unwrap();
-        let expected = format!(
-            "6:5 `{name}` is not supported yet (remove it: a later release of exeat brings it)"
-        );
-        assert_eq!(mistakes_of_action(fields), [expected], "{fields}");
-    }
-}
-
-#[test]
 fn a_rate_is_a_number_of_calls_and_a_unit_of_time() {
     for good in [
         "1/second",
@@ -296,18 +289,6 @@ fn a_rate_is_a_number_of_calls_and_a_unit_of_time() {
 }
 
 #[test]
-fn values_of_later_fields_have_their_outermost_type_checked() {
-    for fields in ["upgrade: http2", "trailers: 1"] {
-        let all = mistakes_of_action(fields);
-        assert_eq!(all.len(), 2, "{fields}: {all:?}");
-        assert!(
-            all.iter().any(|line| line.contains(" expected ")),
-            "{fields}: {all:?}"
-        );
-    }
-}
-
-#[test]
 fn wrong_types_say_what_was_expected_and_what_is_there() {
     let rows = [
         ("title: {a: b}", "expected text, found a mapping"),
@@ -316,6 +297,8 @@ fn wrong_types_say_what_was_expected_and_what_is_there() {
             "expected text, found nothing (give it a value, or remove the line)",
         ),
         ("headers: [x]", "expected a mapping, found a list"),
+        ("upgrade: http2", "expected `websocket`, found `http2`"),
+        ("trailers: 1", "expected `true` or `false`, found `1`"),
         (
             "headers: {A: [x]}",
             "expected text or `{secret: …, prefix: …}`, found a list",
@@ -527,11 +510,6 @@ fn walk_section(section: &Section, names: &mut Vec<String>) {
         );
         assert!(
             !field.about.is_empty() && !field.about.ends_with('.'),
-            "{}",
-            field.name
-        );
-        assert!(
-            field.need != Need::Later || section.fields.len() > 1,
             "{}",
             field.name
         );

@@ -26,9 +26,9 @@ use crate::body::Body;
 use crate::drain::Phase;
 use crate::exchange::{Answer, Stop};
 use crate::fault::{Fault, FaultKind};
+use crate::patience::Patience;
 use crate::proxy::http2::streams::Streams;
 use crate::proxy::line::ClientStream;
-use crate::proxy::patience::Patience;
 use crate::proxy::tunnel::Tunnel;
 use crate::proxy::{ClientLimits, Place};
 
@@ -136,6 +136,8 @@ fn response(answer: Answer, method: &Method) -> Response<Body> {
         status,
         mut headers,
         body,
+        // Only HTTP/1 can ask for one.
+        socket: _,
     } = answer;
     let bodyless = method == Method::HEAD
         || matches!(status, StatusCode::NO_CONTENT | StatusCode::NOT_MODIFIED);

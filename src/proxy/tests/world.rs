@@ -27,7 +27,8 @@ use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
 
 use crate::action::{
-    Action, ContentRule, Doors, Hints, Limits as ActionLimits, PathPattern, QueryStyle, Sensitive,
+    Action, ContentRule, Doors, Hints, Limits as ActionLimits, Passes, PathPattern, QueryStyle,
+    Sensitive,
 };
 use crate::audit::{Audit, MemorySink};
 use crate::authority::Authority;
@@ -378,6 +379,7 @@ fn action(name: &str, method: Method, url: (Scheme, &str, u16), path: &str) -> A
         requires: Vec::new(),
         rates: Vec::new(),
         remembered: None,
+        passes: Passes::default(),
     }
 }
 

@@ -1,5 +1,5 @@
-//! Programs of other people behind `exeat exec`: curl, git, openssl, Python's requests and httpx, Node's undici and
-//! axios; clients of MCP beside `exeat mcp`; and agents with the SDKs of models.
+//! Programs of other people behind `exeat exec`: curl, git, openssl, Python's requests, httpx and websockets, Node's
+//! undici and axios; clients of MCP beside `exeat mcp`; and agents with the SDKs of models.
 //!
 //! Each runs as a child of the real binary, with nothing told about exeat but the variables that `exec` sets. Origins
 //! stand on loopback under their real names, reached as a staging setup is: `--host`, `--extra-ca`, `allow_private`.
@@ -24,3 +24,4 @@ mod secrets;
 mod stage;
 mod tunnel;
 mod weather;
+mod websocket;

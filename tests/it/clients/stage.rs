@@ -3,6 +3,7 @@
 use std::ffi::{OsStr, OsString};
 use std::fs;
 use std::io::{BufRead as _, BufReader};
+use std::net::SocketAddr;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitStatus, Output, Stdio};
@@ -57,10 +58,15 @@ impl Stage {
     }
 
     /// Puts an origin on loopback under a public name.
-    pub(super) fn reaching(mut self, host: &str, origin: &Origin) -> Self {
-        let (address, port) = (origin.address(), origin.address().port());
+    pub(super) fn reaching(self, host: &str, origin: &Origin) -> Self {
+        self.reaching_at(host, origin.address(), origin.ca_pem())
+    }
+
+    /// The same for a server of which only the address and the CA are known.
+    pub(super) fn reaching_at(mut self, host: &str, address: SocketAddr, ca_pem: &str) -> Self {
+        let port = address.port();
         let ca = self.file(&format!("{host}.pem"));
-        fs::write(&ca, origin.ca_pem()).unwrap();
+        fs::write(&ca, ca_pem).unwrap();
         let exemption = format!(
             "version: 1\nnetwork:\n  allow_private: [{{host: {host}, addresses: [127.0.0.1/32], port: {port}}}]\n"
         );

@@ -225,7 +225,7 @@ pub fn read_head(stream: &mut dyn Stream) -> Option<Answer> {
 }
 
 /// Byte by byte, so that nothing behind it is taken from a tunnel.
-pub(super) fn read_until(stream: &mut dyn Stream, end: &[u8]) -> Option<String> {
+pub fn read_until(stream: &mut dyn Stream, end: &[u8]) -> Option<String> {
     let mut bytes = Vec::new();
     let mut byte = [0];
     while !bytes.ends_with(end) {

@@ -4,11 +4,13 @@
 //! Everything real is real: sockets, TLS, threads. What is scripted is what a test must not depend on.
 
 mod client;
+mod http2;
 mod mcp;
 mod names;
 mod origin;
 mod process;
 mod safe;
+mod scripted;
 mod switchboard;
 mod tap;
 mod web;
@@ -18,12 +20,14 @@ use std::net::{IpAddr, Shutdown, SocketAddr, TcpListener, TcpStream};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use exeat::app::{self, Parts, Running};
+use exeat::app::{self, CONNECTIONS, Parts, Running};
 use exeat::audit::{Audit, MemorySink};
 use exeat::authority::Authority;
 use exeat::dial::{Limits, Offer, Own, Setup, Tls};
 use exeat::drain::Drain;
-use exeat::exchange::{OnEcho, PlainHttp, Room, Services, Settings, Shares};
+use exeat::exchange::{
+    AGENT_REQUESTS, AGENT_TUNNELS, OnEcho, PlainHttp, Room, Services, Settings, Shares,
+};
 use exeat::known::Known;
 use exeat::lease::{GRACE, Leases};
 use exeat::live::Live;
@@ -31,6 +35,7 @@ use exeat::meter::Meter;
 use exeat::metrics::{Metrics, Upstreams};
 use exeat::name::AgentName;
 use exeat::policy::{self, Policy};
+use exeat::proxy::ClientLimits;
 use exeat::secret::Secret;
 use exeat::sessions::{Bounds, InMemory};
 use exeat::tokens::Tokens;
@@ -40,10 +45,11 @@ use rustls::RootCertStore;
 use serde_json::{Map, Value};
 use tempfile::TempDir;
 
-pub use client::{Answer, Client, Stream, read_answer, read_head, rest};
+pub use client::{Answer, Client, Stream, read_answer, read_head, read_until, rest};
 pub use mcp::Revision;
 pub use origin::{Origin, Reply, Seen, Then};
 pub use process::{Desk, Started};
+pub use scripted::{echo, frame, grant, read_frame, read_request};
 pub use tap::{Line, Tap};
 pub use web::Web;
 
@@ -117,6 +123,9 @@ pub struct Plan {
     grace: Duration,
     drain: Duration,
     admin_token: Option<Secret>,
+    workers: usize,
+    connections: usize,
+    clients: ClientLimits,
 }
 
 impl Plan {
@@ -134,6 +143,9 @@ impl Plan {
             grace: GRACE,
             drain: Duration::ZERO,
             admin_token: None,
+            workers: 2,
+            connections: CONNECTIONS,
+            clients: ClientLimits::default(),
         }
     }
 
@@ -175,7 +187,25 @@ impl Plan {
 
     /// With so many requests under way for each agent.
     pub fn shares(mut self, requests: usize) -> Self {
-        self.shares = Shares::of(requests);
+        self.shares = Shares::of(requests, AGENT_TUNNELS);
+        self
+    }
+
+    /// With so many tunnels open for each agent.
+    pub fn tunnels(mut self, tunnels: usize) -> Self {
+        self.shares = Shares::of(AGENT_REQUESTS, tunnels);
+        self
+    }
+
+    /// With one worker of so many connections.
+    pub fn connections(mut self, connections: usize) -> Self {
+        (self.workers, self.connections) = (1, connections);
+        self
+    }
+
+    /// With other limits of clients.
+    pub fn clients(mut self, clients: ClientLimits) -> Self {
+        self.clients = clients;
         self
     }
 
@@ -247,7 +277,9 @@ impl World {
             tools: TcpListener::bind("127.0.0.1:0").unwrap(),
             admin: TcpListener::bind("127.0.0.1:0").unwrap(),
             admin_token: plan.admin_token,
-            workers: 2,
+            workers: plan.workers,
+            connections: plan.connections,
+            clients: plan.clients,
             drain: plan.drain,
             stop_delay: Duration::ZERO,
         });
@@ -307,6 +339,17 @@ impl World {
         let origin = Origin::in_cleartext(Box::new(move |seen| reply(seen).into()));
         self.lead(host, port, origin.address());
         origin
+    }
+
+    /// An origin that does this with each of its connections: over TLS on port 443, else in cleartext.
+    pub fn scripted(
+        &self,
+        host: &str,
+        port: u16,
+        script: impl Fn(&mut dyn Stream) + Send + Sync + 'static,
+    ) {
+        let config = (port == 443).then(|| self.origin_ca.config(host));
+        self.lead(host, port, scripted::listen(config, Box::new(script)));
     }
 
     /// Leads connections to a host's addresses to a socket of this machine.

@@ -111,7 +111,7 @@ impl Admin {
             "/readyz" => Ok(Page::Readiness),
             "/metrics" => {
                 self.expect_token(headers)?;
-                Ok(Page::Text(METRICS, self.services.scrape().into()))
+                Ok(Page::Text(METRICS, self.services.scrape()))
             }
             "/audit/head" => {
                 self.expect_token(headers)?;

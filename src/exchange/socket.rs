@@ -138,19 +138,13 @@ impl Socket {
         let over = over.unless_closed(&up.passing, &down.passing);
         let is_whole = up.passing.is_between_messages() && down.passing.is_between_messages();
         let words = over.words();
-        // Before the last words, for which there may be no time any more.
         ticket.redacted(down.scrub.masked());
         ticket.reached(Upstream {
             took: self.dialled.elapsed(),
             ..self.upstream
         });
-        let (bytes_in, bytes_out) = traffic.both();
-        ticket.close(Ending {
-            end: over.into_end(is_whole),
-            status: Some(StatusCode::SWITCHING_PROTOCOLS),
-            bytes_in,
-            bytes_out,
-        });
+        // Before the last words, for which there may be no time any more.
+        close(ticket, over.into_end(is_whole), &traffic);
         if let Some((why, reason)) = words {
             down.farewell(Side::Server, why, reason).await;
             up.farewell(Side::Client, Close::GoingAway, "").await;
@@ -174,6 +168,16 @@ impl std::fmt::Debug for Socket {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str("Socket")
     }
+}
+
+fn close(ticket: Ticket, end: End, traffic: &Traffic) {
+    let (bytes_in, bytes_out) = traffic.both();
+    ticket.close(Ending {
+        end,
+        status: Some(StatusCode::SWITCHING_PROTOCOLS),
+        bytes_in,
+        bytes_out,
+    });
 }
 
 /// Waits for both directions: for the second no longer than it needs for its last words.

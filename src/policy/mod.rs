@@ -39,7 +39,7 @@ use crate::rate::Rate;
 use crate::request::{Host, HostPattern};
 
 pub use allow::AllowPattern;
-pub use check::{Loaded, files, from_texts, load, trials, trials_from_texts};
+pub use check::{Loaded, files, from_texts, hash_of, load, trials, trials_from_texts};
 pub use context::ContextVariables;
 pub use decide::{decide, decide_telling};
 pub use declared::{Declared, TokenSource};

@@ -11,7 +11,7 @@ mod watch;
 use std::net::SocketAddr;
 use std::panic;
 use std::panic::AssertUnwindSafe;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::mpsc;
 use std::sync::mpsc::RecvTimeoutError;
@@ -25,7 +25,7 @@ use crate::drain::Phase;
 use crate::exchange::Services;
 use crate::metrics::Reload;
 use crate::policy;
-use crate::policy::Policy;
+use crate::policy::{Loaded, Policy};
 use crate::problem::{Place, Problem};
 
 use quiet::Quiet;
@@ -170,12 +170,13 @@ impl Task {
             self.refuse(vec![self.problem(message, remedy)]);
             return Next::Wait;
         };
-        if self.seen != before && self.tries < TRIES {
+        let is_whole = self.seen == before && is_of(&self.path, &loaded);
+        if !is_whole && self.tries < TRIES {
             self.tries += 1;
             return Next::Settle;
         }
         let tries = std::mem::take(&mut self.tries);
-        if self.seen != before {
+        if !is_whole {
             let message = format!(
                 "the files have changed {} times while they were read",
                 tries + 1
@@ -230,6 +231,13 @@ impl Task {
         let place = Place::of_file(&self.path.to_string_lossy().into());
         Problem::error(&place, message).remedy(remedy)
     }
+}
+
+/// Whether a policy is what the files say when they are read once more. Files that were swapped and swapped back in the
+/// meantime look as if nothing had happened, and what was read may be halves of both.
+fn is_of(path: &Path, loaded: &Loaded) -> bool {
+    let policy = loaded.policy.as_ref();
+    policy.is_none_or(|it| *it.hash() == policy::hash_of(path))
 }
 
 /// A mistake of ours in reading files must not be the end of reloading. The panic itself is told by its hook.
@@ -288,6 +296,8 @@ impl Rules {
 
 #[cfg(test)]
 mod tests {
+    use std::fs;
+
     use super::*;
     use crate::app::Given;
 
@@ -307,6 +317,24 @@ mod tests {
         assert_eq!(unless_it_panics(|| 1), Some(1));
         let panicking = || -> u8 { panic!("as a mistake of ours would") };
         assert_eq!(unless_it_panics(panicking), None);
+    }
+
+    #[test]
+    fn a_policy_is_of_its_files_while_they_say_the_same() {
+        let folder = tempfile::tempdir().unwrap();
+        let (a, b) = (folder.path().join("a.yaml"), folder.path().join("b.yaml"));
+        let closed = format!("version: 1\n{CLOSED}");
+        fs::write(&a, OPEN).unwrap();
+        fs::write(&b, &closed).unwrap();
+        let loaded = policy::load(folder.path());
+        assert!(loaded.policy.is_some());
+        assert!(is_of(folder.path(), &loaded));
+        fs::write(&b, closed.replace("allow: [a]", "allow: [ ]")).unwrap();
+        assert!(!is_of(folder.path(), &loaded));
+        fs::remove_file(&b).unwrap();
+        assert!(!is_of(folder.path(), &loaded));
+        fs::write(&b, &closed).unwrap();
+        assert!(is_of(folder.path(), &loaded));
     }
 
     #[test]

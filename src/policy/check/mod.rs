@@ -77,6 +77,11 @@ pub fn files(path: &Path) -> Vec<PathBuf> {
     raw::paths(path)
 }
 
+/// The hash of the policy that the files would make now, whether or not it is a good one.
+pub fn hash_of(path: &Path) -> Arc<str> {
+    hash(&raw::read(path, &mut Problems::new()), path)
+}
+
 /// Loads the policy of files that are already in memory: names with contents.
 pub fn from_texts(files: &[(String, Vec<u8>)]) -> Loaded {
     let hash = hash(files, Path::new(""));

@@ -17,9 +17,15 @@ use crate::scrub::Forms;
 /// What stands in the place of what is left out. It tells neither length nor kind.
 pub const MARK: &str = "[redacted]";
 
-/// Texts of one request that a record shows, in bytes: who asks for a lot must not be able to fill the disk with it.
-/// A ticket's description is shown whole, a document is not.
+/// What stands where there was more.
+const MORE: &str = "…";
+
+/// Values of one request that a record shows, in bytes as they are written: who asks for a lot must not be able to fill
+/// the disk with it. A ticket's description is shown whole, a document is not.
 pub const SHOWN: usize = 4096;
+
+/// Bytes of the JSON Pointer of a value that is shown: real ones have some dozen.
+const LONGEST_PLACE: usize = 512;
 
 /// Names of one request that a record shows, and the bytes of each.
 const NAMES: (usize, usize) = (64, 64);
@@ -136,48 +142,98 @@ struct Shown<'a> {
     redaction: &'a Redaction,
     action: &'a Action,
     known: &'a Forms,
+    /// Bytes that may still be written, of everything that is in the values: names, brackets and marks, too.
     left: usize,
 }
 
 impl Shown<'_> {
     fn members(&mut self, members: &Map<String, Value>, at: &str) -> Map<String, Value> {
-        let shown = members.iter().take(NAMES.0).map(|(name, value)| {
-            let below = format!("{at}{}", pointer(name));
+        let mut shown = Map::new();
+        for (name, value) in members.iter().take(NAMES.0) {
+            if self.left == 0 {
+                shown.insert(MORE.into(), MORE.into());
+                break;
+            }
+            let text = self.redaction.text(name, self.known);
+            let text = cut(&text, NAMES.1).into_owned();
+            self.charge(&text);
             let value = match credential::is_secret_name(name) {
-                true => MARK.into(),
-                false => self.value(value, &below),
+                true => self.mark(),
+                false => self.below(value, at, &pointer(name)),
             };
-            let name = self.redaction.text(name, self.known);
-            (cut(&name, NAMES.1).into_owned(), value)
-        });
-        shown.collect()
+            shown.insert(text, value);
+        }
+        shown
+    }
+
+    /// Of a value that stands so deep, or under names so long, that its place could cost more than itself, no more is
+    /// shown than that it is there.
+    fn below(&mut self, value: &Value, at: &str, step: &str) -> Value {
+        match at.len() + step.len() <= LONGEST_PLACE {
+            true => self.value(value, &format!("{at}{step}")),
+            false => self.more(),
+        }
     }
 
     fn value(&mut self, value: &Value, at: &str) -> Value {
         match value {
-            Value::Object(members) => self.members(members, at).into(),
-            Value::Array(items) => {
-                let shown = items.iter().take(NAMES.0).enumerate();
-                let shown = shown.map(|(index, item)| self.value(item, &format!("{at}/{index}")));
-                Value::Array(shown.collect())
+            _ if self.left == 0 => self.more(),
+            Value::Object(members) => {
+                self.charge("");
+                self.members(members, at).into()
             }
-            _ if self.action.conceals(at) => MARK.into(),
+            Value::Array(items) => {
+                self.charge("");
+                self.items(items, at)
+            }
+            _ if self.action.conceals(at) => self.mark(),
             Value::String(text) => self.text(text).into(),
             // A card's number may come as one.
             Value::Number(number) => match self.text(&number.to_string()) {
                 shown if shown == number.to_string() => value.clone(),
                 shown => shown.into(),
             },
-            Value::Null | Value::Bool(_) => value.clone(),
+            Value::Null | Value::Bool(_) => {
+                self.charge("");
+                value.clone()
+            }
         }
+    }
+
+    fn items(&mut self, items: &[Value], at: &str) -> Value {
+        let mut shown = Vec::new();
+        for (index, item) in items.iter().take(NAMES.0).enumerate() {
+            shown.push(self.below(item, at, &format!("/{index}")));
+            if self.left == 0 {
+                break;
+            }
+        }
+        shown.into()
     }
 
     /// What goes beyond the limit is cut after it was gone through: half a secret has no shape any more.
     fn text(&mut self, text: &str) -> String {
         let shown = self.redaction.text(text, self.known);
-        let shown = cut(&shown, self.left);
-        self.left = self.left.saturating_sub(shown.len());
-        shown.into_owned()
+        let shown = cut(&shown, self.left).into_owned();
+        self.charge(&shown);
+        shown
+    }
+
+    fn mark(&mut self) -> Value {
+        self.charge(MARK);
+        MARK.into()
+    }
+
+    fn more(&mut self) -> Value {
+        self.charge(MORE);
+        MORE.into()
+    }
+
+    /// As it is written: a character may become an escape of six bytes, and quotes and a comma stand around.
+    fn charge(&mut self, text: &str) {
+        let is_plain = text.bytes().all(|byte| matches!(byte, b' '..=b'~'));
+        let bytes = if is_plain { text.len() } else { text.len() * 6 };
+        self.left = self.left.saturating_sub(bytes + 6);
     }
 }
 
@@ -185,7 +241,7 @@ impl Shown<'_> {
 fn cut(text: &str, most: usize) -> Cow<'_, str> {
     match text.len() <= most {
         true => Cow::Borrowed(text),
-        false => Cow::Owned(format!("{}…", &text[..text.floor_char_boundary(most)])),
+        false => Cow::Owned(format!("{}{MORE}", &text[..text.floor_char_boundary(most)])),
     }
 }
 
@@ -255,10 +311,27 @@ mod tests {
             .collect();
         let redaction = Redaction::default();
         let shown = redaction.values(&action(), &many, &known());
-        assert_eq!(shown.len(), NAMES.0);
-        assert!(Value::Object(shown).to_string().len() < SHOWN + 2 * NAMES.0 * NAMES.1);
+        assert!(shown.len() <= NAMES.0);
+        assert!(Value::Object(shown).to_string().len() < 2 * SHOWN);
         let names = redaction.names(many.keys().map(String::as_str), &known());
         assert_eq!(names.len(), NAMES.0);
+    }
+
+    #[test]
+    fn neither_nesting_nor_names_nor_small_values_make_a_record_large() {
+        let deep = (0..100).fold(json!(0), |inner, _| json!([inner, inner]));
+        let wide = json!(vec![json!(null); 100_000]);
+        let long = json!({"\u{7f}".repeat(100_000): {"\u{7f}".repeat(100_000): [[1, 2], [3, 4]]}});
+        let many: Map<_, _> = (0..1000)
+            .map(|n| (format!("\u{7f}{n}"), json!({})))
+            .collect();
+        let nested = json!(vec![json!(vec![json!(vec![true; 64]); 64]); 64]);
+        for value in [deep, wide, long, many.into(), nested] {
+            let given = Map::from_iter([("note".to_owned(), value)]);
+            let shown = Redaction::default().values(&action(), &given, &known());
+            let written = Value::Object(shown).to_string();
+            assert!(written.len() < 2 * SHOWN, "{}", written.len());
+        }
     }
 
     #[test]

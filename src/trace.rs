@@ -102,6 +102,15 @@ impl Claimed {
         Parent::parse(text).map_or(Self::Invalid, Self::Parent)
     }
 
+    /// What may not be repeated counts as invalid.
+    #[must_use]
+    pub fn unless(self, may_not: impl FnOnce(&str) -> bool) -> Self {
+        match self {
+            Self::Parent(parent) if may_not(&parent.to_string()) => Self::Invalid,
+            claimed => claimed,
+        }
+    }
+
     /// Goes on with what was claimed, under a span of our own; where it can't be read, begins anew (§4.2). A caller
     /// that does not trace is not made to. `request` is the number of the request, random in its lower half.
     pub fn go_on(self, request: u128) -> Option<Trace> {

@@ -2,6 +2,7 @@
 //!
 //! It finds what issuers have made recognisable, not every secret.
 
+use std::collections::HashSet;
 use std::ops::Range;
 use std::sync::LazyLock;
 
@@ -131,8 +132,8 @@ pub fn is_credential_query(name: &str) -> bool {
 
 /// Whether what stands under this name, of whatever part of a request, is kept out of every log.
 pub fn is_secret_name(name: &str) -> bool {
-    let folded = folded(name);
-    secret_names().any(|it| it == folded)
+    static NAMES: LazyLock<HashSet<String>> = LazyLock::new(|| secret_names().collect());
+    NAMES.contains(&folded(name))
 }
 
 /// The names under which nothing is shown, as [`is_secret_name`] compares them.

@@ -173,7 +173,7 @@ impl Gate {
     /// As [`Gate::begin`], for doors that answer in another form.
     ///
     /// # Errors
-    /// [`Code::Overloaded`].
+    /// [`Code::Overloaded`](crate::refusal::Code::Overloaded).
     pub fn open(&self, door: Door, tls: Option<&'static str>) -> Result<Begun, Refusal> {
         self.open_under(self.services.live.snapshot(), door, tls)
     }
@@ -181,7 +181,7 @@ impl Gate {
     /// As [`Gate::open`], under the policy by which the door has found out who asks.
     ///
     /// # Errors
-    /// [`Code::Overloaded`].
+    /// [`Code::Overloaded`](crate::refusal::Code::Overloaded).
     pub fn open_under(
         &self,
         policy: Arc<Policy>,

@@ -6,6 +6,7 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
+use http::Method;
 use serde_json::{Map, Value};
 
 use crate::action::{Action, Arguments, Content, Facts, Recognised};
@@ -20,13 +21,23 @@ use crate::trace::Claimed;
 
 impl Services {
     /// The head of a request is read.
-    pub fn note_asked(&self, asked: Asked, ticket: &mut Ticket) {
+    pub fn note_asked(&self, mut asked: Asked, ticket: &mut Ticket) {
         // Somebody may try to carry a secret out in a name.
-        let host = asked.destination.host.as_str();
-        if self.known.forms().stand_in(host.as_bytes()) {
+        let forms = self.known.forms();
+        if forms.stand_in(asked.destination.host.as_str().as_bytes()) {
             ticket.hide_host();
         }
+        if forms.stand_in(asked.method.as_str().as_bytes()) {
+            // A token has no brackets.
+            asked.method = Method::from_bytes(b"redacted").unwrap_or_default();
+        }
         ticket.asked(asked);
+    }
+
+    /// What the caller says of its trace is known. One with a secret in its numbers begins anew.
+    pub fn note_trace(&self, claimed: Claimed, ticket: &mut Ticket) {
+        let forms = self.known.forms();
+        ticket.traced(claimed.unless(|text| forms.stand_in(text.as_bytes())));
     }
 
     /// As far as the parameters of a request may be shown, whether or not they fit their action.
@@ -51,7 +62,8 @@ impl Services {
 impl Gate {
     pub(super) fn note_arrival(&self, arrival: &Arrival, ticket: &mut Ticket) {
         ticket.known(&arrival.caller);
-        ticket.traced(Claimed::of_headers(&arrival.headers));
+        let claimed = Claimed::of_headers(&arrival.headers);
+        self.services.note_trace(claimed, ticket);
         let asked = Asked {
             method: arrival.method.clone(),
             destination: arrival.destination.clone(),

@@ -202,7 +202,8 @@ impl ServerHandler for Face {
         let gone = sender.map(|it| it.gone.clone());
         let (steps, seen) = Steps::watched();
         begun.steps = steps;
-        begun.ticket.traced(claimed(&context));
+        let services = &self.place.gate.services;
+        services.note_trace(claimed(&context), &mut begun.ticket);
         let token = context.meta.get_progress_token();
         let telling = progress::tell(&context.peer, token, seen);
         let carrying = self.carry(begun, caller, params, sender.map(|it| it.version));

@@ -147,7 +147,8 @@ impl Tools {
             Ok(begun) => begun,
             Err(refusal) => return reply::refused(&refusal, ""),
         };
-        begun.ticket.traced(Claimed::of_headers(&head.headers));
+        let claimed = Claimed::of_headers(&head.headers);
+        self.gate.services.note_trace(claimed, &mut begun.ticket);
         match self.judge(&mut begun, head).await {
             Ok((Route::Action(name), bearer)) if head.method == Method::POST => {
                 self.call(begun, (head, name, bearer), body).await

@@ -133,7 +133,14 @@ fn what_fits_no_action_is_recorded_without_its_secrets() {
     assert_eq!(world.client().get(&url).refusal(), "action_undeclared");
     let url = format!("http://{plain}.evil.test/");
     assert_eq!(world.client().get(&url).refusal(), "host_undeclared");
-    let records = world.records(4);
+    let url = "http://api.good.test/v1/pay/ada";
+    let odd = world.client().send(plain, url, &[], "");
+    assert_eq!(odd.refusal(), "method_refused");
+    let parent = format!("traceparent: 00-{plain}-00f067aa0ba902b7-01");
+    let traced = world.client().send("POST", url, &[&parent], "");
+    assert_eq!(traced.status, 200, "{traced:?}");
+    let records = world.records(6);
+    assert_eq!(records[4]["method"], "redacted");
     assert_eq!(records[2]["path"], "/v2/[redacted]");
     assert_eq!(records[2]["query"], json!(["[redacted]", "city"]));
     assert_eq!(records[3]["host"], "[redacted]");

@@ -104,7 +104,7 @@ fn a_model_tells_the_weather(model: Origin, program: &str, door: &str) {
     );
     let calls: Vec<&Value> = records
         .iter()
-        .filter(|it| it["action"].is_string())
+        .filter(|it| it["action"].is_string() && it["event"].is_null())
         .collect();
     let session = &calls[0]["session"];
     let is_shared = |it: &&Value| &it["session"] == session && !session.is_null();

@@ -334,3 +334,45 @@ fn remove_second_names(path: &Path, file: &File) -> io::Result<()> {
     }
     Ok(())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_comes_to_the_place_in_the_last_moment_stays_there() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("a.jsonl");
+        let (sink, _) = FileSink::open(&path, Rotation::default()).unwrap();
+        let (new, aside) = (with_ending(&path, NEW), with_ending(&path, ".aside"));
+        fs::write(&new, "new").unwrap();
+        fs::rename(&path, path.with_file_name("moved")).unwrap();
+        fs::write(&path, "other").unwrap();
+        fs::hard_link(&path, &aside).unwrap();
+        let error = sink.exchange(&new).unwrap_err();
+        assert_eq!(error.to_string(), MOVED);
+        let read = |path: &Path| fs::read_to_string(path).unwrap();
+        assert_eq!((read(&path), read(&new)), ("other".into(), "new".into()));
+        sink.take_name_off(&aside);
+        assert!(!aside.exists());
+        assert!(rename_to_free(&new, &path).is_err());
+        assert_eq!((read(&path), read(&new)), ("other".into(), "new".into()));
+        rename_to_free(&new, &aside).unwrap();
+        assert_eq!(read(&aside), "new");
+    }
+
+    #[test]
+    fn the_last_name_of_a_file_is_not_taken_off() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("a.jsonl");
+        let (sink, _) = FileSink::open(&path, Rotation::default()).unwrap();
+        let aside = with_ending(&path, ".aside");
+        fs::hard_link(&path, &aside).unwrap();
+        fs::remove_file(&path).unwrap();
+        sink.take_name_off(&aside);
+        assert!(aside.exists());
+        fs::hard_link(&aside, &path).unwrap();
+        sink.take_name_off(&aside);
+        assert!(!aside.exists() && path.exists());
+    }
+}

@@ -157,7 +157,7 @@ fn no_line_is_longer_than_its_bound_and_what_it_lacks_is_told() {
 /// A place in the queue may hold one, beside the texts in it: see `PLACES`.
 #[test]
 fn a_record_is_small() {
-    assert!(size_of::<Record>() <= 1024, "{}", size_of::<Record>());
+    assert!(size_of::<Record>() <= 640, "{}", size_of::<Record>());
 }
 
 /// Files that were put aside, the oldest with the newest time.

@@ -5,6 +5,7 @@
 //! is `exchange::Services`.
 
 mod descriptors;
+mod file;
 mod flags;
 mod records;
 mod reload;
@@ -32,10 +33,11 @@ use crate::proxy::ClientLimits;
 use crate::secret::Secret;
 
 pub use descriptors::raise_file_limit;
+pub use file::json_schema;
 pub use flags::{Age, AuditTarget};
 pub use records::{AuditSettings, GivenAudit};
 pub use reload::{Reloader, Signature};
-pub use settings::{Given, Settings, json_schema};
+pub use settings::{Given, Settings};
 pub use setup::{ca_file, ca_folder, environment, gate, open_authority, prepare, store, to_pem};
 pub use worker::CONNECTIONS;
 use worker::{Closing, Workers};

@@ -1,10 +1,14 @@
 //! Settings of the audit log: where records go, what happens when they cannot, and when a file is put aside.
 
+use std::sync::Arc;
+
 use clap::Args;
 use serde_json::{Value as Json, json};
 
 use crate::app::flags::{Age, AuditTarget, Size, WhenBlockedFlag};
+use crate::app::shapes::{text, texts, truth};
 use crate::audit::{Rotation, WhenBlocked};
+use crate::redact::{BadPattern, Redaction};
 
 /// What was given for the audit log, in one of the three places.
 #[derive(Args, Clone, Debug, Default, PartialEq, Eq)]
@@ -49,10 +53,37 @@ pub struct GivenAudit {
         value_name = "N"
     )]
     pub keep: Option<usize>,
+    /// Whether records have the values of parameters that may be shown [default: false]
+    #[arg(
+        id = "audit_parameters",
+        long = "audit-parameters",
+        env = "EXEAT_AUDIT_PARAMETERS",
+        value_name = "BOOL"
+    )]
+    pub parameters: Option<bool>,
+    /// Patterns of what records may not show; repeat the flag
+    #[arg(
+        id = "audit_redact",
+        long = "audit-redact",
+        env = "EXEAT_AUDIT_REDACT",
+        value_name = "REGEX"
+    )]
+    pub redact: Vec<String>,
 }
 
+/// The keys of the section.
+pub(super) const KEYS: [&str; 7] = [
+    "to",
+    "when_blocked",
+    "max_bytes",
+    "max_age",
+    "keep",
+    "parameters",
+    "redact",
+];
+
 /// Settings of the audit log, whole.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug)]
 pub struct AuditSettings {
     /// Where records go.
     pub to: AuditTarget,
@@ -60,6 +91,10 @@ pub struct AuditSettings {
     pub when_blocked: WhenBlocked,
     /// When a file is put aside.
     pub rotation: Rotation,
+    /// Whether records have values of parameters.
+    pub parameters: bool,
+    /// What they may not show.
+    pub redaction: Arc<Redaction>,
 }
 
 impl AuditSettings {
@@ -69,6 +104,8 @@ impl AuditSettings {
             to,
             when_blocked: WhenBlocked::Refuse,
             rotation: Rotation::default(),
+            parameters: false,
+            redaction: Arc::default(),
         }
     }
 
@@ -85,10 +122,11 @@ impl AuditSettings {
 }
 
 /// What an editor is told: where records go, or a section with `to`.
-pub(super) fn shape(text: Json) -> Json {
+pub(super) fn shape() -> Json {
+    let text = text();
     let properties = json!({
         "to": text, "when_blocked": {"enum": ["refuse", "drop"]}, "max_bytes": text, "max_age": text,
-        "keep": {"type": "integer", "minimum": 0},
+        "keep": {"type": "integer", "minimum": 0}, "parameters": truth(), "redact": texts(),
     });
     let section = json!({"type": ["object", "null"], "properties": properties, "additionalProperties": false});
     json!({"anyOf": [text, section]})
@@ -102,6 +140,11 @@ impl GivenAudit {
             max_bytes: self.max_bytes.or(other.max_bytes),
             max_age: self.max_age.or(other.max_age),
             keep: self.keep.or(other.keep),
+            parameters: self.parameters.or(other.parameters),
+            redact: match self.redact.is_empty() {
+                true => other.redact,
+                false => self.redact,
+            },
         }
     }
 
@@ -119,7 +162,14 @@ impl GivenAudit {
                         aside with max_bytes or max_age"
                 .into());
         }
+        let redaction = Redaction::with(&self.redact);
+        let redaction = redaction.map_err(|bad| {
+            let BadPattern { pattern, reason } = bad;
+            format!("audit.redact: `{pattern}` is no pattern that can be used: {reason}")
+        })?;
         Ok(AuditSettings {
+            parameters: self.parameters.unwrap_or(false),
+            redaction: Arc::new(redaction),
             to,
             when_blocked: match self.when_blocked {
                 Some(WhenBlockedFlag::Drop) => WhenBlocked::Drop,

@@ -128,6 +128,8 @@ fn services(settings: &Settings, policy: Policy) -> anyhow::Result<Services> {
             environment: settings.environment.clone(),
             plain_http: settings.plain_http,
             on_echo: settings.on_echo,
+            shows_values: settings.audit.parameters,
+            redaction: settings.audit.redaction.clone(),
         },
     })
 }

@@ -9,6 +9,7 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use http::Version;
+use serde_json::{Map, Value};
 use time::OffsetDateTime;
 use time::format_description::BorrowedFormatItem;
 use time::macros::format_description;
@@ -17,6 +18,7 @@ use crate::audit::chain;
 use crate::audit::chain::{Head, Torn};
 use crate::audit::ticket::{Event, Record, Steps};
 use crate::name::{ActionName, AgentName, OutcomeName};
+use crate::redact::MARK;
 use crate::refusal::Code;
 use crate::request::SessionId;
 
@@ -126,6 +128,10 @@ fn write_record(line: &mut Line<'_>, record: &Record) {
     write_upstream(line, record);
     write_connection(line, &record.steps);
     write_prepared(line, &record.steps);
+    if let Some(hash) = &record.steps.unparsed {
+        line.plain("body", "unparsed");
+        line.plain("body_sha256", hash.as_str());
+    }
     if record.steps.redactions > 0 {
         line.number("redactions", record.steps.redactions);
     }
@@ -150,12 +156,53 @@ fn write_decision(line: &mut Line<'_>, record: &Record) {
 fn write_asked(line: &mut Line<'_>, steps: &Steps) {
     if let Some(asked) = &steps.asked {
         line.text("method", asked.method.as_str());
-        line.text("host", asked.destination.host.as_str());
+        let host = asked.destination.host.as_str();
+        line.text("host", if steps.hides_host { MARK } else { host });
         line.number("port", u64::from(asked.destination.port));
     }
     if let Some(target) = &steps.target {
         line.text("path", &target.path);
         line.list("query", &target.query);
+    }
+    if let Some(given) = &steps.given {
+        line.list("parameters", &given.names);
+        if let Some(values) = &given.values {
+            line.name("values");
+            write_members(line.0, values);
+        }
+    }
+}
+
+fn write_members(out: &mut Vec<u8>, members: &Map<String, Value>) {
+    out.push(b'{');
+    for (index, (name, value)) in members.iter().enumerate() {
+        if index > 0 {
+            out.push(b',');
+        }
+        quote(out, name);
+        out.push(b':');
+        write_value(out, value);
+    }
+    out.push(b'}');
+}
+
+fn write_value(out: &mut Vec<u8>, value: &Value) {
+    match value {
+        Value::Object(members) => write_members(out, members),
+        Value::Array(items) => {
+            out.push(b'[');
+            for (index, item) in items.iter().enumerate() {
+                if index > 0 {
+                    out.push(b',');
+                }
+                write_value(out, item);
+            }
+            out.push(b']');
+        }
+        Value::String(text) => quote(out, text),
+        Value::Null | Value::Bool(_) | Value::Number(_) => {
+            write!(out, "{value}").expect("a vector takes every byte");
+        }
     }
 }
 

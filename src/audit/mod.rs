@@ -24,6 +24,8 @@
 //! | `action`, `decision`, `code` | what for; `allowed`, `refused` or `failed`; and why not |
 //! | `method`, `host`, `port` | what was asked of whom |
 //! | `path`, `query` | where; names of parameters only. Both are left out for an undeclared host |
+//! | `parameters` | the names of what was given for the action |
+//! | `values` | their values, if asked for, and as far as they may be shown |
 //! | `status` | the status that the client got |
 //! | `outcome` | what the policy calls the reply |
 //! | `end` | how it ended: see [`End`] |
@@ -33,7 +35,7 @@
 //! | `tls`, `http_version` | of the client's connection |
 //! | `replaced`, `dropped` | names of the client's credentials that were removed, and of headers not let through |
 //! | `redactions` | places of the reply where a known secret was masked, if any |
-//! | `body` | `unread` where the action passes bodies through unread |
+//! | `body`, `body_sha256` | `unread` where the action passes bodies through unread; `unparsed` where nobody can read it |
 //! | `detail` | the operator's words of a fault |
 //!
 //! What is unknown or does not apply is left out.
@@ -69,7 +71,7 @@ pub use file::Rotation;
 pub use line::harmless;
 pub use past::head;
 pub use sink::{MemorySink, Sink, StreamSink};
-pub use ticket::{Asked, End, Ending, Opening, Prepared, Target, Ticket, Upstream};
+pub use ticket::{Asked, End, Ending, Given, Opening, Prepared, Target, Ticket, Upstream};
 
 /// Places in the queue, and so the most requests in flight and records unwritten, together.
 ///

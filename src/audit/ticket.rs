@@ -8,9 +8,11 @@ use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 use http::{Method, StatusCode, Version};
+use serde_json::{Map, Value};
 use time::OffsetDateTime;
 use tokio::sync::mpsc;
 
+use crate::audit::chain::Hash;
 use crate::audit::writer::Message;
 use crate::audit::{Desk, RequestId};
 use crate::fault::Fault;
@@ -50,6 +52,15 @@ pub struct Target {
     pub path: Arc<str>,
     /// The names in the query, without their values.
     pub query: Vec<String>,
+}
+
+/// The parameters of a request, as far as its record may show them.
+#[derive(Clone, Debug, Default)]
+pub struct Given {
+    /// Their names.
+    pub names: Vec<String>,
+    /// Their values, where records have values.
+    pub values: Option<Map<String, Value>>,
 }
 
 /// What was done to a permitted request before it was sent. Telling this is what makes the decision `allowed`.
@@ -140,6 +151,10 @@ pub(super) struct Steps {
     pub(super) caller: Option<Caller>,
     pub(super) asked: Option<Asked>,
     pub(super) target: Option<Target>,
+    pub(super) hides_host: bool,
+    pub(super) given: Option<Box<Given>>,
+    /// Of a body that could not be read.
+    pub(super) unparsed: Option<Box<Hash>>,
     pub(super) action: Option<ActionName>,
     pub(super) outcome: Option<OutcomeName>,
     pub(super) prepared: Option<Prepared>,
@@ -156,6 +171,9 @@ impl Steps {
             caller: None,
             asked: None,
             target: None,
+            hides_host: false,
+            given: None,
+            unparsed: None,
             action: None,
             outcome: None,
             prepared: None,
@@ -344,6 +362,21 @@ impl Ticket {
     /// The host is declared, so the record may say where on it.
     pub fn targeted(&mut self, target: Target) {
         self.steps().target = Some(target);
+    }
+
+    /// The name of the host holds something that nobody may be shown.
+    pub fn hide_host(&mut self) {
+        self.steps().hides_host = true;
+    }
+
+    /// What was given for the action, whether or not it fits.
+    pub fn given(&mut self, given: Given) {
+        self.steps().given = Some(Box::new(given));
+    }
+
+    /// The body is not what its action takes. Nothing of it is shown but its SHA-256, by which it can be found again.
+    pub fn unparsed(&mut self, body: &[u8]) {
+        self.steps().unparsed = Some(Box::new(Hash::of(body)));
     }
 
     /// An action fits, whether or not it will be permitted.

@@ -23,7 +23,9 @@ pub use oauth::{
     BadAnswer, ClientAuth, DEFAULT_LIFETIME, Grant, Granted, LONGEST_LIFETIME, MAX_ANSWER,
     TokenRequest, read_answer,
 };
-pub use telltale::{is_credential_header, is_credential_query, is_secret_name, secrets_in};
+pub use telltale::{
+    is_credential_header, is_credential_query, is_secret_name, secret_names, secrets_in,
+};
 
 /// One credential of an action: from its auth connector, or a header or query entry with a secret.
 #[derive(Clone, Debug, PartialEq, Eq)]

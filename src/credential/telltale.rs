@@ -3,6 +3,9 @@
 //! It finds what issuers have made recognisable, not every secret.
 
 use std::ops::Range;
+use std::sync::LazyLock;
+
+use aho_corasick::AhoCorasick;
 
 /// Headers that carry a credential, in lower case.
 const HEADERS: [&str; 24] = [
@@ -129,59 +132,70 @@ pub fn is_credential_query(name: &str) -> bool {
 /// Whether what stands under this name, of whatever part of a request, is kept out of every log.
 pub fn is_secret_name(name: &str) -> bool {
     let folded = folded(name);
-    let is_header = || HEADERS.iter().any(|it| it.replace('-', "") == folded);
-    QUERIES.contains(&folded.as_str()) || SESSIONS.contains(&folded.as_str()) || is_header()
+    secret_names().any(|it| it == folded)
+}
+
+/// The names under which nothing is shown, as [`is_secret_name`] compares them.
+pub fn secret_names() -> impl Iterator<Item = String> {
+    let all = HEADERS.iter().chain(&QUERIES).chain(&SESSIONS);
+    all.map(|name| folded(name))
 }
 
 fn folded(name: &str) -> String {
     name.to_ascii_lowercase().replace(['-', '_'], "")
 }
 
+/// RFC 7519 §3: header and claims are JSON objects, so both begin with `{"` in base64url.
+const SIGNED: &str = "eyJ";
+
+/// RFC 7468 §2.
+const KEY: &str = "-----BEGIN";
+
+/// How secrets begin: those of [`SHAPES`] in their order, then the other two. One look at a text finds them all, and
+/// every name that goes into a record is looked at.
+static BEGINNINGS: LazyLock<AhoCorasick> = LazyLock::new(|| {
+    let prefixes = SHAPES.iter().map(|shape| shape.prefix);
+    AhoCorasick::new(prefixes.chain([SIGNED, KEY])).expect("a few short texts")
+});
+
 /// The secrets in a text that have a known shape, and what they are called.
 pub fn secrets_in(text: &str) -> impl Iterator<Item = (Range<usize>, &'static str)> {
-    let shaped = SHAPES.iter().flat_map(|shape| {
-        let found = shape.found_in(text);
-        found.map(|range| (range, shape.name))
-    });
-    let signed = signed_tokens_in(text).map(|range| (range, "a signed token (JWT)"));
-    keys_in(text).chain(shaped).chain(signed)
-}
-
-/// RFC 7468 §2. Without its end, everything that follows belongs to it.
-fn keys_in(text: &str) -> impl Iterator<Item = (Range<usize>, &'static str)> {
-    text.match_indices("-----BEGIN").map(|(at, _)| {
-        let end = text[at..].find("-----END").and_then(|end| {
-            let label = at + end + "-----END".len();
-            Some(label + text[label..].find("-----")? + "-----".len())
-        });
-        (
-            at..end.unwrap_or(text.len()),
-            "a private key or certificate",
-        )
+    BEGINNINGS.find_overlapping_iter(text).filter_map(|found| {
+        match SHAPES.get(found.pattern().as_usize()) {
+            Some(shape) => Some((shape.at(text, found.start())?, shape.name)),
+            None if text[found.range()] == *SIGNED => {
+                Some((signed_at(text, found.start())?, "a signed token (JWT)"))
+            }
+            None => Some((key_at(text, found.start()), "a private key or certificate")),
+        }
     })
 }
 
 impl Shape {
-    fn found_in(&self, text: &str) -> impl Iterator<Item = Range<usize>> {
-        text.match_indices(self.prefix).filter_map(|(at, _)| {
-            let run = run(&text[at + self.prefix.len()..]);
-            let fits = !text[..at].ends_with(|c: char| c.is_ascii_alphanumeric())
-                && run.len() >= self.least
-                && (!self.digit || run.bytes().any(|b| b.is_ascii_digit()));
-            fits.then_some(at..at + self.prefix.len() + run.len())
-        })
+    fn at(&self, text: &str, at: usize) -> Option<Range<usize>> {
+        let run = run(&text[at + self.prefix.len()..]);
+        let fits = !text[..at].ends_with(|c: char| c.is_ascii_alphanumeric())
+            && run.len() >= self.least
+            && (!self.digit || run.bytes().any(|b| b.is_ascii_digit()));
+        fits.then_some(at..at + self.prefix.len() + run.len())
     }
 }
 
-/// RFC 7519 §3: header and claims are JSON objects, so both begin with `{"` in base64url.
-fn signed_tokens_in(text: &str) -> impl Iterator<Item = Range<usize>> {
-    text.match_indices("eyJ").filter_map(|(at, _)| {
-        let (header, rest) = text[at..].split_at(run(&text[at..]).len());
-        let claims = rest.strip_prefix('.').filter(|it| it.starts_with("eyJ"))?;
-        let signature = claims[run(claims).len()..].strip_prefix('.')?;
-        let end = text.len() - signature.len() + run(signature).len();
-        (header.len() >= 10).then_some(at..end)
-    })
+fn signed_at(text: &str, at: usize) -> Option<Range<usize>> {
+    let (header, rest) = text[at..].split_at(run(&text[at..]).len());
+    let claims = rest.strip_prefix('.').filter(|it| it.starts_with(SIGNED))?;
+    let signature = claims[run(claims).len()..].strip_prefix('.')?;
+    let end = text.len() - signature.len() + run(signature).len();
+    (header.len() >= 10).then_some(at..end)
+}
+
+/// Without its end, everything that follows belongs to it.
+fn key_at(text: &str, at: usize) -> Range<usize> {
+    let end = text[at..].find("-----END").and_then(|end| {
+        let label = at + end + "-----END".len();
+        Some(label + text[label..].find("-----")? + "-----".len())
+    });
+    at..end.unwrap_or(text.len())
 }
 
 /// What could go on as a token, from the start of a text.

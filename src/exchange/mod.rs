@@ -15,6 +15,7 @@ mod call;
 mod deadline;
 mod figures;
 mod keys;
+mod note;
 mod outgoing;
 mod renew;
 mod respond;
@@ -37,19 +38,17 @@ use tokio::time::Instant;
 use crate::action;
 use crate::action::outcome::Concluded;
 use crate::action::requires::AttemptNumber;
-use crate::action::{Action, Arguments, Facts, Limits, Recognised};
-use crate::audit::{Asked, End, Ending, Opening, Prepared, Target, Ticket, Upstream};
+use crate::action::{Action, Arguments, Facts, Limits};
+use crate::audit::{End, Ending, Opening, Prepared, Ticket, Upstream};
 use crate::body::Body;
 use crate::dial::{Dialer, Reply};
 use crate::fault::{Fault, FaultKind};
-use crate::name::ActionName;
 use crate::policy;
 use crate::policy::{Head, Permit, Policy, Selected, Stake};
-use crate::refusal::{Code, Refusal};
+use crate::refusal::Refusal;
 use crate::request::{Caller, Destination, Door, Host, Intent};
 use crate::sessions;
 use crate::sessions::Moment;
-use crate::trace::Claimed;
 
 pub use answer::Answer;
 pub use body::Room;
@@ -67,6 +66,7 @@ pub use crate::policy::PlainHttp;
 
 use body::Hold;
 use keys::{Keys, Wanted};
+use note::Unparsed;
 use respond::Scrub;
 
 /// The services as one runtime thread uses them, with connections of its own.
@@ -224,20 +224,22 @@ impl Gate {
         received: &Received,
         ticket: &mut Ticket,
     ) -> Result<Carried, Stop> {
-        note_arrival(&arrival, ticket);
+        self.note_arrival(&arrival, ticket);
         let mut hold = self.hold(&arrival.caller)?;
         let (intent, body) = self.understand(policy, arrival)?;
-        let selected = select(policy, &intent, ticket)?;
+        let selected = self.select(policy, &intent, ticket)?;
         let deadline = Deadline::after(selected.action().limits.timeout);
         let content = body::read(&selected, body, deadline, received, &mut hold).await?;
         let content = body::guarded(content, &self.services.known);
         let facts = self.facts(&selected).await?;
+        let unparsed = Unparsed::perhaps(&content);
         let recognised = action::recognise(selected.action(), &intent, content, &facts)
+            .inspect_err(|refusal| unparsed.note(refusal, ticket))
             .map_err(|refusal| refusal.of_action(&selected.action().name))?;
         let meant = Meant {
             door: intent.door,
             host: intent.destination.host,
-            prepared: prepared(&selected, &recognised),
+            prepared: self.prepared(&selected, &recognised),
             arguments: recognised.arguments,
             selected,
             facts,
@@ -252,8 +254,12 @@ impl Gate {
     async fn finish(&self, meant: Meant, ticket: &mut Ticket) -> Result<Carried, Stop> {
         let Meant { door, deadline, .. } = meant;
         let caller = meant.selected.caller().clone();
-        let mut permit =
-            policy::decide(meant.selected, &meant.host, meant.arguments, &meant.facts)?;
+        let mut permit = self.decide(
+            meant.selected,
+            (&meant.host, &meant.facts),
+            meant.arguments,
+            ticket,
+        )?;
         if let Some(trace) = ticket.trace() {
             permit.tell(trace);
         }
@@ -429,57 +435,5 @@ impl Begun {
     /// Ends the exchange with a fault, before there was a request that could be carried.
     pub fn fail(self, fault: Fault) -> Answer {
         respond::stopped(Stop::Broke(fault), &Received::default(), self.ticket)
-    }
-}
-
-fn note_arrival(arrival: &Arrival, ticket: &mut Ticket) {
-    ticket.known(&arrival.caller);
-    ticket.traced(Claimed::of_headers(&arrival.headers));
-    ticket.asked(Asked {
-        method: arrival.method.clone(),
-        destination: arrival.destination.clone(),
-        version: Some(arrival.version),
-    });
-}
-
-/// Selects, and tells the record where the request went, if its host is one that anybody has declared.
-fn select(policy: &Arc<Policy>, intent: &Intent, ticket: &mut Ticket) -> Result<Selected, Refusal> {
-    let result = policy::select(policy, intent);
-    let path = match &result {
-        // A value in the path is a parameter; the record has its name.
-        Ok(selected) => Some(selected.action().path.shown().clone()),
-        Err(refusal) => match &refusal.hints.action {
-            Some(action) => pattern(policy, &intent.caller, action),
-            None if matches!(refusal.code, Code::HostUndeclared | Code::PortUndeclared) => None,
-            None => Some(intent.path.to_string().into()),
-        },
-    };
-    let chosen = match &result {
-        Ok(selected) => Some(&selected.action().name),
-        Err(refusal) => refusal.hints.action.as_ref(),
-    };
-    if let Some(action) = chosen {
-        ticket.selected(action);
-    }
-    if let Some(path) = path {
-        let names = intent.query.pairs().iter().map(|pair| pair.name.clone());
-        ticket.targeted(Target {
-            path,
-            query: names.collect(),
-        });
-    }
-    result
-}
-
-fn pattern(policy: &Policy, caller: &Caller, action: &ActionName) -> Option<Arc<str>> {
-    let environment = policy.environment(&caller.environment)?;
-    Some(environment.actions.get(action)?.path.shown().clone())
-}
-
-fn prepared(selected: &Selected, recognised: &Recognised) -> Prepared {
-    Prepared {
-        replaced: recognised.replaced.clone(),
-        dropped: recognised.dropped.iter().map(ToString::to_string).collect(),
-        unread: !selected.reads_body(),
     }
 }

@@ -13,6 +13,7 @@ use crate::meter::Meter;
 use crate::metrics::Metrics;
 use crate::name::EnvironmentName;
 use crate::policy::Policy;
+use crate::redact::Redaction;
 use crate::sessions::Sessions;
 use crate::tokens::Tokens;
 use crate::vault::Vault;
@@ -58,6 +59,10 @@ pub struct Settings {
     pub plain_http: PlainHttp,
     /// What becomes of replies that hold a known secret.
     pub on_echo: OnEcho,
+    /// Whether records have the values of parameters.
+    pub shows_values: bool,
+    /// What they may not show.
+    pub redaction: Arc<Redaction>,
 }
 
 impl Settings {

@@ -22,13 +22,29 @@ use crate::request::{Destination, Host, HostPattern, Path};
 pub fn decide(
     selected: Selected,
     host: &Host,
+    arguments: Arguments,
+    facts: &Facts,
+) -> Result<Permit, Refusal> {
+    decide_telling(selected, host, arguments, facts, |_| {})
+}
+
+/// As [`decide`], and tells the parameters as they are decided about, with their defaults, also where they are refused.
+///
+/// # Errors
+/// As [`decide`].
+pub fn decide_telling(
+    selected: Selected,
+    host: &Host,
     mut arguments: Arguments,
     facts: &Facts,
+    tell: impl FnOnce(&Map<String, Value>),
 ) -> Result<Permit, Refusal> {
     let action = selected.action().clone();
     let destination = destination(&action, host)?;
     let decided = (|| {
-        check_parameters(&action, &mut arguments)?;
+        let checked = check_parameters(&action, &mut arguments);
+        tell(&arguments.parameters);
+        checked?;
         let environment = selected
             .policy()
             .environment(&selected.caller().environment);
@@ -91,14 +107,14 @@ pub(super) fn check_parameters(action: &Action, arguments: &mut Arguments) -> Re
     parameters.retain(|name, _| !absent.contains(name));
     let parameters = Value::Object(parameters);
     let checked = schema.check(&parameters);
-    checked.map_err(|violation| match action.conceals(&violation.pointer) {
+    let checked = checked.map_err(|violation| match action.conceals(&violation.pointer) {
         true => violation.without_values(),
         false => violation,
-    })?;
+    });
     if let Value::Object(parameters) = parameters {
         arguments.parameters = parameters;
     }
-    Ok(())
+    Ok(checked?)
 }
 
 /// A placeholder in its own place was taken out with everything else there. What is left was put somewhere else, where

@@ -41,7 +41,7 @@ use crate::request::{Host, HostPattern};
 pub use allow::AllowPattern;
 pub use check::{Loaded, files, from_texts, load, trials, trials_from_texts};
 pub use context::ContextVariables;
-pub use decide::decide;
+pub use decide::{decide, decide_telling};
 pub use declared::{Declared, TokenSource};
 pub use editor::{json_schema, json_schema_of_tests};
 pub use index::{Index, Overlap};

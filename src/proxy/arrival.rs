@@ -28,7 +28,7 @@ pub(super) async fn in_the_clear(
     let target = Destination::of_absolute(head.target.as_str())?;
     let destination = target.destination.clone();
     let path_and_query = target.path_and_query.to_owned();
-    note(begun, &head, &destination);
+    note(gate, begun, &head, &destination);
     if !names(&head, &destination) {
         return Err(two_servers(Code::RequestMalformed, &destination).into());
     }
@@ -42,13 +42,13 @@ pub(super) async fn in_the_clear(
 /// [`Code::HostMismatch`] where it names another server, [`Code::MethodRefused`] for a CONNECT,
 /// [`Code::RequestMalformed`] for a target that is none.
 pub(super) fn in_a_tunnel(
-    tunnel: &Tunnel,
-    begun: &mut Begun,
+    gate: &Gate,
+    (tunnel, begun): (&Tunnel, &mut Begun),
     head: Head,
     body: Body,
 ) -> Result<Arrival, Stop> {
     let destination = &tunnel.destination;
-    note(begun, &head, destination);
+    note(gate, begun, &head, destination);
     let path_and_query = match head.target.form() {
         Form::Origin | Form::Asterisk => head.target.as_str().to_owned(),
         Form::Absolute => {
@@ -89,12 +89,13 @@ pub(super) async fn identify(gate: &Gate, begun: &mut Begun, head: &Head) -> Res
 }
 
 /// Tells the record what a head asks for.
-pub(super) fn note(begun: &mut Begun, head: &Head, destination: &Destination) {
-    begun.ticket.asked(Asked {
+pub(super) fn note(gate: &Gate, begun: &mut Begun, head: &Head, destination: &Destination) {
+    let asked = Asked {
         method: head.method.clone(),
         destination: destination.clone(),
         version: Some(head.version),
-    });
+    };
+    gate.services.note_asked(asked, &mut begun.ticket);
 }
 
 /// Whether the `Host` header names the destination. Only HTTP/1.0 has none; its target is all there is then.

@@ -173,7 +173,9 @@ impl<S: ClientStream> Connection<S> {
     async fn judge(&self, begun: &mut Begun, head: Head, body: Body) -> Result<Arrival, Stop> {
         match &self.scope {
             Scope::Open => arrival::in_the_clear(&self.place.gate, begun, head, body).await,
-            Scope::Within(tunnel) => arrival::in_a_tunnel(tunnel, begun, head, body),
+            Scope::Within(tunnel) => {
+                arrival::in_a_tunnel(&self.place.gate, (tunnel, begun), head, body)
+            }
         }
     }
 

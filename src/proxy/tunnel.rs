@@ -148,7 +148,7 @@ async fn settle(
     head: &Head,
 ) -> Result<(Caller, Destination, Way), Stop> {
     let destination = Destination::of_connect(head.target.as_str())?;
-    arrival::note(begun, head, &destination);
+    arrival::note(&place.gate, begun, head, &destination);
     if !arrival::names(head, &destination) {
         return Err(arrival::two_servers(Code::RequestMalformed, &destination).into());
     }

@@ -22,6 +22,18 @@ const COMING_FROM: &str = include_str!("../../docs/coming-from.md");
 const README: &str = include_str!("../../README.md");
 
 #[test]
+fn the_names_under_which_records_show_nothing_are_those_of_the_code() {
+    let section = SETTINGS.split("### What records do not show").nth(1);
+    let section = section.unwrap().split("### The chain").next().unwrap();
+    for name in exeat::credential::secret_names() {
+        assert!(
+            section.contains(&format!("`{name}`")),
+            "{name} is not listed"
+        );
+    }
+}
+
+#[test]
 fn every_example_of_a_policy_loads_without_a_problem() {
     for (place, example) in policies() {
         let loaded = policy::from_texts(&[(place.clone(), example.into())]);

@@ -46,6 +46,7 @@ mod prometheus;
 mod rates;
 mod readme;
 mod records;
+mod redaction;
 mod references;
 mod reload;
 mod scrubbing;

@@ -155,7 +155,7 @@ fn requests_that_the_end_of_exeat_cuts_off() {
         .map(|it| it["end"].as_str().unwrap())
         .collect();
     ends.sort_unstable();
-    assert_eq!(ends, ["abandoned", "abandoned", "aborted"], "{records:#?}");
+    assert_eq!(ends, ["abandoned", "abandoned", "stopped"], "{records:#?}");
 }
 
 #[test]

@@ -507,7 +507,7 @@ fn a_stream_ends_when_its_action_is_gone_and_the_grace_is_over() {
     world.reload(&without_watch());
     // No last chunk: it does not look whole.
     assert_eq!(rest(&mut stream), "");
-    let record = world.record();
+    let record = &world.records(2)[1];
     assert_eq!(
         (&record["end"], &record["decision"]),
         (&json!("withdrawn"), &json!("allowed"))
@@ -535,7 +535,7 @@ fn a_stream_goes_on_within_the_grace_and_wherever_it_is_permitted_again() {
     let mut last = [0; 5];
     stream.read_exact(&mut last).unwrap();
     assert_eq!(&last, b"0\r\n\r\n");
-    assert_eq!(world.record()["end"], "complete");
+    assert_eq!(world.records(2)[1]["end"], "complete");
 }
 
 /// As fast as the client reads: nobody ever waits for it.
@@ -560,7 +560,7 @@ fn a_stream_that_never_pauses_ends_too() {
     let mut sink = [0; 64 * 1024];
     while stream.read(&mut sink).is_ok_and(|it| it > 0) {}
     flooding.join().unwrap();
-    assert_eq!(world.record()["end"], "withdrawn");
+    assert_eq!(world.records(2)[1]["end"], "withdrawn");
 }
 
 const TUNNELS: &str = "

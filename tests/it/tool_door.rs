@@ -170,6 +170,8 @@ fn shared(record: &Value) -> Value {
         "time",
         "request_id",
         "seq",
+        "prev_hash",
+        "hash",
         "door",
         "duration_ms",
         "upstream_ms",
@@ -178,6 +180,10 @@ fn shared(record: &Value) -> Value {
         "bytes_out",
     ] {
         shared.remove(name);
+    }
+    // As they were given, and the proxy finds them in its own order.
+    if let Some(names) = shared.get_mut("parameters").and_then(Value::as_array_mut) {
+        names.sort_by_key(Value::to_string);
     }
     shared.into()
 }

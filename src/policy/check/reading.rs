@@ -110,6 +110,7 @@ fn is_plain(raw: &Raw) -> bool {
         && raw.outcomes.is_none()
         && raw.outputs.is_none()
         && raw.response.is_none()
+        && raw.upgrade.is_none()
 }
 
 /// Reads what an action says of its replies. `None`: a mistake has been told.

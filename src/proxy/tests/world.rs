@@ -103,6 +103,8 @@ impl World {
             environment: EnvironmentName::parse("production").ok(),
             plain_http: PlainHttp::Upgrade,
             on_echo: OnEcho::Redact,
+            shows_values: false,
+            redaction: Arc::default(),
         };
         let known = Arc::new(Known::default());
         let vault = known.watching(Arc::new(Sources::new(Store::at(folder.path()))));

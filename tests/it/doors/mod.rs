@@ -92,12 +92,15 @@ fn shared(record: &Value) -> Value {
     for of_the_door in ["door", "bytes_in", "bytes_out"] {
         shared.remove(of_the_door);
     }
-    for of_the_moment in ["time", "request_id", "seq", "duration_ms", "upstream_ms"] {
-        shared.remove(of_the_moment);
+    let of_the_moment = ["time", "request_id", "duration_ms", "upstream_ms"];
+    for name in of_the_moment.iter().chain(&["seq", "prev_hash", "hash"]) {
+        shared.remove(*name);
     }
     // As it was asked, and a program has its own order.
-    if let Some(names) = shared.get_mut("query").and_then(Value::as_array_mut) {
-        names.sort_by_key(Value::to_string);
+    for list in ["query", "parameters"] {
+        if let Some(names) = shared.get_mut(list).and_then(Value::as_array_mut) {
+            names.sort_by_key(Value::to_string);
+        }
     }
     shared.into()
 }

@@ -36,6 +36,7 @@ use exeat::metrics::{Metrics, Upstreams};
 use exeat::name::AgentName;
 use exeat::policy::{self, Policy};
 use exeat::proxy::ClientLimits;
+use exeat::redact::Redaction;
 use exeat::secret::Secret;
 use exeat::sessions::{Bounds, InMemory};
 use exeat::tokens::Tokens;
@@ -118,6 +119,8 @@ pub struct Plan {
     sources: bool,
     plain_http: PlainHttp,
     on_echo: OnEcho,
+    shows_values: bool,
+    redaction: Arc<Redaction>,
     room: Room,
     shares: Shares,
     grace: Duration,
@@ -138,6 +141,8 @@ impl Plan {
             sources: false,
             plain_http: PlainHttp::Upgrade,
             on_echo: OnEcho::Redact,
+            shows_values: false,
+            redaction: Arc::default(),
             room: Room::default(),
             shares: Shares::default(),
             grace: GRACE,
@@ -182,6 +187,13 @@ impl Plan {
     /// With room for so many bytes of bodies at a time.
     pub fn room(mut self, bytes: usize) -> Self {
         self.room = Room::of(bytes);
+        self
+    }
+
+    /// With values of parameters in records, as far as these rules let them.
+    pub fn showing_values(mut self, redaction: Redaction) -> Self {
+        self.shows_values = true;
+        self.redaction = Arc::new(redaction);
         self
     }
 
@@ -265,6 +277,8 @@ impl World {
                 environment: None,
                 plain_http: plan.plain_http,
                 on_echo: plan.on_echo,
+                shows_values: plan.shows_values,
+                redaction: plan.redaction,
             },
         };
         let (names, switchboard) = (Arc::new(Names::usual()), Arc::new(Switchboard::default()));

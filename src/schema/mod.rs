@@ -26,6 +26,8 @@ mod violation;
 
 use std::fmt;
 
+use jsonschema::ValidationError;
+use jsonschema::ValidationOptions;
 use jsonschema::Validator;
 use jsonschema::ValidatorMap;
 use serde_json::Map;
@@ -355,15 +357,7 @@ fn compile(source: &Value, patterns: &Patterns, problems: &mut Problems) -> Opti
         return None;
     }
     let options = patterns.options(dialect);
-    let compiled = options.build(&prepared.schema).and_then(|validator| {
-        let asked = |node: &Node| node.is_conditional() || node.default.is_some();
-        let every = nodes
-            .iter()
-            .any(asked)
-            .then(|| options.build_map(&prepared.schema));
-        Ok((validator, every.transpose()?))
-    });
-    let (validator, every) = match compiled {
+    let (validator, every) = match validators(&options, &prepared.schema, &nodes) {
         Ok(compiled) => compiled,
         Err(error) => {
             let message = violation::sentence(&error);
@@ -387,6 +381,18 @@ fn compile(source: &Value, patterns: &Patterns, problems: &mut Problems) -> Opti
         patterns: prepared.patterns,
         source: source.to_string().into(),
     })
+}
+
+/// A validator for the whole, and where some subschema is asked by itself, one for each.
+fn validators(
+    options: &ValidationOptions<'_>,
+    schema: &Value,
+    nodes: &Nodes,
+) -> Result<(Validator, Option<ValidatorMap>), ValidationError<'static>> {
+    let validator = options.build(schema)?;
+    let asked = |node: &Node| node.is_conditional() || node.default.is_some();
+    let every = nodes.iter().any(asked).then(|| options.build_map(schema));
+    Ok((validator, every.transpose()?))
 }
 
 /// Every violation of the dialect's own schema.
@@ -414,7 +420,7 @@ fn against_dialect(dialect: Dialect, source: &Value, problems: &mut Problems) {
     }
 }
 
-fn told(error: jsonschema::ValidationError<'_>) -> (String, String) {
+fn told(error: ValidationError<'_>) -> (String, String) {
     (
         error.instance_path().as_str().to_owned(),
         violation::sentence(&error),

@@ -20,7 +20,10 @@ use super::validator;
 
 /// Compiled patterns by their text. Clones share them.
 #[derive(Clone, Default)]
-pub(super) struct Patterns(Arc<Mutex<HashMap<(Dialect, String), Option<Validator>>>>);
+pub(super) struct Patterns(Arc<Mutex<Compiled>>);
+
+/// `None`: one that cannot be compiled.
+type Compiled = HashMap<(Dialect, String), Option<Validator>>;
 
 impl Patterns {
     /// What says whether a string fits; `None` for a pattern that cannot be compiled.

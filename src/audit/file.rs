@@ -9,13 +9,17 @@ use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
+use rustix::fs::{CWD, RenameFlags, renameat_with};
+use rustix::io::Errno;
 use time::OffsetDateTime;
 use time::format_description::BorrowedFormatItem;
 use time::macros::format_description;
 
 use crate::audit::chain::{Head, Torn};
 use crate::audit::past;
-use crate::audit::past::{NEW, earlier, first_line, folder, is_aside, with_ending};
+use crate::audit::past::{
+    MOST_LINES, NEW, earlier, first_line, folder, is_aside, sort_aside, with_ending,
+};
 use crate::audit::sink::Sink;
 
 /// When an audit file is put aside, and how many of those are kept. By default it never is: how long records are kept
@@ -61,7 +65,7 @@ impl Beginning {
 /// After a file could not be put aside: what stands in the way is mended by people.
 const AGAIN: Duration = Duration::from_secs(60);
 
-/// Names sort by time; the number is that of the file's first line.
+/// For people; the number of the file's first line follows, and by that they are sorted.
 const STAMP: &[BorrowedFormatItem<'_>] =
     format_description!("[year][month][day]T[hour][minute][second]Z");
 
@@ -91,12 +95,19 @@ impl FileSink {
             head: before.unwrap_or(Head::NONE),
             torn: past.torn,
         };
+        if beginning.head.seq >= MOST_LINES {
+            return Err(io::Error::other(format!(
+                "its newest line says that it is number {}, which no chain comes to: somebody has changed it; \
+                 move it and those before it away",
+                beginning.head.seq
+            )));
+        }
         if !past.ended {
             file.write_all(b"\n")?;
         }
         let sink = Self {
             size: file.metadata()?.len(),
-            first: first_or(&file, beginning.head.seq + 1),
+            first: first_or(&file, beginning.head.seq + 1)?,
             path,
             file,
             rotation,
@@ -116,17 +127,70 @@ impl FileSink {
         }
         let file = options().create_new(true).open(&new)?;
         lock(&file)?;
-        if is_at(&self.file, &self.path) {
-            let stamp = OffsetDateTime::now_utc().format(STAMP);
-            let stamp = stamp.map_err(io::Error::other)?;
-            let aside = with_ending(&self.path, &format!(".{stamp}-{first:012}"));
-            // A file system without hard links: for a moment there is no file of this name.
-            if fs::hard_link(&self.path, &aside).is_err() {
-                fs::rename(&self.path, &aside)?;
+        let stamp = OffsetDateTime::now_utc().format(STAMP);
+        let stamp = stamp.map_err(io::Error::other)?;
+        let aside = with_ending(&self.path, &format!(".{stamp}-{first:012}"));
+        match fs::hard_link(&self.path, &aside) {
+            Ok(()) => {
+                let exchanged = self.exchange(&new);
+                exchanged.inspect_err(|_| self.take_name_off(&aside))?;
             }
+            Err(error) if has_no_links(&error) => {
+                // For a moment there is no file of this name.
+                rename_to_free(&self.path, &aside)?;
+                if !is_at(&self.file, &aside) {
+                    rename_to_free(&aside, &self.path)?;
+                    return Err(io::Error::other(MOVED));
+                }
+                rename_to_free(&new, &self.path)?;
+            }
+            Err(error) => return Err(error),
         }
-        fs::rename(&new, &self.path)?;
         Ok(file)
+    }
+
+    /// Puts the new file in the place of this one, which has another name by now. If something else has come to that
+    /// place meanwhile, it stays there.
+    fn exchange(&self, new: &Path) -> io::Result<()> {
+        if renameat_with(CWD, new, CWD, &self.path, RenameFlags::EXCHANGE).is_err() {
+            // A file system that cannot exchange names.
+            return match is_at(&self.file, &self.path) {
+                true => fs::rename(new, &self.path),
+                false => Err(io::Error::other(MOVED)),
+            };
+        }
+        if !is_at(&self.file, new) {
+            renameat_with(CWD, new, CWD, &self.path, RenameFlags::EXCHANGE)?;
+            return Err(io::Error::other(MOVED));
+        }
+        fs::remove_file(new)
+    }
+
+    /// A name that was given for nothing, unless it is the last that the file of the records has.
+    fn take_name_off(&self, aside: &Path) {
+        let has_others = self.file.metadata().is_ok_and(|it| it.nlink() > 1);
+        if has_others || !is_at(&self.file, aside) {
+            // One that stays is told by `verify`, or taken off by the next start.
+            let _ = fs::remove_file(aside);
+        }
+    }
+
+    /// Goes to the file that has the name by now, or makes it.
+    fn follow_name(&mut self, seq: u64) -> io::Result<()> {
+        let mut file = options().open(&self.path)?;
+        lock(&file)?;
+        let past = past::past(&file)?;
+        let own = past::past(&self.file)?.head;
+        let goes_on = past.head.is_none_or(|head| own == Some(head));
+        if past.torn.is_some() || !goes_on {
+            return Err(io::Error::other(
+                "what has its name by now does not end in the newest record; move it away",
+            ));
+        }
+        if !past.ended {
+            file.write_all(b"\n")?;
+        }
+        self.begin(file, seq)
     }
 
     fn keep(&self) -> io::Result<()> {
@@ -135,14 +199,14 @@ impl FileSink {
         };
         let mut aside = earlier(&self.path)?;
         aside.retain(|it| is_aside(&self.path, it));
-        aside.sort();
+        sort_aside(&self.path, &mut aside);
         let surplus = aside.len().saturating_sub(keep);
         aside[..surplus].iter().try_for_each(fs::remove_file)
     }
 
     fn begin(&mut self, file: File, seq: u64) -> io::Result<()> {
         self.size = file.metadata()?.len();
-        self.first = first_or(&file, seq);
+        self.first = first_or(&file, seq)?;
         self.file = file;
         File::open(folder(&self.path))?.sync_all()
     }
@@ -176,13 +240,23 @@ impl Sink for FileSink {
     }
 
     fn turn(&mut self, seq: u64) -> io::Result<()> {
+        // Another program may have copied it and cut it off.
+        let length = self.file.metadata()?.len();
+        if length < self.size {
+            self.size = length;
+            self.first = first_or(&self.file, seq)?;
+        }
         if self.size == 0 {
             return Ok(());
         }
         self.failed = Some(Instant::now());
         self.file.sync_all()?;
-        let file = self.put_aside(self.first.0)?;
-        self.begin(file, seq)?;
+        if is_at(&self.file, &self.path) {
+            let file = self.put_aside(self.first.0)?;
+            self.begin(file, seq)?;
+        } else {
+            self.follow_name(seq)?;
+        }
         self.keep()?;
         self.failed = None;
         Ok(())
@@ -193,15 +267,34 @@ impl Sink for FileSink {
             return Ok(());
         }
         self.file.sync_all()?;
-        let file = options().open(&self.path)?;
-        lock(&file)?;
-        self.begin(file, seq)
+        self.follow_name(seq)
     }
 }
 
 /// The number and the time of a file's first line, which is the next one where there is none.
-fn first_or(file: &File, next: u64) -> (u64, OffsetDateTime) {
-    first_line(file).unwrap_or_else(|| (next, OffsetDateTime::now_utc()))
+fn first_or(file: &File, next: u64) -> io::Result<(u64, OffsetDateTime)> {
+    let first = first_line(file)?;
+    Ok(first.unwrap_or_else(|| (next, OffsetDateTime::now_utc())))
+}
+
+const MOVED: &str = "another file has come to its place; records go on to the one that was there";
+
+/// What file systems without hard links say.
+fn has_no_links(error: &io::Error) -> bool {
+    let errno = error.raw_os_error().map(Errno::from_raw_os_error);
+    matches!(
+        errno,
+        Some(Errno::PERM | Errno::OPNOTSUPP | Errno::NOSYS | Errno::MLINK)
+    )
+}
+
+/// Renames where nothing has the other name.
+fn rename_to_free(from: &Path, to: &Path) -> io::Result<()> {
+    match renameat_with(CWD, from, CWD, to, RenameFlags::NOREPLACE) {
+        // A file system that does not know the flag.
+        Err(Errno::INVAL | Errno::NOSYS) if !to.try_exists()? => fs::rename(from, to),
+        done => Ok(done?),
+    }
 }
 
 fn options() -> OpenOptions {
@@ -240,4 +333,46 @@ fn remove_second_names(path: &Path, file: &File) -> io::Result<()> {
         }
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_comes_to_the_place_in_the_last_moment_stays_there() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("a.jsonl");
+        let (sink, _) = FileSink::open(&path, Rotation::default()).unwrap();
+        let (new, aside) = (with_ending(&path, NEW), with_ending(&path, ".aside"));
+        fs::write(&new, "new").unwrap();
+        fs::rename(&path, path.with_file_name("moved")).unwrap();
+        fs::write(&path, "other").unwrap();
+        fs::hard_link(&path, &aside).unwrap();
+        let error = sink.exchange(&new).unwrap_err();
+        assert_eq!(error.to_string(), MOVED);
+        let read = |path: &Path| fs::read_to_string(path).unwrap();
+        assert_eq!((read(&path), read(&new)), ("other".into(), "new".into()));
+        sink.take_name_off(&aside);
+        assert!(!aside.exists());
+        assert!(rename_to_free(&new, &path).is_err());
+        assert_eq!((read(&path), read(&new)), ("other".into(), "new".into()));
+        rename_to_free(&new, &aside).unwrap();
+        assert_eq!(read(&aside), "new");
+    }
+
+    #[test]
+    fn the_last_name_of_a_file_is_not_taken_off() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("a.jsonl");
+        let (sink, _) = FileSink::open(&path, Rotation::default()).unwrap();
+        let aside = with_ending(&path, ".aside");
+        fs::hard_link(&path, &aside).unwrap();
+        fs::remove_file(&path).unwrap();
+        sink.take_name_off(&aside);
+        assert!(aside.exists());
+        fs::hard_link(&aside, &path).unwrap();
+        sink.take_name_off(&aside);
+        assert!(!aside.exists() && path.exists());
+    }
 }

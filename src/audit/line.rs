@@ -42,6 +42,23 @@ pub(super) struct Pen {
     stamp: String,
 }
 
+/// The most bytes of a line before its hash. Readers look for lines in windows of 64 KiB first, and whoever collects
+/// logs cuts lines somewhere; what is not made to be long has a tenth of this.
+const MOST_BYTES: usize = 32 * 1024;
+
+/// How much of a record its line has: less where it would be too long.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Share {
+    All,
+    NoValues,
+    NoLists,
+    /// Texts that the client or the server made have so many characters.
+    Short,
+}
+
+/// Of a text that is cut; at worst each is written in twelve.
+const SHORT: usize = 512;
+
 /// RFC 3339, in UTC; the microseconds follow.
 const SECOND: &[BorrowedFormatItem<'_>] =
     format_description!("[year]-[month]-[day]T[hour]:[minute]:[second].");
@@ -63,16 +80,28 @@ impl Pen {
     /// Appends one line. The fields stand in an order that does not change.
     pub(super) fn append(&mut self, out: &mut Vec<u8>, entry: &Entry<'_>) {
         let start = out.len();
+        for share in [Share::All, Share::NoValues, Share::NoLists, Share::Short] {
+            out.truncate(start);
+            self.write(out, entry, share);
+            if out.len() - start <= MOST_BYTES {
+                break;
+            }
+        }
         let seq = self.head.seq + 1;
+        let hash = chain::seal(out, start);
+        self.head = Head { seq, hash };
+    }
+
+    fn write(&mut self, out: &mut Vec<u8>, entry: &Entry<'_>, share: Share) {
         let mut line = Line(out);
         self.write_time(&mut line, entry);
         if let Entry::Record(record) = entry {
             line.plain("request_id", record.steps.request_id.as_str());
         }
-        line.number("seq", seq);
+        line.number("seq", self.head.seq + 1);
         line.plain("prev_hash", self.head.hash.as_str());
         match entry {
-            Entry::Record(record) => write_record(&mut line, record),
+            Entry::Record(record) => write_record(&mut line, record, share),
             Entry::Started(torn) => write_start(&mut line, torn.as_ref()),
             Entry::Stopped => line.plain("event", "stopped"),
             Entry::Lost(count) => {
@@ -80,8 +109,6 @@ impl Pen {
                 line.number("lost", *count);
             }
         }
-        let hash = chain::seal(out, start);
-        self.head = Head { seq, hash };
     }
 
     fn write_time(&mut self, line: &mut Line<'_>, entry: &Entry<'_>) {
@@ -113,7 +140,7 @@ fn write_start(line: &mut Line<'_>, torn: Option<&Torn>) {
     }
 }
 
-fn write_record(line: &mut Line<'_>, record: &Record) {
+fn write_record(line: &mut Line<'_>, record: &Record, share: Share) {
     if let Some(trace) = &record.steps.trace {
         line.plain("trace_id", &trace.trace_id());
         line.plain("span_id", &trace.span_id());
@@ -123,11 +150,11 @@ fn write_record(line: &mut Line<'_>, record: &Record) {
         line.plain("event", "opened");
     }
     write_decision(line, record);
-    write_asked(line, &record.steps);
+    write_asked(line, &record.steps, share);
     write_ending(line, record);
     write_upstream(line, record);
     write_connection(line, &record.steps);
-    write_prepared(line, &record.steps);
+    write_prepared(line, &record.steps, share);
     if let Some(hash) = &record.steps.unparsed {
         line.plain("body", "unparsed");
         line.plain("body_sha256", hash.as_str());
@@ -135,7 +162,43 @@ fn write_record(line: &mut Line<'_>, record: &Record) {
     if record.steps.redactions > 0 {
         line.number("redactions", record.steps.redactions);
     }
-    line.optional("detail", detail(&record.event));
+    let detail = detail(&record.event).map(|it| shortened(it, share));
+    line.optional("detail", detail.as_deref());
+    let left_out = left_out(record, share);
+    if !left_out.is_empty() {
+        line.list("left_out", &left_out);
+    }
+}
+
+/// What the line of this share lacks, all or in part.
+fn left_out(record: &Record, share: Share) -> Vec<&'static str> {
+    let steps = &record.steps;
+    let given = steps.given.as_deref();
+    let prepared = steps.prepared.as_ref();
+    let has_values = given.is_some_and(|it| it.values.is_some());
+    let has_replaced = prepared.is_some_and(|it| !it.replaced.is_empty());
+    let has_dropped = prepared.is_some_and(|it| !it.dropped.is_empty());
+    let fields = [
+        ("values", Share::NoValues, has_values),
+        ("parameters", Share::NoLists, given.is_some()),
+        ("query", Share::NoLists, steps.target.is_some()),
+        ("replaced", Share::NoLists, has_replaced),
+        ("dropped", Share::NoLists, has_dropped),
+        ("method", Share::Short, steps.asked.is_some()),
+        ("path", Share::Short, steps.target.is_some()),
+        ("detail", Share::Short, detail(&record.event).is_some()),
+    ];
+    let lacks = fields
+        .iter()
+        .filter(|(_, at, is_there)| *is_there && share >= *at);
+    lacks.map(|(name, _, _)| *name).collect()
+}
+
+fn shortened(text: &str, share: Share) -> Cow<'_, str> {
+    match text.char_indices().nth(SHORT) {
+        Some((at, _)) if share == Share::Short => format!("{}…", &text[..at]).into(),
+        _ => text.into(),
+    }
 }
 
 fn write_decision(line: &mut Line<'_>, record: &Record) {
@@ -153,20 +216,24 @@ fn write_decision(line: &mut Line<'_>, record: &Record) {
     line.optional("code", record.event.code().map(Code::as_str));
 }
 
-fn write_asked(line: &mut Line<'_>, steps: &Steps) {
+fn write_asked(line: &mut Line<'_>, steps: &Steps, share: Share) {
     if let Some(asked) = &steps.asked {
-        line.text("method", asked.method.as_str());
+        line.text("method", &shortened(asked.method.as_str(), share));
         let host = asked.destination.host.as_str();
         line.text("host", if steps.hides_host { MARK } else { host });
         line.number("port", u64::from(asked.destination.port));
     }
     if let Some(target) = &steps.target {
-        line.text("path", &target.path);
-        line.list("query", &target.query);
+        line.text("path", &shortened(&target.path, share));
+        if share < Share::NoLists {
+            line.list("query", &target.query);
+        }
     }
     if let Some(given) = &steps.given {
-        line.list("parameters", &given.names);
-        if let Some(values) = &given.values {
+        if share < Share::NoLists {
+            line.list("parameters", &given.names);
+        }
+        if let Some(values) = given.values.as_ref().filter(|_| share < Share::NoValues) {
             line.name("values");
             write_members(line.0, values);
         }
@@ -250,7 +317,7 @@ fn version_in_words(version: Version) -> &'static str {
     }
 }
 
-fn write_prepared(line: &mut Line<'_>, steps: &Steps) {
+fn write_prepared(line: &mut Line<'_>, steps: &Steps, share: Share) {
     let Some(prepared) = &steps.prepared else {
         return;
     };
@@ -258,7 +325,7 @@ fn write_prepared(line: &mut Line<'_>, steps: &Steps) {
         ("replaced", &prepared.replaced),
         ("dropped", &prepared.dropped),
     ] {
-        if !list.is_empty() {
+        if !list.is_empty() && share < Share::NoLists {
             line.list(name, list);
         }
     }
@@ -304,14 +371,14 @@ impl Line<'_> {
         }
     }
 
-    fn list(&mut self, name: &str, values: &[String]) {
+    fn list(&mut self, name: &str, values: &[impl AsRef<str>]) {
         self.name(name);
         self.0.push(b'[');
         for (index, value) in values.iter().enumerate() {
             if index > 0 {
                 self.0.push(b',');
             }
-            quote(self.0, value);
+            quote(self.0, value.as_ref());
         }
         self.0.push(b']');
     }

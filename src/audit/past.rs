@@ -4,6 +4,7 @@ use std::ffi::{OsStr, OsString};
 use std::fs;
 use std::fs::File;
 use std::io;
+use std::io::{BufReader, Read};
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::{FileExt, MetadataExt};
 use std::path::{Path, PathBuf};
@@ -12,7 +13,7 @@ use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
 
 use crate::audit::chain::{Head, Sealed, Torn};
-use crate::audit::read::LONGEST_LINE;
+use crate::audit::read::{LONGEST_LINE, Lines};
 
 /// The most that is read from the end of a file to find its newest line.
 const MOST: u64 = LONGEST_LINE as u64;
@@ -74,9 +75,11 @@ fn in_window(bytes: &[u8], is_whole_file: bool) -> Option<Past> {
     }
 }
 
+/// What every line begins with.
+pub(super) const BEGINNING: &[u8; 9] = b"{\"time\":\"";
+
 /// A process may have been ended in the middle of its first line; what else there is was written by another program.
 fn without_line(bytes: &[u8]) -> io::Result<Past> {
-    const BEGINNING: &[u8] = b"{\"time\":\"";
     let common = BEGINNING.len().min(bytes.len());
     if bytes[..common] != BEGINNING[..common] || bytes.contains(&b'\n') {
         return Err(foreign());
@@ -103,6 +106,9 @@ fn foreign() -> io::Error {
     )
 }
 
+/// More lines than any chain can have come to. A number above it was forged, and there may be none behind it.
+pub(super) const MOST_LINES: u64 = u64::MAX / 2;
+
 /// The newest line of a file, for whoever wants to remember how far the chain has come.
 ///
 /// # Errors
@@ -112,28 +118,103 @@ pub fn head(path: &Path) -> io::Result<Option<Head>> {
 }
 
 /// The number and the time of the first line, as far as there is one near the beginning.
-pub(super) fn first_line(file: &File) -> Option<(u64, OffsetDateTime)> {
-    let length = file.metadata().ok()?.len().min(FIRST);
-    let mut bytes = vec![0; usize::try_from(length).ok()?];
-    file.read_exact_at(&mut bytes, 0).ok()?;
-    bytes.split(|byte| *byte == b'\n').find_map(|line| {
-        let sealed = Sealed::read(line)?;
-        let time = OffsetDateTime::parse(&sealed.time, &Rfc3339).ok()?;
-        Some((sealed.head.seq, time))
-    })
+///
+/// # Errors
+/// The file cannot be read.
+pub(super) fn first_line(file: &File) -> io::Result<Option<(u64, OffsetDateTime)>> {
+    let from_start = Bytes { file, at: 0 };
+    // What was torn off may stand before it, and is no longer than a line.
+    let mut lines = Lines::of(BufReader::new(from_start.take(2 * MOST)));
+    while let Some(piece) = lines.read()? {
+        let Some(sealed) = Sealed::read(piece.bytes) else {
+            continue;
+        };
+        if let Ok(time) = OffsetDateTime::parse(&sealed.time, &Rfc3339) {
+            return Ok(Some((sealed.head.seq, time)));
+        }
+    }
+    Ok(None)
+}
+
+/// A file from some place on, whatever place its handle is at.
+struct Bytes<'a> {
+    file: &'a File,
+    at: u64,
+}
+
+impl Read for Bytes<'_> {
+    fn read(&mut self, bytes: &mut [u8]) -> io::Result<usize> {
+        let count = self.file.read_at(bytes, self.at)?;
+        self.at += count as u64;
+        Ok(count)
+    }
+}
+
+/// Whether a file is compressed, by its first bytes: gzip, zstd, xz, bzip2.
+///
+/// # Errors
+/// The file cannot be read.
+pub(super) fn is_compressed(file: &File) -> io::Result<bool> {
+    const BEGINNINGS: [&[u8]; 4] = [b"\x1f\x8b", b"\x28\xb5\x2f\xfd", b"\xfd7zXZ\0", b"BZh"];
+    let mut bytes = Vec::new();
+    Bytes { file, at: 0 }.take(6).read_to_end(&mut bytes)?;
+    Ok(BEGINNINGS.iter().any(|it| bytes.starts_with(it)))
 }
 
 /// The newest line of what an audit file was before: of those that exeat has put aside, and of what another program
 /// has moved away, as far as it is not compressed.
+///
+/// # Errors
+/// The newest that exeat has put aside, or one that was moved, cannot be read: a chain that went on without it would
+/// fork.
 pub(super) fn head_of_earlier(path: &Path) -> io::Result<Option<Head>> {
     let (mut ours, others): (Vec<PathBuf>, _) = earlier(path)?
         .into_iter()
         .partition(|it| is_aside(path, it));
-    ours.sort();
-    let candidates = ours.into_iter().next_back().into_iter().chain(others);
-    let heads = candidates.filter_map(|it| head(&it).ok().flatten());
-    Ok(heads.max_by_key(|head| head.seq))
+    sort_aside(path, &mut ours);
+    let mut newest = None;
+    for it in ours.iter().rev() {
+        newest = match head(it) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => continue,
+            read => read.map_err(|error| unreadable(it, &error))?,
+        };
+        if newest.is_some() {
+            break;
+        }
+    }
+    for it in &others {
+        let file = match File::open(it) {
+            // It was removed meanwhile, as by a program that compresses it.
+            Err(error) if error.kind() == io::ErrorKind::NotFound => continue,
+            opened => opened.map_err(|error| unreadable(it, &error))?,
+        };
+        // What another program has put there beside it is no part of the chain; `verify` tells of it.
+        let head = past(&file).ok().and_then(|past| past.head);
+        newest = newest.into_iter().chain(head).max_by_key(|head| head.seq);
+    }
+    Ok(newest)
 }
+
+fn unreadable(path: &Path, error: &io::Error) -> io::Error {
+    let name = path.display();
+    let text = format!(
+        "the chain goes on from {name}, which cannot be read ({error}); mend it, or move it to another folder"
+    );
+    io::Error::new(error.kind(), text)
+}
+
+/// Oldest first: by the number of the first line, since clocks are set back at times.
+pub(super) fn sort_aside(path: &Path, all: &mut [PathBuf]) {
+    all.sort_by_cached_key(|it| {
+        let rest = it.as_os_str().as_bytes();
+        let rest = rest.get(path.as_os_str().len() + ASIDE_TIME..);
+        let number = rest.and_then(|it| std::str::from_utf8(it).ok()?.parse::<u64>().ok());
+        (number, it.clone())
+    });
+}
+
+/// The bytes before the number in what exeat adds to a name.
+const ASIDE_TIME: usize = 18;
 
 /// The files beside an audit file that were it before: its name with a point or hyphen and something more.
 ///
@@ -182,7 +263,7 @@ pub(super) fn is_aside(path: &Path, other: &Path) -> bool {
         17 => *byte == b'-',
         _ => byte.is_ascii_digit(),
     };
-    rest.len() > 18 && rest.iter().enumerate().all(form)
+    rest.len() > ASIDE_TIME && rest.iter().enumerate().all(form)
 }
 
 /// The folder in which a file stands.

@@ -4,11 +4,13 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::fs::File;
 use std::io;
-use std::io::BufRead;
+use std::io::{BufRead, Read};
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
-use crate::audit::past::{NEW, earlier, first_line, is_aside};
+use time::OffsetDateTime;
+
+use crate::audit::past::{BEGINNING, NEW, earlier, first_line, is_aside, is_compressed};
 
 /// A longer line is none of ours: one of a target of 16 KiB in which everything is escaped has a fortieth of this. Of
 /// what is longer only the length is kept.
@@ -19,8 +21,13 @@ pub const LONGEST_LINE: usize = 4 * 1024 * 1024;
 pub struct Files {
     /// Those that hold lines, in the order in which they were written.
     pub files: Vec<PathBuf>,
-    /// Those that have a name of the family and no lines that can be read, such as compressed ones.
+    /// Those that have a name of the family and are compressed.
+    pub compressed: Vec<PathBuf>,
+    /// Those that have a name of the family, are not compressed, and hold no lines that can be read: of a chain that
+    /// they belong to, nobody can say that it is whole.
     pub unread: Vec<PathBuf>,
+    /// Those in a folder that are of other programs, by their names and by what is in them.
+    pub other: Vec<PathBuf>,
 }
 
 impl Files {
@@ -66,24 +73,35 @@ impl Files {
                 .or_default()
                 .push(path);
         }
-        let read = families.into_values().map(|all| Self::sorted(all, &[]));
-        Ok(read.filter(|it| !it.files.is_empty()).collect())
+        let read = families.into_values().map(|all| {
+            let mut family = Self::sorted(all, &[]);
+            if family.files.is_empty() {
+                let of_others = |it: &mut PathBuf| !is_like_records(it);
+                family.other = family.unread.extract_if(.., of_others).collect();
+            }
+            family
+        });
+        Ok(read.filter(|it| *it != Self::default()).collect())
+    }
+
+    /// Whether there is anything that has to do with records.
+    pub fn has_records(&self) -> bool {
+        [&self.files, &self.compressed, &self.unread]
+            .iter()
+            .any(|it| !it.is_empty())
     }
 
     /// By the number of the first line. Where several chains begin, as in what was written by processes that did not
     /// know of each other, by the time of it.
     fn sorted(all: Vec<PathBuf>, named: &[PathBuf]) -> Self {
-        let (mut found, mut unread, mut whole) = (Vec::new(), Vec::new(), Vec::new());
+        let (mut found, mut whole, mut family) = (Vec::new(), Vec::new(), Self::default());
         for path in all {
-            let metadata = fs::metadata(&path).ok().filter(fs::Metadata::is_file);
-            let is_empty = metadata.as_ref().is_some_and(|it| it.len() == 0);
-            let file = metadata.and_then(|_| File::open(&path).ok());
-            let first = file.and_then(|it| first_line(&it));
-            match first {
-                Some(first) => found.push((first, path)),
-                None if named.contains(&path) => whole.push(path),
-                None if is_empty => {}
-                None => unread.push(path),
+            match Content::of(&path).unwrap_or(Content::Other) {
+                Content::Lines(seq, time) => found.push(((seq, time), path)),
+                _ if named.contains(&path) => whole.push(path),
+                Content::Nothing => {}
+                Content::Compressed => family.compressed.push(path),
+                Content::Other => family.unread.push(path),
             }
         }
         found.sort();
@@ -91,11 +109,44 @@ impl Files {
             found.sort_by_key(|((_, time), _)| *time);
         }
         let files = found.into_iter().map(|(_, path)| path).chain(whole);
-        Self {
-            files: files.collect(),
-            unread,
-        }
+        family.files = files.collect();
+        family
     }
+}
+
+/// What a file holds, by its beginning.
+enum Content {
+    /// Lines, and the number and time of the first.
+    Lines(u64, OffsetDateTime),
+    Nothing,
+    Compressed,
+    Other,
+}
+
+impl Content {
+    fn of(path: &Path) -> io::Result<Self> {
+        let metadata = fs::metadata(path)?;
+        if !metadata.is_file() {
+            return Ok(Self::Other);
+        }
+        if metadata.len() == 0 {
+            return Ok(Self::Nothing);
+        }
+        let file = File::open(path)?;
+        Ok(match first_line(&file)? {
+            Some((seq, time)) => Self::Lines(seq, time),
+            None if is_compressed(&file)? => Self::Compressed,
+            None => Self::Other,
+        })
+    }
+}
+
+/// Whether a file without a line that can be read held records once: by its name, or by its first bytes.
+fn is_like_records(path: &Path) -> bool {
+    let name = path.file_name().unwrap_or_default().as_bytes();
+    let mut first = [0; BEGINNING.len()];
+    let read = File::open(path).and_then(|mut it| it.read_exact(&mut first));
+    memchr::memmem::find(name, b".jsonl").is_some() || (read.is_ok() && first == *BEGINNING)
 }
 
 /// The name of the file that this one was or is: a shorter one that it continues, or its own without what exeat adds.

@@ -360,7 +360,8 @@ impl Ticket {
     }
 
     /// The host is declared, so the record may say where on it.
-    pub fn targeted(&mut self, target: Target) {
+    pub fn targeted(&mut self, mut target: Target) {
+        bound(&mut target.query);
         self.steps().target = Some(target);
     }
 
@@ -370,7 +371,8 @@ impl Ticket {
     }
 
     /// What was given for the action, whether or not it fits.
-    pub fn given(&mut self, given: Given) {
+    pub fn given(&mut self, mut given: Given) {
+        bound(&mut given.names);
         self.steps().given = Some(Box::new(given));
     }
 
@@ -394,7 +396,9 @@ impl Ticket {
     }
 
     /// The request is permitted and made ready.
-    pub fn prepared(&mut self, prepared: Prepared) {
+    pub fn prepared(&mut self, mut prepared: Prepared) {
+        bound(&mut prepared.replaced);
+        bound(&mut prepared.dropped);
         self.steps().prepared = Some(prepared);
     }
 
@@ -460,6 +464,18 @@ impl Ticket {
 
     fn steps(&mut self) -> &mut Steps {
         &mut self.0.as_deref_mut().expect(UNCLOSED).steps
+    }
+}
+
+/// Names that one list of a record has, and one more that says that there were others. A name of one byte takes some
+/// forty in memory, and a target has room for thousands.
+const NAMES: usize = 64;
+
+fn bound(names: &mut Vec<String>) {
+    if names.len() > NAMES + 1 {
+        names.truncate(NAMES);
+        names.push("…".to_owned());
+        names.shrink_to_fit();
     }
 }
 

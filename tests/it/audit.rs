@@ -427,6 +427,48 @@ fn what_was_done_to_a_file_is_told_with_its_place() {
 }
 
 #[test]
+fn a_file_that_cannot_be_read_is_never_whole() {
+    let (desk, head) = written();
+    fs::write(desk.path("audit.jsonl.2.gz"), b"\x1f\x8b\x08\0").unwrap();
+    let said = audit(&desk, &["verify", "audit.jsonl"], 0);
+    assert!(said.contains("audit.jsonl.2.gz: note: not read"), "{said}");
+    fs::write(desk.path("audit.jsonl.1"), "spoilt\n").unwrap();
+    for which in ["audit.jsonl", "."] {
+        let said = audit(&desk, &["verify", which], 1);
+        assert!(said.contains("audit.jsonl.1: unread: "), "{said}");
+        assert!(said.contains("1 finding;"), "{said}");
+    }
+    assert_eq!(report(&desk, 1)["findings"][0]["kind"], "unread");
+    fs::remove_file(desk.path("audit.jsonl.1")).unwrap();
+    audit(&desk, &["verify", ".", "--expect", &head], 0);
+    fs::write(desk.path("other.jsonl"), "spoilt\n").unwrap();
+    let said = audit(&desk, &["verify", "."], 1);
+    assert!(said.contains("other.jsonl: unread: "), "{said}");
+    fs::rename(desk.path("other.jsonl"), desk.path("other.txt")).unwrap();
+    let said = audit(&desk, &["verify", "."], 0);
+    assert!(said.contains("other.txt: note: not read"), "{said}");
+}
+
+#[test]
+fn a_chain_that_begins_again_is_told() {
+    let (desk, _) = written();
+    let file = desk.path("audit.jsonl");
+    let text = fs::read_to_string(&file).unwrap();
+    audit(&desk, &["verify", "audit.jsonl", "--from-start"], 0);
+    fs::rename(&file, desk.path("before")).unwrap();
+    let started = Started::on(&desk, &["--audit", "audit.jsonl"]);
+    started.signal("-TERM");
+    assert_eq!(started.end().0, Some(0));
+    let again = fs::read_to_string(&file).unwrap();
+    fs::write(&file, text + &again).unwrap();
+    let said = audit(&desk, &["verify", "audit.jsonl"], 0);
+    assert!(said.contains("audit.jsonl:9: note: new chain"), "{said}");
+    assert!(said.contains("seq 1 to 2 of 2 chains"), "{said}");
+    let said = audit(&desk, &["verify", "audit.jsonl", "--from-start"], 1);
+    assert!(said.contains("the chain: begins_again"), "{said}");
+}
+
+#[test]
 fn the_hash_can_be_made_without_exeat() {
     let (desk, head) = written();
     // As the documentation says.

@@ -56,7 +56,7 @@ impl Process {
     }
 }
 
-fn record(path: &str) -> Record {
+pub(super) fn record(path: &str) -> Record {
     let opening = Opening {
         door: Door::Proxy,
         policy_hash: "abcd".into(),
@@ -160,12 +160,13 @@ fn a_kill_in_the_middle_of_a_line_is_told_and_is_no_finding() {
         file.write_all(&whole[..length]).unwrap();
         let report = verify(&path, &[]);
         assert!(report.is_good(), "{report:#?}");
-        assert_eq!(report.notes[0].1, Note::Partial { bytes: length });
+        let bytes = length as u64;
+        assert_eq!(report.notes[0].1, Note::Partial { bytes });
         Process::start(&path, Rotation::default()).stop();
         let report = verify(&path, &[]);
         assert!(report.is_good(), "{length}: {report:#?}");
         let notes: Vec<Note> = report.notes.iter().map(|it| it.1).collect();
-        let torn = Note::Torn { bytes: length + 1 };
+        let torn = Note::Torn { bytes: bytes + 1 };
         assert_eq!(notes, [torn, Note::Unclean { seq: 2 }]);
     }
 }
@@ -326,7 +327,7 @@ fn a_new_file_goes_on_with_the_chain_of_the_newest_one_before() {
     Process::start(&path, Rotation::default()).stop();
     let report = verify(&path, &[]);
     assert!(report.is_good() && report.starts == 4, "{report:#?}");
-    assert_eq!(Files::of(&path).unwrap().unread.len(), 1);
+    assert_eq!(Files::of(&path).unwrap().compressed.len(), 1);
     let families = Files::in_folder(path.parent().unwrap()).unwrap();
     assert_eq!(families.len(), 1, "{families:#?}");
 }
@@ -449,5 +450,12 @@ fn chains_of_processes_that_did_not_know_of_each_other_are_each_whole() {
     let report = verify_bytes(&both, &[]);
     assert!(report.is_good(), "{report:#?}");
     assert_eq!((report.chains, report.starts), (3, 3));
-    assert_eq!(report.notes.len(), 1, "one did not end by itself");
+    let notes: Vec<Note> = report.notes.iter().map(|it| it.1).collect();
+    let again = |seq| Note::NewChain { seq };
+    let unclean = Note::Unclean { seq: 3 };
+    assert_eq!(
+        notes,
+        [again(5), again(3), unclean],
+        "one did not end by itself"
+    );
 }

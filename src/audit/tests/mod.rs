@@ -3,6 +3,7 @@
 
 mod anything;
 mod chained;
+mod odd_files;
 
 use std::sync::mpsc as std_mpsc;
 use std::time::Duration;

@@ -9,7 +9,10 @@ use std::io;
 use std::io::BufRead;
 use std::sync::Arc;
 
+use serde::de::IgnoredAny;
+
 use crate::audit::chain::{Hash, Head, Mark, Sealed, Torn};
+use crate::audit::past::BEGINNING;
 use crate::audit::read::{LONGEST_LINE, Lines};
 
 pub use report::{Break, Finding, Note, Place, Report};
@@ -38,8 +41,10 @@ pub struct Verifier {
 /// A line, and what is known of it.
 struct Item {
     place: Place,
-    /// Of what is no line, with its line feed.
+    /// Of what is no line, with its line feed; not of one that is too long.
     bytes: Vec<u8>,
+    /// How many there are.
+    length: u64,
     line: Option<Sealed>,
 }
 
@@ -50,10 +55,16 @@ struct Junk {
     lines: u64,
     /// As far as it can be what a start has recorded.
     bytes: Vec<u8>,
+    /// How many there are.
+    length: u64,
 }
 
 /// Gaps and beginnings that are remembered, to tell lines that were moved from lines that were doubled.
 const MOST_GAPS: usize = 1000;
+
+/// Lines that a start may record as torn: the one in which a process was ended, and the first one of the next, if that
+/// was ended in it. More of them are lines that somebody has spoilt before a start.
+const MOST_TORN: u64 = 2;
 
 impl Verifier {
     /// With heads that somebody has kept, which the chain must contain.
@@ -86,15 +97,17 @@ impl Verifier {
             number += 1;
             let line = Sealed::read(piece.bytes);
             let feed: &[u8] = if piece.ended { b"\n" } else { b"" };
+            let is_kept = line.is_none() && piece.length <= LONGEST_LINE as u64;
             let item = Item {
                 place: Place {
                     file: file.clone(),
                     line: number,
                 },
-                bytes: match line {
-                    Some(_) => Vec::new(),
-                    None => [piece.bytes, feed].concat(),
+                bytes: match is_kept {
+                    true => [piece.bytes, feed].concat(),
+                    false => Vec::new(),
                 },
+                length: piece.length,
                 line,
             };
             if let Some(before) = self.waiting.take() {
@@ -105,6 +118,19 @@ impl Verifier {
         Ok(())
     }
 
+    /// There is a file of the chain that holds no lines that can be read.
+    pub fn unread(&mut self, name: &str) {
+        let place = Place {
+            file: name.into(),
+            line: 0,
+        };
+        self.report.find(Finding {
+            place,
+            what: Break::Unread,
+            expected: None,
+        });
+    }
+
     /// What there is to tell, after the last file.
     pub fn finish(mut self) -> Report {
         if let Some(last) = self.waiting.take() {
@@ -112,11 +138,12 @@ impl Verifier {
         }
         let junk = std::mem::take(&mut self.junk);
         if let Some(place) = junk.place {
-            if junk.bytes.ends_with(b"\n") || junk.lines > 1 {
-                self.find(place, Break::Malformed { lines: junk.lines });
+            let (bytes, length) = (&junk.bytes, junk.length);
+            let is_torn = bytes.len() as u64 == length && !bytes.contains(&b'\n');
+            if is_torn && junk.lines == 1 && !holds_line(bytes) {
+                self.report.note(place, Note::Partial { bytes: length });
             } else {
-                let bytes = junk.bytes.len();
-                self.report.note(place, Note::Partial { bytes });
+                self.find(place, Break::Malformed { lines: junk.lines });
             }
         }
         self.report.head = self.last;
@@ -143,6 +170,7 @@ impl Verifier {
             let junk = &mut self.junk;
             junk.place.get_or_insert(item.place);
             junk.lines += 1;
+            junk.length += item.length;
             if junk.bytes.len() <= LONGEST_LINE {
                 junk.bytes.extend(item.bytes);
             }
@@ -156,6 +184,10 @@ impl Verifier {
         match self.look(&line, next) {
             Verdict::Next => self.accept(&item.place, &line),
             Verdict::NewChain => {
+                if let Some(last) = self.last {
+                    let note = Note::NewChain { seq: last.seq };
+                    self.report.note(item.place.clone(), note);
+                }
                 self.report.chains += 1;
                 self.first = line.head.seq;
                 if self.begun.len() < MOST_GAPS {
@@ -173,6 +205,7 @@ impl Verifier {
             place,
             lines,
             bytes,
+            length,
         } = std::mem::take(&mut self.junk);
         let recorded = match line.event {
             Some(Mark::Started(torn)) if line.intact => torn,
@@ -185,9 +218,10 @@ impl Verifier {
             }
             return;
         };
-        if recorded.is_some() && recorded == Torn::of(&bytes) && follows {
-            let bytes = bytes.len();
-            return self.report.note(place, Note::Torn { bytes });
+        let is_recorded = recorded.is_some() && recorded == Torn::of(&bytes) && follows;
+        let is_torn = bytes.len() as u64 == length && lines <= MOST_TORN && !holds_line(&bytes);
+        if is_recorded && is_torn {
+            return self.report.note(place, Note::Torn { bytes: length });
         }
         self.find(place, Break::Malformed { lines });
         // They may be lines that somebody has spoilt: what follows is not to be told a second time.
@@ -304,7 +338,9 @@ impl Verifier {
                     self.report.note(place.clone(), unclean);
                 }
             }
-            Some(Mark::Lost(count)) => self.report.lost += count,
+            Some(Mark::Lost(count)) => {
+                self.report.lost = self.report.lost.saturating_add(count);
+            }
             Some(Mark::Stopped | Mark::Other) => {}
             None => self.report.records += 1,
         }
@@ -320,6 +356,22 @@ impl Verifier {
             expected,
         });
     }
+}
+
+/// Whether a whole line stands anywhere in bytes that are none: nobody was ended in the middle of those.
+fn holds_line(bytes: &[u8]) -> bool {
+    let mut at = 0;
+    while let Some(found) = memchr::memmem::find(&bytes[at..], BEGINNING) {
+        at += found;
+        let mut values = serde_json::Deserializer::from_slice(&bytes[at..]).into_iter();
+        let is_value = matches!(values.next(), Some(Ok(IgnoredAny)));
+        let end = at + values.byte_offset();
+        if is_value && Sealed::read(&bytes[at..end]).is_some() {
+            return true;
+        }
+        at = if is_value { end } else { at + 1 };
+    }
+    false
 }
 
 /// What a line is to the one before.

@@ -57,6 +57,8 @@ pub enum Break {
     },
     /// A start has recorded bytes that are not whole lines, and they are not there.
     TornGone,
+    /// The file has a name of the chain's files, and no lines that can be read.
+    Unread,
     /// The chain ends before a head that was kept.
     CutOff(Head),
     /// The line of a head that was kept has another hash.
@@ -76,12 +78,18 @@ pub enum Note {
     /// A process was ended in the middle of these bytes; the next one has recorded them.
     Torn {
         /// With their line feeds.
-        bytes: usize,
+        bytes: u64,
     },
     /// The last line has no end: it is being written, or its process was ended.
     Partial {
         /// So far.
-        bytes: usize,
+        bytes: u64,
+    },
+    /// A chain begins although one was there: of a process that did not know of it. Nothing says what came behind the
+    /// last line before.
+    NewChain {
+        /// The last line before.
+        seq: u64,
     },
 }
 
@@ -170,7 +178,8 @@ impl Report {
 impl fmt::Display for Place {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self.line {
-            0 => f.write_str("the chain"),
+            0 if self.file.is_empty() => f.write_str("the chain"),
+            0 => f.write_str(&self.file),
             line => write!(f, "{}:{line}", self.file),
         }
     }
@@ -198,6 +207,7 @@ impl Break {
             Self::Duplicate => "duplicate",
             Self::Malformed { .. } => "malformed",
             Self::TornGone => "torn_gone",
+            Self::Unread => "unread",
             Self::CutOff(_) => "cut_off",
             Self::HeadReplaced(_) => "head_replaced",
             Self::HeadNotHere(_) => "head_not_here",
@@ -227,6 +237,7 @@ impl fmt::Display for Break {
             Self::TornGone => {
                 f.write_str("the torn bytes that this start has recorded are not before it")
             }
+            Self::Unread => f.write_str("it holds no line that can be read, and is not compressed"),
             Self::CutOff(head) => {
                 write!(
                     f,
@@ -259,6 +270,7 @@ impl Note {
             Self::Unclean { .. } => "unclean_end",
             Self::Torn { .. } => "torn",
             Self::Partial { .. } => "partial",
+            Self::NewChain { .. } => "new_chain",
         }
     }
 }
@@ -279,6 +291,10 @@ impl fmt::Display for Note {
             Self::Partial { bytes } => write!(
                 f,
                 "the last line has no end ({bytes} bytes): it is being written, or its process was ended"
+            ),
+            Self::NewChain { seq } => write!(
+                f,
+                "new chain: a process began at 1 again, without regard to the lines before, of which the last is seq {seq}"
             ),
         }
     }

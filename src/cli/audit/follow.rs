@@ -2,12 +2,13 @@
 
 use std::fs;
 use std::fs::File;
-use std::io::{BufReader, Read as _, Seek as _, SeekFrom};
+use std::io::{BufReader, ErrorKind, Read as _, Seek as _, SeekFrom};
 use std::os::unix::fs::{FileExt as _, MetadataExt as _};
 use std::path::{Path, PathBuf};
 
 use anyhow::Context as _;
 
+use crate::audit;
 use crate::audit::chain_place;
 use crate::audit::read::{Files, LONGEST_LINE, Lines};
 
@@ -16,6 +17,8 @@ pub(super) struct Follow {
     path: PathBuf,
     file: Option<File>,
     rest: Vec<u8>,
+    /// What is read belongs to a line that is too long to be one.
+    skips: bool,
     /// The number of the newest line that was handed out.
     seq: u64,
 }
@@ -28,6 +31,7 @@ impl Follow {
             path: path.to_owned(),
             file: None,
             rest: Vec::new(),
+            skips: false,
             seq: 0,
         };
         let mut found: Vec<Vec<u8>> = Vec::new();
@@ -50,6 +54,12 @@ impl Follow {
                 break;
             }
         }
+        if follow.seq == 0 {
+            // Nothing was read in the newest file: it is empty, or nothing was asked for.
+            let newest = all.files.iter().rev();
+            let mut heads = newest.filter_map(|it| audit::head(it).ok().flatten());
+            follow.seq = heads.next().map_or(0, |head| head.seq);
+        }
         Ok((follow, found))
     }
 
@@ -58,6 +68,7 @@ impl Follow {
             path: self.path.clone(),
             file: None,
             rest: Vec::new(),
+            skips: false,
             seq: 0,
         }
     }
@@ -89,10 +100,13 @@ impl Follow {
             let mut lines = later.new_lines()?;
             let is_the_file = path == self.path;
             // A chain that begins again is not one that was seen.
-            let is_new = is_the_file && later.seq < seen;
+            let is_new = is_the_file && (1..seen).contains(&later.seq);
             lines.retain(|line| is_new || chain_place(line).is_some_and(|seq| seq > seen));
             found.extend(lines);
             if is_the_file {
+                if later.seq == 0 {
+                    later.seq = seen;
+                }
                 *self = later;
             }
         }
@@ -123,17 +137,33 @@ impl Follow {
             // It was cut off and is written from its beginning again.
             file.seek(SeekFrom::Start(0))?;
             self.rest.clear();
+            self.skips = false;
         }
-        file.read_to_end(&mut self.rest)?;
         let mut lines = Vec::new();
-        let mut start = 0;
-        for end in memchr::memchr_iter(b'\n', &self.rest) {
-            lines.push(self.rest[start..end].to_vec());
-            start = end + 1;
-        }
-        self.rest.drain(..start);
-        if self.rest.len() > LONGEST_LINE {
-            self.rest.clear();
+        let mut room = vec![0; WINDOW];
+        loop {
+            let count = match file.read(&mut room) {
+                Ok(0) => break,
+                Err(error) if error.kind() == ErrorKind::Interrupted => continue,
+                read => read?,
+            };
+            for piece in room[..count].split_inclusive(|byte| *byte == b'\n') {
+                let is_end = piece.ends_with(b"\n");
+                self.rest.extend_from_slice(piece);
+                if self.rest.len() > LONGEST_LINE {
+                    self.rest.clear();
+                    self.skips = true;
+                }
+                if is_end {
+                    self.rest.pop();
+                    let line = std::mem::take(&mut self.rest);
+                    if std::mem::take(&mut self.skips) {
+                        eprintln!("exeat: a line that is too long for a record is left out");
+                    } else {
+                        lines.push(line);
+                    }
+                }
+            }
         }
         let seq = lines.iter().rev().find_map(|line| chain_place(line));
         self.seq = seq.unwrap_or(self.seq);
@@ -143,19 +173,77 @@ impl Follow {
 
 /// Where the last so many lines of a file begin.
 fn beginning_of_last(count: usize, file: &File) -> anyhow::Result<u64> {
-    let length = file.metadata()?.len();
-    let mut window = 64 * 1024;
-    loop {
-        let start = length.saturating_sub(window);
-        let mut bytes = vec![0; usize::try_from(length - start)?];
-        file.read_exact_at(&mut bytes, start)?;
-        let mut feeds = memchr::memrchr_iter(b'\n', &bytes);
-        if let Some(feed) = feeds.nth(count) {
-            return Ok(start + feed as u64 + 1);
+    let mut end = file.metadata()?.len();
+    let mut room = vec![0; WINDOW];
+    let mut missing = count;
+    while end > 0 {
+        let start = end.saturating_sub(WINDOW as u64);
+        let bytes = &mut room[..usize::try_from(end - start)?];
+        file.read_exact_at(bytes, start)?;
+        for feed in memchr::memrchr_iter(b'\n', bytes) {
+            if missing == 0 {
+                return Ok(start + feed as u64 + 1);
+            }
+            missing -= 1;
         }
-        if start == 0 {
-            return Ok(0);
+        end = start;
+    }
+    Ok(0)
+}
+
+/// So much is read at once.
+const WINDOW: usize = 64 * 1024;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Lines of a chain, as far as their numbers go.
+    fn lines(numbers: std::ops::RangeInclusive<u64>) -> String {
+        let zeros = "0".repeat(64);
+        let line = |seq| {
+            let body = format!(
+                "{{\"time\":\"2026-11-20T00:00:00Z\",\"seq\":{seq},\"prev_hash\":\"{zeros}\""
+            );
+            let hash = audit::Hash::of(body.as_bytes());
+            format!("{body},\"hash\":\"{}\"}}\n", hash.as_str())
+        };
+        numbers.map(line).collect()
+    }
+
+    fn seqs(lines: &[Vec<u8>]) -> Vec<u64> {
+        lines.iter().filter_map(|it| chain_place(it)).collect()
+    }
+
+    #[test]
+    fn a_file_that_is_moved_twice_without_a_line_brings_no_history_back() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("a.jsonl");
+        for count in [0, 2] {
+            fs::write(&path, lines(1..=5)).unwrap();
+            let (mut follow, found) = Follow::the_last(count, &path).unwrap();
+            assert_eq!(found.len(), count);
+            for ending in ["a.jsonl.1", "a.jsonl.2"] {
+                fs::rename(&path, path.with_file_name(ending)).unwrap();
+                fs::write(&path, "").unwrap();
+                assert_eq!(seqs(&follow.more().unwrap()), [0; 0], "{ending}");
+            }
+            fs::write(&path, lines(6..=6)).unwrap();
+            assert_eq!(seqs(&follow.more().unwrap()), [6]);
+            fs::remove_file(path.with_file_name("a.jsonl.1")).unwrap();
+            fs::remove_file(path.with_file_name("a.jsonl.2")).unwrap();
         }
-        window *= 4;
+    }
+
+    #[test]
+    fn a_line_that_is_too_long_takes_no_memory_and_is_left_out() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("a.jsonl");
+        let long = "x".repeat(LONGEST_LINE + 1);
+        let text = format!("{}{long}\n{}{long}", lines(1..=2), lines(3..=3));
+        fs::write(&path, text).unwrap();
+        let (follow, found) = Follow::the_last(10, &path).unwrap();
+        assert_eq!((seqs(&found), found.len()), (vec![1, 2, 3], 3));
+        assert!(follow.skips && follow.rest.len() <= LONGEST_LINE);
     }
 }

@@ -29,7 +29,8 @@ pub(super) struct Verify {
     /// File with heads that were kept, one on each line
     #[arg(long, value_name = "FILE")]
     head: Vec<PathBuf>,
-    /// It is a finding as well where the first line that is there is not the first of the chain
+    /// It is a finding as well where the first line that is there is not the first of the chain, or where the chain of
+    /// one file begins again
     #[arg(long)]
     from_start: bool,
     /// One JSON object for programs
@@ -44,20 +45,23 @@ impl Verify {
             expected.extend(heads(file)?);
         }
         let chains = self.chains()?;
-        if chains.len() != 1 && !expected.is_empty() {
-            bail!(
-                "a head belongs to one chain, and there are {}; name the file",
-                chains.len()
-            );
+        let count = chains.iter().filter(|it| it.files.has_records()).count();
+        if count != 1 && !expected.is_empty() {
+            bail!("a head belongs to one chain, and there are {count}; name the file");
         }
         let (mut good, mut told) = (true, Vec::new());
         for chain in chains {
-            let (files, report) = chain.read(&expected)?;
-            let is_whole = !self.from_start || report.first.is_none_or(|seq| seq == 1);
-            good &= report.is_good() && is_whole;
+            let expected = if chain.files.has_records() {
+                &*expected
+            } else {
+                &[]
+            };
+            let (files, report) = chain.read(expected)?;
+            let at_start = self.at_start(&report);
+            good &= report.is_good() && at_start.is_ok();
             match self.json {
-                true => told.push(in_json(&files, &report, is_whole)),
-                false => tell(&files, &report, is_whole)?,
+                true => told.push(in_json(&files, &report, at_start.is_ok())),
+                false => tell(&files, &report, at_start)?,
             }
         }
         if self.json {
@@ -68,6 +72,25 @@ impl Verify {
         } else {
             Verdict::Findings
         })
+    }
+
+    /// What is wrong with the beginning of a chain, if that is asked.
+    fn at_start(&self, report: &Report) -> Result<(), &'static str> {
+        if !self.from_start {
+            return Ok(());
+        }
+        if report.first.is_some_and(|seq| seq != 1) {
+            return Err("missing: its beginning is not there (--from-start)");
+        }
+        let is_one_file = match &*self.files {
+            [] => true,
+            [one] => !is_stdin(one) && !one.is_dir(),
+            _ => false,
+        };
+        match is_one_file && report.chains > 1 {
+            true => Err("begins_again: in a file it goes on over restarts (--from-start)"),
+            false => Ok(()),
+        }
     }
 
     /// Where a file is written and put aside meanwhile, its name leads to another one before it is read.
@@ -91,7 +114,7 @@ impl Verify {
             [one] if one.is_dir() => {
                 let found = Files::in_folder(one);
                 let found = found.with_context(|| format!("{}", one.display()))?;
-                if found.is_empty() {
+                if !found.iter().any(Files::has_records) {
                     bail!("{} holds no file of audit records", one.display());
                 }
                 found
@@ -129,6 +152,9 @@ impl Chain {
             let read = verifier.read(&harmless(&file.to_string_lossy()), source);
             read.with_context(|| format!("{}", file.display()))?;
         }
+        for file in &self.files.unread {
+            verifier.unread(&harmless(&file.to_string_lossy()));
+        }
         Ok((self.files, verifier.finish()))
     }
 }
@@ -152,12 +178,12 @@ fn heads(file: &Path) -> anyhow::Result<Vec<Head>> {
     }
 }
 
-fn tell(chain: &Files, report: &Report, is_whole: bool) -> anyhow::Result<()> {
-    for file in &chain.unread {
-        say(format_args!(
-            "{}: note: not read; it holds no records, or is compressed",
-            harmless(&file.to_string_lossy())
-        ))?;
+fn tell(chain: &Files, report: &Report, at_start: Result<(), &'static str>) -> anyhow::Result<()> {
+    let compressed = chain.compressed.iter().map(|it| (it, "it is compressed"));
+    let other = chain.other.iter().map(|it| (it, "it holds no records"));
+    for (file, why) in compressed.chain(other) {
+        let name = file.to_string_lossy();
+        say(format_args!("{}: note: not read; {why}", harmless(&name)))?;
     }
     for (place, note) in &report.notes {
         say(format_args!("{place}: note: {note}"))?;
@@ -167,10 +193,13 @@ fn tell(chain: &Files, report: &Report, is_whole: bool) -> anyhow::Result<()> {
         say(finding)?;
     }
     more(report.finding_count, report.findings.len(), "findings")?;
-    if !is_whole {
-        say("the chain: missing: its beginning is not there (--from-start)")?;
+    if let Err(why) = at_start {
+        say(format_args!("the chain: {why}"))?;
     }
-    say(summary(chain, report))
+    match chain.files.is_empty() {
+        true => Ok(()),
+        false => say(summary(chain, report)),
+    }
 }
 
 fn more(count: u64, told: usize, what: &str) -> anyhow::Result<()> {
@@ -200,8 +229,12 @@ fn summary(chain: &Files, report: &Report) -> String {
         0 => String::new(),
         lost => format!(", {lost} more were lost"),
     };
+    let chains = match report.chains {
+        0 | 1 => String::new(),
+        several => format!(" of {several} chains"),
+    };
     format!(
-        "{name}: {verdict}; {} files, {} lines, {} records{lost}, {} starts, seq {first} to {}; {end}\nhead {head}",
+        "{name}: {verdict}; {} files, {} lines, {} records{lost}, {} starts, seq {first} to {}{chains}; {end}\nhead {head}",
         chain.files.len(),
         report.lines,
         report.records,
@@ -210,15 +243,17 @@ fn summary(chain: &Files, report: &Report) -> String {
     )
 }
 
-fn in_json(chain: &Files, report: &Report, is_whole: bool) -> Value {
+fn in_json(chain: &Files, report: &Report, is_from_start: bool) -> Value {
     let names = |paths: &[PathBuf]| -> Vec<String> {
         let names = paths.iter().map(|it| it.to_string_lossy());
         names.map(|it| it.into_owned()).collect()
     };
     let mut told = report.to_json();
     told["files"] = json!(names(&chain.files));
+    told["compressed"] = json!(names(&chain.compressed));
     told["unread"] = json!(names(&chain.unread));
+    told["other"] = json!(names(&chain.other));
     told["from_start"] = json!(report.first.is_none_or(|seq| seq == 1));
-    told["good"] = json!(report.is_good() && is_whole);
+    told["good"] = json!(report.is_good() && is_from_start);
     told
 }

@@ -115,6 +115,13 @@ pub struct Passes {
     pub trailers: bool,
 }
 
+impl Passes {
+    /// Whether what began with those may go on with these: the same protocol, and trailers where there may be some.
+    pub fn cover(self, then: Self) -> bool {
+        self.websocket == then.websocket && self.trailers >= then.trailers
+    }
+}
+
 /// How a list of scalars stands in the query.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum QueryStyle {

@@ -204,7 +204,7 @@ impl Front {
         drain.enter(Phase::Draining);
         let mut closing = workers.close();
         closing.extend(tool_workers.close());
-        wait_for_workers(closing, (drain, self.drain)).await;
+        let was_cut = wait_for_workers(closing, (drain, self.drain)).await;
         tokio::select! {
             () = services.audit.close() => {}
             () = no_patience(drain) => {
@@ -213,6 +213,11 @@ impl Front {
         }
         upkeep.abort();
         admin.abort();
+        if was_cut {
+            // Last: whoever reads the log may have stopped, and then this waits.
+            let limit = self.drain;
+            tracing::warn!("what had not ended after {limit:?} is cut off");
+        }
     }
 }
 
@@ -238,8 +243,9 @@ async fn told_to_stop(stopped: oneshot::Receiver<()>, drain: &Drain, delay: Dura
     let _ = timeout(delay, drain.reached(Phase::Over)).await;
 }
 
-/// Waits until every connection is closed, or the time for that is over, and then for the workers.
-async fn wait_for_workers(closing: Vec<Closing>, (drain, limit): (&Drain, Duration)) {
+/// Waits until every connection is closed, or the time for that is over, and then for the workers. Says whether that
+/// time has cut something off.
+async fn wait_for_workers(closing: Vec<Closing>, (drain, limit): (&Drain, Duration)) -> bool {
     let (threads, ends): (Vec<_>, Vec<_>) = closing.into_iter().map(Closing::split).unzip();
     let all = async {
         for end in ends {
@@ -247,17 +253,18 @@ async fn wait_for_workers(closing: Vec<Closing>, (drain, limit): (&Drain, Durati
             let _ = end.await;
         }
     };
-    tokio::select! {
-        () = all => {}
-        () = drain.reached(Phase::Over) => {}
-        () = sleep(limit) => tracing::warn!("what had not ended after {limit:?} is cut off"),
-    }
+    let was_cut = tokio::select! {
+        () = all => false,
+        () = drain.reached(Phase::Over) => false,
+        () = sleep(limit) => true,
+    };
     drain.enter(Phase::Over);
     for thread in threads {
         if thread.join().is_err() {
             tracing::error!("a worker panicked");
         }
     }
+    was_cut
 }
 
 async fn accept(listener: &TcpListener, workers: &Workers) -> Infallible {

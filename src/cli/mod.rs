@@ -170,7 +170,10 @@ fn log_to_stderr() {
     let level = std::env::var("EXEAT_LOG").ok();
     let level = level.and_then(|level| level.parse().ok());
     let own = Targets::new().with_target("exeat", level.unwrap_or(LevelFilter::WARN));
-    let layer = fmt::layer().with_writer(std::io::stderr);
+    // Nobody may be reading any more. Told of on standard error, as is usual, that would be a panic.
+    let layer = fmt::layer()
+        .with_writer(std::io::stderr)
+        .log_internal_errors(false);
     let set = if std::io::stderr().is_terminal() {
         registry().with(layer.with_filter(own)).try_init()
     } else {

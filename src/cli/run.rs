@@ -1,6 +1,6 @@
 //! `exeat run`: the proxy, until it is told to stop.
 
-use std::io::IsTerminal as _;
+use std::io::{IsTerminal as _, Write as _};
 use std::time::Duration;
 
 use clap::Args;
@@ -88,18 +88,20 @@ impl Said {
 fn announce(running: &Running, settings: &Settings, as_json: bool) {
     let (proxy, tools, admin) = (running.proxy, running.tools, running.admin);
     let ca = app::ca_file(&settings.state_dir);
-    if as_json {
+    let ready = if as_json {
         let ready = json!({
             "ready": true, "proxy": proxy.to_string(), "tools": tools.to_string(),
             "admin": admin.to_string(), "ca": ca,
         });
-        eprintln!("{ready}");
+        ready.to_string()
     } else {
-        eprintln!(
+        format!(
             "exeat is ready: proxy http://{proxy}, tools http://{tools}, health and metrics http://{admin}, CA {}",
             ca.display()
-        );
-    }
+        )
+    };
+    // It is ready, whether or not anybody reads that.
+    let _ = writeln!(std::io::stderr(), "{ready}");
 }
 
 /// The signals of operators, and a runtime to wait for them. A logrotate sends SIGHUP or SIGUSR1 when it has moved the

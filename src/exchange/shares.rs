@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
 
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, TryAcquireError};
 
 use crate::name::AgentName;
 use crate::refusal::{Code, Refusal};
@@ -102,11 +102,11 @@ impl Pool {
 
     fn take(&self, agent: Option<&AgentName>) -> Result<Share, Refusal> {
         let agent = agent.cloned();
+        // Taken under the lock: in between, an agent might be forgotten as idle and begin anew with all of its share.
         let known = self.left.read().unwrap_or_else(PoisonError::into_inner);
-        let left = known.get(&agent).cloned();
+        let taken = known.get(&agent).cloned().map(Semaphore::try_acquire_owned);
         drop(known);
-        let left = left.unwrap_or_else(|| self.begin(agent));
-        let taken = left.try_acquire_owned();
+        let taken = taken.unwrap_or_else(|| self.begin(agent));
         let _taken = taken.map_err(|_| self.refusal())?;
         Ok(Share { _taken })
     }
@@ -125,10 +125,11 @@ impl Pool {
         each.collect()
     }
 
-    fn begin(&self, agent: Option<AgentName>) -> Arc<Semaphore> {
+    fn begin(&self, agent: Option<AgentName>) -> Result<OwnedSemaphorePermit, TryAcquireError> {
         let mut known = self.left.write().unwrap_or_else(PoisonError::into_inner);
         let whole = || Arc::new(Semaphore::new(self.most));
-        known.entry(agent).or_insert_with(whole).clone()
+        let left = known.entry(agent).or_insert_with(whole).clone();
+        left.try_acquire_owned()
     }
 
     fn refusal(&self) -> Refusal {

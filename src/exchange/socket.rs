@@ -4,14 +4,14 @@
 //! what comes back is scrubbed, message by message; [`websocket`](crate::websocket) knows how.
 
 use std::io;
-use std::pin::pin;
 use std::time::Duration;
 
 use aws_lc_rs::rand;
 use bytes::BytesMut;
 use http::StatusCode;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
-use tokio::time::{Instant, timeout};
+use tokio::sync::Notify;
+use tokio::time::{Instant, sleep, timeout};
 
 use crate::action::Limits;
 use crate::audit::{End, Ending, Ticket, Upstream};
@@ -103,7 +103,7 @@ impl Socket {
             mut lease,
             ..
         } = self;
-        let traffic = Traffic::default();
+        let (traffic, closing) = (Traffic::default(), Notify::new());
         traffic.read(ahead.len());
         let (from_client, to_client) = tokio::io::split(client);
         let (from_server, to_server) = server.split();
@@ -117,6 +117,7 @@ impl Socket {
             passing: of(Side::Client, limits.max_request_bytes),
             scrub: scrub.clone(),
             stall,
+            may_follow: true,
         };
         let mut down = Way {
             side: Side::Server,
@@ -127,8 +128,10 @@ impl Socket {
             passing: of(Side::Server, limits.max_response_bytes),
             scrub,
             stall,
+            may_follow: true,
         };
-        let carrying = both(up.run(&traffic), down.run(&traffic));
+        let ways = both(up.run(&traffic, &closing), down.run(&traffic, &closing));
+        let carrying = until_last_words(ways, &closing, LAST_WORDS);
         let over = tokio::select! {
             moving = traffic.while_moving(limits.idle_timeout, carrying) => {
                 moving.unwrap_or_else(Over::Stopped)
@@ -180,24 +183,27 @@ fn close(ticket: Ticket, end: End, traffic: &Traffic) {
     });
 }
 
-/// Waits for both directions: for the second no longer than it needs for its last words.
+/// Waits for both directions.
 async fn both(
     up: impl Future<Output = Result<(), Over>>,
     down: impl Future<Output = Result<(), Over>>,
 ) -> Over {
-    let (mut up, mut down) = (pin!(up), pin!(down));
-    let first = tokio::select! {
-        ended = up.as_mut() => ended.map(|()| Side::Client),
-        ended = down.as_mut() => ended.map(|()| Side::Server),
+    tokio::try_join!(up, down).err().unwrap_or(Over::Ended)
+}
+
+/// Once one side is closing, the rest has no longer than it needs for its last words.
+async fn until_last_words(
+    ways: impl Future<Output = Over>,
+    closing: &Notify,
+    most: Duration,
+) -> Over {
+    let late = async {
+        closing.notified().await;
+        sleep(most).await;
     };
-    let second = match first {
-        Err(over) => return over,
-        Ok(Side::Client) => timeout(LAST_WORDS, down).await,
-        Ok(Side::Server) => timeout(LAST_WORDS, up).await,
-    };
-    match second {
-        Ok(Err(over)) => over,
-        Ok(Ok(())) | Err(_) => Over::Ended,
+    tokio::select! {
+        over = ways => over,
+        () = late => Over::Ended,
     }
 }
 
@@ -212,17 +218,20 @@ struct Way<R, W> {
     passing: Passing,
     scrub: Scrub,
     stall: Duration,
+    /// Whether a frame of ours may stand behind what went out.
+    may_follow: bool,
 }
 
 impl<R: AsyncRead + Unpin, W: AsyncWrite + Unpin> Way<R, W> {
-    /// Passes frames on until this side ends.
-    async fn run(&mut self, traffic: &Traffic) -> Result<(), Over> {
+    /// Passes frames on until this side ends. Tells when it begins to.
+    async fn run(&mut self, traffic: &Traffic, closing: &Notify) -> Result<(), Over> {
         loop {
             let pushed = self.push();
-            if !matches!(pushed, Err(Over::Stopped(_))) {
-                self.write(traffic).await?;
-            }
+            self.write(traffic).await?;
             pushed?;
+            if self.passing.is_closed() {
+                closing.notify_one();
+            }
             self.input.reserve(PIECE);
             let read = self.reader.read_buf(&mut self.input).await;
             match read.map_err(|error| Over::Lost(self.side, error))? {
@@ -232,18 +241,24 @@ impl<R: AsyncRead + Unpin, W: AsyncWrite + Unpin> Way<R, W> {
             }
         }
         // The other side may still have something to say.
-        let closing = timeout(self.stall, self.writer.shutdown()).await;
-        closing.map_or(Ok(()), |closed| closed.or(Ok(())))
+        closing.notify_one();
+        let shut = timeout(self.stall, self.writer.shutdown()).await;
+        shut.map_or(Ok(()), |shut| shut.or(Ok(())))
     }
 
     fn push(&mut self) -> Result<(), Over> {
         self.passing.look_for(self.scrub.forms());
-        let before = self.passing.masked();
+        let (before, length) = (self.passing.masked(), self.out.len());
         let pushed = self.passing.push(&mut self.input, &mut self.out);
         if self.side == Side::Server {
             let masked = self.passing.masked() - before;
-            self.scrub.note(masked).map_err(Over::Stopped)?;
+            if let Err(fault) = self.scrub.note(masked) {
+                // Nothing of what came with it goes out, masked or not.
+                self.out.truncate(length);
+                return Err(Over::Stopped(fault));
+            }
         }
+        self.may_follow = self.passing.is_between_frames() && !self.passing.is_closed();
         pushed.map_err(|broken| Over::Broke(self.side, broken))
     }
 
@@ -269,10 +284,8 @@ impl<R: AsyncRead + Unpin, W: AsyncWrite + Unpin> Way<R, W> {
 
     /// Says why it is over, as the side that sends here would say it, where a frame may stand now; and closes.
     async fn farewell(&mut self, side: Side, why: Close, reason: &str) {
-        let may_speak =
-            self.out.is_empty() && self.passing.is_between_frames() && !self.passing.is_closed();
         let mut key = [0; 4];
-        let may_speak = may_speak && rand::fill(&mut key).is_ok();
+        let may_speak = self.out.is_empty() && self.may_follow && rand::fill(&mut key).is_ok();
         let speaking = async {
             if may_speak {
                 let frame = websocket::close(side, why, reason, key);
@@ -329,8 +342,13 @@ impl Over {
     }
 
     fn code(&self) -> Code {
-        self.fault()
-            .map_or(Code::Internal, |fault| fault.kind.code())
+        match self {
+            // As for whoever comes while exeat stops. Nothing was taken from the agent.
+            Self::Cut(Ended::Stopped) => Code::Overloaded,
+            _ => self
+                .fault()
+                .map_or(Code::Internal, |fault| fault.kind.code()),
+        }
     }
 
     fn fault(&self) -> Option<Fault> {
@@ -372,6 +390,63 @@ impl Over {
             (_, Some(fault)) => End::Truncated(fault),
             (Self::Ended, None) if is_whole => End::Complete,
             (_, None) => End::Aborted,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use tokio::io::DuplexStream;
+
+    use super::*;
+    use crate::exchange::OnEcho;
+    use crate::known::Known;
+
+    type Ends = (DuplexStream, DuplexStream);
+
+    /// One direction, and the ends of both connections that are not exeat's.
+    fn way(side: Side) -> (Way<DuplexStream, DuplexStream>, Ends) {
+        let scrub = Scrub::new(&Arc::new(Known::default()), OnEcho::Redact);
+        let (reader, from) = tokio::io::duplex(1024);
+        let (writer, to) = tokio::io::duplex(1024);
+        let way = Way {
+            side,
+            reader,
+            writer,
+            input: BytesMut::new(),
+            out: BytesMut::new(),
+            passing: Passing::of(side, 1000, scrub.forms()),
+            scrub,
+            stall: Duration::from_secs(10),
+            may_follow: true,
+        };
+        (way, (from, to))
+    }
+
+    #[test]
+    fn whoever_has_said_close_has_no_more_than_the_time_for_last_words() {
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_time()
+            .build()
+            .unwrap();
+        for side in [Side::Client, Side::Server] {
+            let (mut up, (mut client, _up_to)) = way(Side::Client);
+            let (mut down, (mut server, _down_to)) = way(Side::Server);
+            let speaker = match side {
+                Side::Client => &mut client,
+                Side::Server => &mut server,
+            };
+            let (traffic, closing) = (Traffic::default(), Notify::new());
+            let over = runtime.block_on(async {
+                let frame = websocket::close(side, Close::GoingAway, "", [1; 4]);
+                speaker.write_all(&frame).await.unwrap();
+                let ways = both(up.run(&traffic, &closing), down.run(&traffic, &closing));
+                let carrying = until_last_words(ways, &closing, Duration::from_millis(20));
+                timeout(Duration::from_secs(5), carrying).await
+            });
+            assert!(matches!(over, Ok(Over::Ended)), "{side:?}");
         }
     }
 }

@@ -87,7 +87,8 @@ impl Stake {
             && now.scheme == then.scheme
             && now.host.covers(host)
             && now.port == then.port
-            && now.path == then.path;
+            && now.path == then.path
+            && now.passes.cover(then.passes);
         same_place && may_use(policy, &self.caller, door, now).is_ok()
     }
 
@@ -175,6 +176,12 @@ agents:
                 "api.good.test/v2/{{id}}",
                 (false, true),
             ),
+            (
+                "{{id}}\",\n",
+                "{{id}}\", upgrade: websocket,\n",
+                (false, true),
+            ),
+            ("{{id}}\",\n", "{{id}}\", trailers: true,\n", (true, true)),
             ("api.good.test", "c.good.test", (false, true)),
             ("allow: [watch, other]", "allow: [other]", (false, true)),
             ("10.0.0.0/8", "10.0.0.0/30", (false, true)),

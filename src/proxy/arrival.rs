@@ -2,7 +2,8 @@
 //!
 //! Not here: paths, queries, methods and everything else that the exchange judges.
 
-use http::header::PROXY_AUTHORIZATION;
+use http::Version;
+use http::header::{PROXY_AUTHORIZATION, UPGRADE};
 
 use crate::agents;
 use crate::agents::Unidentified;
@@ -112,6 +113,10 @@ pub(super) fn two_servers(code: Code, destination: &Destination) -> Refusal {
 fn arrival(mut head: Head, body: Body, to: (Caller, Destination, String)) -> Arrival {
     // It was for us; nobody behind us is to know it.
     head.headers.remove(PROXY_AUTHORIZATION);
+    if head.version == Version::HTTP_10 {
+        // RFC 9110 §7.8: it is to be ignored there.
+        head.headers.remove(UPGRADE);
+    }
     let (caller, destination, path_and_query) = to;
     Arrival {
         door: Door::Proxy,

@@ -24,7 +24,7 @@ use crate::proxy::tunnel::Tunnel;
 use crate::proxy::upload::Upload;
 use crate::refusal::{Code, Refusal};
 use crate::request::Door;
-use crate::wire::{Head, Malformed, Upgrade, switching_head};
+use crate::wire::{Head, Malformed, Offered, Upgrade, switching_head};
 
 /// When a stop begins, a connection that has not said anything yet may be one that was just made for a request, which
 /// is on its way then. One that has had an answer is closed at once.
@@ -120,6 +120,7 @@ impl<S: ClientStream> Connection<S> {
         let mut terms = Terms::of(&head);
         // What follows may be frames, and is never read as a request.
         terms.keep_alive &= Upgrade::of(&head.headers) == Upgrade::Nothing;
+        let offered = Offered::of(&head.headers);
         let body = Upload::body(&self.line, &head, &self.place.limits);
         let answer = match self.judge(&mut begun, head, body).await {
             Ok(arrival) => {
@@ -135,6 +136,7 @@ impl<S: ClientStream> Connection<S> {
         };
         let mut answer = answer;
         if let Some(socket) = answer.socket.take() {
+            offered.limit(&mut answer.headers);
             return self.switch(*socket, answer.headers).await;
         }
         // What is unread of a body could be taken for the next request, so there is none (RFC 9112 §9.6).

@@ -62,11 +62,12 @@ pub(super) async fn serve<S: ClientStream>(
         unread: true,
         ..Prepared::default()
     });
-    begun.ticket.reached(Upstream {
+    let reached = || Upstream {
         address,
         took: dialled.elapsed(),
         retries: 0,
-    });
+    };
+    begun.ticket.reached(reached());
     if let Err(refusal) = begun.ticket.opened() {
         return tunnel::close(begun, End::Refused(refusal.code));
     }
@@ -79,6 +80,8 @@ pub(super) async fn serve<S: ClientStream>(
         ended = lease.ended() => ended.into(),
     };
     let (read, written) = traffic.both();
+    // All of it was the server's and the client's time.
+    begun.ticket.reached(reached());
     begun.ticket.close(Ending {
         end,
         status: Some(http::StatusCode::OK),

@@ -294,6 +294,7 @@ mod tests {
 
     use crate::schema::Schema;
     use crate::schema::dialect::Dialect;
+    use crate::schema::patterns::Patterns;
 
     use super::*;
 
@@ -304,6 +305,7 @@ mod tests {
             dialect,
             source,
             &std::collections::BTreeMap::new(),
+            &Patterns::default(),
             &mut problems,
         );
         assert!(problems.0.is_empty(), "{source}: {:?}", problems.0);

@@ -9,7 +9,7 @@ use serde_json::Map;
 use serde_json::Value;
 
 /// A supported dialect.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(super) enum Dialect {
     Draft7,
     Draft201909,

@@ -13,6 +13,7 @@ mod fill;
 mod format;
 mod node;
 mod pattern;
+mod patterns;
 mod properties;
 mod property;
 mod rare;
@@ -25,6 +26,8 @@ mod violation;
 
 use std::fmt;
 
+use jsonschema::ValidationError;
+use jsonschema::ValidationOptions;
 use jsonschema::Validator;
 use jsonschema::ValidatorMap;
 use serde_json::Map;
@@ -35,6 +38,7 @@ use self::dialect::escaped;
 use self::node::Node;
 use self::node::NodeId;
 use self::node::Nodes;
+use self::patterns::Patterns;
 pub use self::property::Property;
 use self::reach::Reach;
 use self::reach::Undeclared;
@@ -75,6 +79,27 @@ pub struct SchemaProblem {
     pub remedy: String,
 }
 
+/// Compiles the schemas of one policy, which share what is large and the same in many: compiled patterns.
+#[derive(Clone, Default)]
+pub struct Compiler(Patterns);
+
+impl Compiler {
+    /// As [`Schema::compile`].
+    ///
+    /// # Errors
+    ///
+    /// As [`Schema::compile`].
+    pub fn compile(&self, source: &Value) -> Result<Schema, Vec<SchemaProblem>> {
+        let mut problems = Problems::default();
+        let renamed = with_properties(source);
+        let compiled = compile(renamed.as_ref().unwrap_or(source), &self.0, &mut problems);
+        match compiled {
+            Some(schema) if problems.0.is_empty() => Ok(schema),
+            _ => Err(problems.found(renamed.is_some())),
+        }
+    }
+}
+
 impl Schema {
     /// Compiles a schema: 2020-12 unless `$schema` names 2019-09 or draft 7. A root of exactly
     /// `{parameters, required}` reads as `{properties, required}`.
@@ -83,16 +108,7 @@ impl Schema {
     ///
     /// Every mistake in the source, at most one for each place.
     pub fn compile(source: &Value) -> Result<Self, Vec<SchemaProblem>> {
-        let mut problems = Problems::default();
-        let (source, renamed) = match with_properties(source) {
-            Some(renamed) => (renamed, true),
-            None => (source.clone(), false),
-        };
-        let compiled = compile(&source, &mut problems);
-        match compiled {
-            Some(schema) if problems.0.is_empty() => Ok(schema),
-            _ => Err(problems.found(renamed)),
-        }
+        Compiler::default().compile(source)
     }
 
     /// The schema of the parameters for readers who do not know exeat's rules: an object, closed in so many words
@@ -311,7 +327,7 @@ fn with_properties(source: &Value) -> Option<Value> {
     Some(Value::Object(renamed))
 }
 
-fn compile(source: &Value, problems: &mut Problems) -> Option<Schema> {
+fn compile(source: &Value, patterns: &Patterns, problems: &mut Problems) -> Option<Schema> {
     let Some(dialect) = Dialect::of(source) else {
         let remedy = "use https://json-schema.org/draft/2020-12/schema, 2019-09 or draft-07";
         problems.add(
@@ -321,29 +337,27 @@ fn compile(source: &Value, problems: &mut Problems) -> Option<Schema> {
         );
         return None;
     };
-    let survey = survey::survey(dialect, source, problems);
+    let survey = survey::survey(dialect, source, patterns, problems);
     against_dialect(dialect, source, problems);
     if !problems.0.is_empty() {
         return None;
     }
     let prepared = validator::prepare(dialect, source);
-    let nodes = Nodes::build(dialect, &prepared.schema, &survey.anchors, problems);
+    let nodes = Nodes::build(
+        dialect,
+        &prepared.schema,
+        &survey.anchors,
+        patterns,
+        problems,
+    );
     if problems.0.is_empty() {
         cost::refuse_exponential(&nodes, problems);
     }
     if !problems.0.is_empty() {
         return None;
     }
-    let options = validator::options(dialect);
-    let compiled = options.build(&prepared.schema).and_then(|validator| {
-        let asked = |node: &Node| node.is_conditional() || node.default.is_some();
-        let every = nodes
-            .iter()
-            .any(asked)
-            .then(|| options.build_map(&prepared.schema));
-        Ok((validator, every.transpose()?))
-    });
-    let (validator, every) = match compiled {
+    let options = patterns.options(dialect);
+    let (validator, every) = match validators(&options, &prepared.schema, &nodes) {
         Ok(compiled) => compiled,
         Err(error) => {
             let message = violation::sentence(&error);
@@ -367,6 +381,18 @@ fn compile(source: &Value, problems: &mut Problems) -> Option<Schema> {
         patterns: prepared.patterns,
         source: source.to_string().into(),
     })
+}
+
+/// A validator for the whole, and where some subschema is asked by itself, one for each.
+fn validators(
+    options: &ValidationOptions<'_>,
+    schema: &Value,
+    nodes: &Nodes,
+) -> Result<(Validator, Option<ValidatorMap>), ValidationError<'static>> {
+    let validator = options.build(schema)?;
+    let asked = |node: &Node| node.is_conditional() || node.default.is_some();
+    let every = nodes.iter().any(asked).then(|| options.build_map(schema));
+    Ok((validator, every.transpose()?))
 }
 
 /// Every violation of the dialect's own schema.
@@ -394,7 +420,7 @@ fn against_dialect(dialect: Dialect, source: &Value, problems: &mut Problems) {
     }
 }
 
-fn told(error: jsonschema::ValidationError<'_>) -> (String, String) {
+fn told(error: ValidationError<'_>) -> (String, String) {
     (
         error.instance_path().as_str().to_owned(),
         violation::sentence(&error),

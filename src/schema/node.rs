@@ -16,11 +16,11 @@ use super::Problems;
 use super::dialect::Child;
 use super::dialect::Dialect;
 use super::dialect::children;
+use super::patterns::Patterns;
 use super::properties::Properties;
 use super::rare::NOTHING;
 use super::rare::Rare;
 use super::types::Types;
-use super::validator;
 
 /// The index of a node.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -178,10 +178,12 @@ impl Nodes {
         dialect: Dialect,
         schema: &Value,
         anchors: &BTreeMap<String, String>,
+        patterns: &Patterns,
         problems: &mut Problems,
     ) -> Self {
         let mut builder = Builder {
             dialect,
+            patterns,
             nodes: Vec::new(),
             places: HashMap::new(),
             references: Vec::new(),
@@ -317,15 +319,16 @@ struct Reference {
     target: String,
 }
 
-struct Builder {
+struct Builder<'a> {
     dialect: Dialect,
+    patterns: &'a Patterns,
     nodes: Vec<Node>,
     /// JSON Pointer to node.
     places: HashMap<String, NodeId>,
     references: Vec<Reference>,
 }
 
-impl Builder {
+impl Builder<'_> {
     fn add(&mut self, schema: &Value, pointer: String) -> NodeId {
         let id = NodeId::at(self.nodes.len());
         let mut node = Node {
@@ -363,7 +366,6 @@ impl Builder {
         node: NodeId,
         keywords: &Map<String, Value>,
     ) {
-        let dialect = self.dialect;
         let parent = &mut self.nodes[parent.index()];
         match (child.keyword, child.name) {
             ("allOf", _) => parent.rare_mut().all_of.push(node),
@@ -377,9 +379,8 @@ impl Builder {
             }
             ("properties", Some(name)) => parent.declare(name, node),
             ("patternProperties", Some(pattern)) => {
-                let pattern = serde_json::json!({ "pattern": pattern });
                 // The survey compiled the same pattern; one that fails here would match nothing.
-                if let Ok(validator) = validator::options(dialect).build(&pattern) {
+                if let Some(validator) = self.patterns.compiled(self.dialect, pattern) {
                     parent.rare_mut().patterns.push((validator, node));
                 }
             }

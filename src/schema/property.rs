@@ -4,6 +4,7 @@ use serde_json::{Map, Value, json};
 
 use super::Schema;
 use super::Shape;
+use super::dialect::escaped;
 use super::fill;
 use super::node::{NodeId, Nodes};
 use super::types::Types;
@@ -41,7 +42,7 @@ impl Schema {
         let shape = self.shape_of(&sure);
         Some(Property {
             certain: members.iter().any(required) || default.is_some(),
-            truthy: default.is_none() && self.refuses_falsy(names),
+            truthy: default.is_none() && self.refuses_falsy(names, &sure),
             shape,
             structured: matches!(shape, Shape::ArrayOfScalar(_)) || self.holds_others(&possible),
         })
@@ -70,24 +71,25 @@ impl Schema {
 
     /// Whether the property's own schema speaks against every value that templates take for false. What a condition
     /// on its neighbours says does not count: they may be others.
-    fn refuses_falsy(&self, names: &[&str]) -> bool {
+    fn refuses_falsy(&self, names: &[&str], sure: &[NodeId]) -> bool {
+        let steps = names.iter().map(|it| format!("/{}", escaped(it)));
+        let pointer: String = steps.collect();
+        // What its type speaks against need not be tried, and mostly that is all but one.
+        let types = self.types_of(fill::certain(&self.nodes, sure));
+        let possible = |it: Types| types.is_none_or(|types| types.has(it));
         let falsy = [
-            json!(""),
-            json!(0),
-            json!(false),
-            Value::Null,
-            json!([]),
-            json!({}),
+            (Types::STRING, json!("")),
+            (Types::INTEGER.with(Types::NUMBER), json!(0)),
+            (Types::BOOLEAN, json!(false)),
+            (Types::NULL, Value::Null),
+            (Types::ARRAY, json!([])),
+            (Types::OBJECT, json!({})),
         ];
-        falsy.into_iter().all(|value| self.refuses(names, value))
+        let mut falsy = falsy.into_iter().filter(|(kind, _)| possible(*kind));
+        falsy.all(|(_, value)| self.refuses(names, &pointer, value))
     }
 
-    fn refuses(&self, names: &[&str], value: Value) -> bool {
-        let mut pointer = String::new();
-        for name in names {
-            pointer.push('/');
-            pointer.push_str(&name.replace('~', "~0").replace('/', "~1"));
-        }
+    fn refuses(&self, names: &[&str], pointer: &str, value: Value) -> bool {
         let instance = names.iter().rev().fold(value, |inner, name| {
             let mut object = Map::new();
             object.insert((*name).to_owned(), inner);

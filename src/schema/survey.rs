@@ -18,7 +18,7 @@ use super::dialect::children;
 use super::dialect::escaped;
 use super::format;
 use super::pattern::with_ascii_spaces;
-use super::validator;
+use super::patterns::Patterns;
 use crate::json::fold_case;
 
 /// Deeper schemas are a mistake or an attack on whoever reads them.
@@ -35,9 +35,15 @@ pub(super) struct Survey {
 }
 
 /// Walks every schema in `root`.
-pub(super) fn survey(dialect: Dialect, root: &Value, problems: &mut Problems) -> Survey {
+pub(super) fn survey(
+    dialect: Dialect,
+    root: &Value,
+    patterns: &Patterns,
+    problems: &mut Problems,
+) -> Survey {
     let mut surveyor = Surveyor {
         dialect,
+        patterns,
         problems,
         found: Survey::default(),
     };
@@ -47,6 +53,7 @@ pub(super) fn survey(dialect: Dialect, root: &Value, problems: &mut Problems) ->
 
 struct Surveyor<'a> {
     dialect: Dialect,
+    patterns: &'a Patterns,
     problems: &'a mut Problems,
     found: Survey,
 }
@@ -184,8 +191,7 @@ impl Surveyor<'_> {
                 .problems
                 .add(at, "a space class cannot be the end of a range", remedy);
         };
-        let alone = serde_json::json!({ "pattern": pattern });
-        if validator::options(self.dialect).build(&alone).is_err() {
+        if self.patterns.compiled(self.dialect, &pattern).is_none() {
             let remedy = "write it without look-around and back-references, and with smaller \
                           repetitions: patterns run in linear time";
             self.problems

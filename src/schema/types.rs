@@ -70,7 +70,8 @@ impl Types {
         }
     }
 
-    const fn with(self, more: Self) -> Self {
+    /// What one of them allows.
+    pub(super) const fn with(self, more: Self) -> Self {
         Self(self.0 | more.0)
     }
 }

@@ -80,7 +80,8 @@ impl Passing {
         loop {
             let Some(frame) = &mut self.frame else {
                 if self.is_closed {
-                    // RFC 6455 §1.4: nothing that follows has a meaning.
+                    // RFC 6455 §1.4: nothing that follows has a meaning. It counts all the same.
+                    self.count(input.len() as u64)?;
                     input.clear();
                 }
                 if !self.begin(input, out)? {
@@ -134,7 +135,7 @@ impl Passing {
             return Ok(false);
         };
         let size = head.length.saturating_add((before - input.len()) as u64);
-        self.left = self.left.checked_sub(size).ok_or(Broken::TooLarge)?;
+        self.count(size)?;
         let mut written = None;
         if !head.kind.is_control() {
             let message = self.message(head.kind)?;
@@ -154,6 +155,11 @@ impl Passing {
             written,
         });
         Ok(true)
+    }
+
+    fn count(&mut self, bytes: u64) -> Result<(), Broken> {
+        self.left = self.left.checked_sub(bytes).ok_or(Broken::TooLarge)?;
+        Ok(())
     }
 
     /// The message to which a frame of this kind belongs.

@@ -258,6 +258,14 @@ fn nothing_passes_after_a_close() {
     bytes.extend(b"\xff\xff\xff");
     let out = passed(&mut passing(Side::Server), &bytes, 3).unwrap();
     assert_eq!(out, closed);
+    // Nor is it free.
+    for (most, expected) in [
+        (bytes.len(), Ok(closed)),
+        (bytes.len() - 1, Err(Broken::TooLarge)),
+    ] {
+        let mut passing = Passing::of(Side::Server, most as u64, forms());
+        assert_eq!(passed(&mut passing, &bytes, 3), expected);
+    }
 }
 
 #[test]

@@ -27,7 +27,7 @@ pub use head::{Head, HeadLimits, HeadReader};
 pub use malformed::Malformed;
 pub use target::{Form, Target};
 pub use trailers::{clean_trailers, takes_trailers};
-pub use websocket::{OF_THE_HANDSHAKE, Upgrade, accept, read_grant, read_opening};
+pub use websocket::{OF_THE_HANDSHAKE, Offered, Upgrade, accept, read_grant, read_opening};
 pub use write::{
     CHUNK_END, CONTINUE, LAST_CHUNK, TUNNEL_OPEN, chunk_size, reply_head, switching_head, trailers,
 };

@@ -9,9 +9,9 @@ use http::header::{
     CONTENT_LENGTH, SEC_WEBSOCKET_ACCEPT, SEC_WEBSOCKET_EXTENSIONS, SEC_WEBSOCKET_KEY,
     SEC_WEBSOCKET_PROTOCOL, SEC_WEBSOCKET_VERSION, TRANSFER_ENCODING, UPGRADE,
 };
-use http::{HeaderMap, HeaderName, Method};
+use http::{HeaderMap, HeaderName, HeaderValue, Method};
 
-use crate::wire::connection::options;
+use crate::wire::connection::{nominated, options};
 
 /// What a client sends of its own in a handshake. `Sec-WebSocket-Extensions` is not among it: compressed, frames could
 /// not be searched for secrets.
@@ -48,6 +48,27 @@ impl Upgrade {
     }
 }
 
+/// The subprotocols that a client offers.
+pub struct Offered(Vec<HeaderValue>);
+
+impl Offered {
+    /// Those of a handshake.
+    pub fn of(headers: &HeaderMap) -> Self {
+        let lines = headers.get_all(SEC_WEBSOCKET_PROTOCOL);
+        Self(lines.into_iter().cloned().collect())
+    }
+
+    /// Takes off a grant the subprotocol that this client has not offered: another one did, or the policy. The client
+    /// would have to fail the connection (RFC 6455 §4.1).
+    pub fn limit(&self, granted: &mut HeaderMap) {
+        let mut offered = self.0.iter().flat_map(listed);
+        let chosen = only(granted, &SEC_WEBSOCKET_PROTOCOL);
+        if !offered.any(|it| chosen == Some(it)) {
+            granted.remove(SEC_WEBSOCKET_PROTOCOL);
+        }
+    }
+}
+
 /// Whether a request that asks for WebSocket does it as RFC 6455 §4.2.1 wants it.
 ///
 /// # Errors
@@ -55,6 +76,9 @@ impl Upgrade {
 pub fn read_opening(headers: &HeaderMap) -> Result<(), &'static str> {
     if !options(headers).any(|it| it.eq_ignore_ascii_case(b"upgrade")) {
         return Err("a WebSocket handshake has `Connection: Upgrade`");
+    }
+    if nominated(headers).any(|it| OF_THE_HANDSHAKE.contains(&it)) {
+        return Err("`Connection` of a WebSocket handshake names none of its other headers");
     }
     if only(headers, &SEC_WEBSOCKET_VERSION) != Some(b"13") {
         return Err("a WebSocket handshake has `Sec-WebSocket-Version: 13`, and no other");
@@ -125,9 +149,13 @@ fn only<'a>(headers: &'a HeaderMap, name: &HeaderName) -> Option<&'a [u8]> {
 
 /// The elements of all lines of a header.
 fn elements<'a>(headers: &'a HeaderMap, name: &HeaderName) -> impl Iterator<Item = &'a [u8]> {
-    let lines = headers.get_all(name).into_iter();
-    lines
-        .flat_map(|line| line.as_bytes().split(|byte| *byte == b','))
+    headers.get_all(name).into_iter().flat_map(listed)
+}
+
+/// The elements of one line.
+fn listed(line: &HeaderValue) -> impl Iterator<Item = &[u8]> {
+    let elements = line.as_bytes().split(|byte| *byte == b',');
+    elements
         .map(<[u8]>::trim_ascii)
         .filter(|element| !element.is_empty())
 }
@@ -139,8 +167,6 @@ fn is_token(element: &[u8]) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use http::HeaderValue;
-
     use super::*;
 
     /// RFC 6455 §1.2.
@@ -213,6 +239,26 @@ mod tests {
             (&[C, V, K, ("sec-websocket-protocol", "a b")], false),
         ] {
             assert_eq!(read_opening(&headers(lines)).is_ok(), good, "{lines:?}");
+        }
+    }
+
+    #[test]
+    fn a_client_hears_of_no_subprotocol_but_one_that_it_has_offered() {
+        const P: &str = "sec-websocket-protocol";
+        for (offered, granted, expected) in [
+            (&[][..], &[][..], None),
+            (&[], &[(P, "v1")], None),
+            (&[(P, "v1")], &[(P, "v1")], Some("v1")),
+            (&[(P, "v0, v1")], &[(P, "v1")], Some("v1")),
+            (&[(P, "v0"), (P, "v1")], &[(P, "v1")], Some("v1")),
+            (&[(P, "v1")], &[(P, "v2")], None),
+            (&[(P, "v1")], &[(P, "V1")], None),
+            (&[(P, "v1, v2")], &[(P, "v1"), (P, "v2")], None),
+        ] {
+            let mut granted = headers(granted);
+            Offered::of(&headers(offered)).limit(&mut granted);
+            let left = granted.get(P).map(|it| it.to_str().unwrap());
+            assert_eq!(left, expected, "{offered:?}");
         }
     }
 

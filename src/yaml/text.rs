@@ -46,6 +46,10 @@ pub(super) fn drawable(bytes: &[u8]) -> String {
 /// Characters that a reader of the file does not see, or not in their place.
 pub(super) fn misleading(file: &Arc<str>, text: &str) -> Vec<Problem> {
     let mut found = Vec::new();
+    // Most files have none of them, which is quickly seen.
+    if text.bytes().all(|it| matches!(it, b'\n' | b' '..=b'~')) {
+        return found;
+    }
     let (mut line, mut column) = (1, 1);
     let mut characters = text.chars().peekable();
     while let Some(c) = characters.next() {

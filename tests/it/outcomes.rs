@@ -1,5 +1,7 @@
 //! What replies mean at the proxy door: their names, what of them reaches the agent, and what never does.
 
+use std::io::{Read as _, Write as _};
+
 use exeat::policy;
 use exeat::problem::Problem;
 use serde_json::{Value, json};
@@ -195,6 +197,26 @@ fn a_changed_reply_has_its_new_length_in_the_record() {
     let got = world.client().get("https://api.good.test/look");
     assert_eq!(world.record()["bytes_out"], got.text().len());
     assert!(!world.everything_written().contains("S3CRET"));
+}
+
+/// More than the buffers between exeat and its client take.
+#[test]
+fn a_client_that_leaves_in_the_midst_of_a_reply_in_hand_has_not_got_it_all() {
+    let reading = "max_response_bytes: 32MiB\n    outputs: {id: {path: $.id}}";
+    let body = format!("{{\"id\":\"1\",\"rest\":\"{}\"}}", "x".repeat(24 << 20));
+    let length = body.len() as u64;
+    let world = Plan::of(&policy(reading)).start();
+    let body = reply(200, &body).into_bytes();
+    let _origin = world.origin("api.good.test", move |_| body.clone());
+    let mut stream = world.client().connect();
+    stream
+        .write_all(b"GET https://api.good.test/look HTTP/1.1\r\nHost: api.good.test\r\n\r\n")
+        .unwrap();
+    stream.read_exact(&mut [0; 1000]).unwrap();
+    drop(stream);
+    let record = world.record();
+    assert_eq!(record["end"], "aborted", "{record}");
+    assert!(record["bytes_out"].as_u64().unwrap() < length, "{record}");
 }
 
 #[test]

@@ -5,6 +5,7 @@ use std::fs;
 use std::io::{Read as _, Write as _};
 use std::os::unix::fs::symlink;
 use std::path::Path;
+use std::process::Command;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::Duration;
@@ -273,6 +274,34 @@ fn a_policy_with_mistakes_changes_nothing_and_is_told_everywhere() {
     for record in desk.records("audit.jsonl") {
         assert!(hashes.contains(&&record["policy_hash"]), "{record}");
     }
+}
+
+#[test]
+fn a_policy_is_refused_also_while_nobody_reads_the_log() {
+    let desk = Desk::with(&one("a"));
+    let started = Started::on(&desk, &["--audit", "audit.jsonl"]);
+    started.stall_log();
+    fs::write(desk.path("policies/p.yaml"), "version: 1\nactions: 7\n").unwrap();
+    started.ready("refused", |it| it["reload"]["count"] == 1);
+    assert_eq!(metric(&started, "exeat_policy_reload_failed"), Some(1.0));
+}
+
+/// Whoever opens a pipe waits for somebody who writes.
+#[test]
+fn a_pipe_among_the_files_is_told_and_not_waited_for() {
+    let desk = Desk::with(&one("a"));
+    let started = Started::on(&desk, &["--audit", "stderr"]);
+    let pipe = desk.path("policies/pipe.yaml");
+    let made = Command::new("mkfifo").arg(&pipe).status().unwrap();
+    assert!(made.success());
+    let ready = started.ready("refused", |it| it["reload"]["count"] == 1);
+    let problem = &ready["reload"]["problems"][0];
+    assert!(problem.to_string().contains("regular file"), "{problem}");
+    let checked = desk.run(&["check"]);
+    assert!(!checked.status.success());
+    assert!(String::from_utf8_lossy(&checked.stdout).contains("regular file"));
+    fs::remove_file(&pipe).unwrap();
+    started.ready("as before", |it| it["reload"].is_null());
 }
 
 #[test]

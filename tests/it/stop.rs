@@ -2,7 +2,8 @@
 
 use std::io::{Read as _, Write as _};
 use std::net::TcpStream;
-use std::time::Duration;
+use std::process::{Command, Stdio};
+use std::time::{Duration, Instant};
 
 use serde_json::json;
 
@@ -147,6 +148,47 @@ fn what_has_not_ended_in_time_is_cut_and_says_so() {
     let mut ends: Vec<&str> = records.iter().filter_map(|it| it["end"].as_str()).collect();
     ends.sort_unstable();
     assert_eq!(ends, ["abandoned", "stopped", "stopped"], "{records:#?}");
+}
+
+#[test]
+fn what_has_not_ended_in_time_is_cut_also_while_nobody_reads_the_log() {
+    let stage = Stage::with(&["--drain", "100ms"]);
+    let (mut asked, _line) = stage.asked();
+    stage.started.stall_log();
+    stage.started.signal("-TERM");
+    assert_eq!(rest(&mut asked), "");
+    let deadline = Instant::now() + Duration::from_secs(20);
+    let written = || std::fs::read_to_string(stage.desk.path("audit.jsonl")).unwrap();
+    while !written().contains("abandoned") {
+        assert!(Instant::now() < deadline, "{}", written());
+        std::thread::yield_now();
+    }
+    // Whoever waits for its last words says so once more.
+    stage.started.signal("-TERM");
+    assert_eq!(stage.started.end().0, Some(143));
+}
+
+#[test]
+fn a_log_that_is_closed_ends_nothing() {
+    let desk = Desk::with(&policy(&Tap::new()));
+    let free = ["--proxy-listen", "--tools-listen", "--admin-listen"];
+    let free = free.map(|it| [it, "127.0.0.1:0"]).concat();
+    let mut child = desk
+        .command(&["run", "--audit", "audit.jsonl", "--drain", "0s"])
+        .args(free)
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    drop(child.stderr.take());
+    let deadline = Instant::now() + Duration::from_secs(20);
+    let has_begun = || std::fs::read_to_string(desk.path("audit.jsonl"));
+    while !has_begun().is_ok_and(|it| it.contains("started")) {
+        assert!(Instant::now() < deadline);
+        std::thread::yield_now();
+    }
+    let pid = child.id().to_string();
+    Command::new("kill").args(["-TERM", &pid]).status().unwrap();
+    assert_eq!(child.wait().unwrap().code(), Some(0));
 }
 
 /// The first message of TLS.

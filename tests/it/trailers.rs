@@ -2,15 +2,19 @@
 //! belong into a head.
 
 use std::io::{Read as _, Write as _};
+use std::sync::Mutex;
+use std::sync::mpsc;
 
 use serde_json::json;
 
-use crate::world::{Plan, World};
+use crate::world::{Plan, World, json_reply, read_head, read_request, rest};
 
 const POLICY: &str = r#"
 version: 1
-secrets: {good_token: {env: GOOD_TOKEN}}
-auth: {good: {type: bearer, token: {secret: good_token}}}
+secrets: {good_token: {env: GOOD_TOKEN}, two_key: {env: TWO_KEY}}
+auth:
+  good: {type: bearer, token: {secret: good_token}}
+  two: {type: bearer, token: {secret: two_key}}
 actions:
   with:
     description: Lets trailers through.
@@ -23,6 +27,11 @@ actions:
     method: GET
     url: https://api.good.test/without
     auth: good
+  other:
+    description: Has a secret of its own.
+    method: GET
+    url: https://api.two.test/other
+    auth: two
 "#;
 
 const REPLY: &str = "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\nTrailer: Grpc-Status\r\n\r\n\
@@ -79,6 +88,34 @@ fn trailers_pass_where_the_action_and_the_client_want_them() {
         );
         assert!(!world.everything_written().contains("SECRET-AAAA"));
     }
+}
+
+/// A stream may outlast what was known when its head came.
+#[test]
+fn a_secret_that_became_known_meanwhile_is_masked_as_well() {
+    let world = Plan::of(POLICY).start();
+    let (go_on, told) = mpsc::channel::<()>();
+    let told = Mutex::new(told);
+    world.scripted("api.good.test", 443, move |stream| {
+        read_request(stream).unwrap();
+        let (head, end) = REPLY.split_at(REPLY.find("0\r\nGrpc").unwrap());
+        stream.write_all(head.as_bytes()).unwrap();
+        stream.flush().unwrap();
+        told.lock().unwrap().recv().unwrap();
+        let end = end.replace("SECRET-AAAA", "SECRET-BBBB");
+        stream.write_all(end.as_bytes()).unwrap();
+        let _ = stream.flush();
+    });
+    world.origin("api.two.test", |_| json_reply("{}"));
+    let mut stream = world.client().connect();
+    let head = request("with", "TE: trailers\r\n");
+    stream.write_all(head.as_bytes()).unwrap();
+    assert_eq!(read_head(&mut stream).unwrap().status, 200);
+    let other = world.client().get("https://api.two.test/other");
+    assert_eq!(other.status, 200);
+    go_on.send(()).unwrap();
+    let rest = rest(&mut stream);
+    assert!(rest.ends_with("x-echo: a ***********\r\n\r\n"), "{rest}");
 }
 
 #[test]

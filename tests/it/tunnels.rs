@@ -2,6 +2,7 @@
 
 use std::io::{Read as _, Write as _};
 use std::net::{Shutdown, TcpStream};
+use std::time::{Duration, Instant};
 
 use crate::world::{Client, Plan, World, json_reply, read_answer, rest};
 
@@ -88,6 +89,26 @@ fn bytes_go_both_ways_between_the_client_and_the_server_alone() {
     assert!(records[1]["bytes_out"].as_u64().unwrap() > 500);
     assert_eq!(records[1]["body"], "unread");
     assert!(records[1].get("path").is_none());
+}
+
+#[test]
+fn the_life_of_a_tunnel_is_not_the_time_that_exeat_took() {
+    let world = world();
+    world.origin("api.good.test", |_| json_reply("{}"));
+    let client = world.client().trusting(&world.origin_roots());
+    let mut tunnel = client.tunnel("api.good.test");
+    write!(tunnel, "GET / HTTP/1.1\r\nHost: api.good.test\r\n\r\n").unwrap();
+    assert_eq!(read_answer(&mut tunnel, "GET").unwrap().status, 200);
+    let began = Instant::now();
+    while began.elapsed() < Duration::from_millis(300) {
+        std::thread::yield_now();
+    }
+    tunnel.conn.send_close_notify();
+    tunnel.flush().unwrap();
+    assert_eq!(rest(&mut tunnel), "");
+    drop(tunnel);
+    let record = &world.records(2)[1];
+    assert!(record["upstream_ms"].as_f64().unwrap() >= 300.0, "{record}");
 }
 
 #[test]

@@ -44,6 +44,13 @@ actions:
     allow_http: true
     upgrade: websocket
     idle_timeout: 50ms
+  named:
+    description: Talks in one subprotocol.
+    method: GET
+    url: http://ws.good.test/named
+    allow_http: true
+    upgrade: websocket
+    headers: {Sec-WebSocket-Protocol: v1}
   get_item:
     description: Returns one item.
     method: GET
@@ -256,6 +263,14 @@ fn what_is_no_handshake_of_this_action_is_refused_before_anything_is_dialled() {
         ),
         (of(ROOM, &[u, c, k, k, v]), (400, "request_malformed")),
         (
+            of(ROOM, &[u, "Connection: Upgrade, Sec-WebSocket-Key", k, v]),
+            (400, "request_malformed"),
+        ),
+        (
+            opening(ROOM, "").replace("HTTP/1.1", "HTTP/1.0"),
+            (403, "upgrade_refused"),
+        ),
+        (
             of(ROOM, &[u, c, k, v, "Content-Length: 2"]) + "{}",
             (400, "body_unexpected"),
         ),
@@ -452,6 +467,77 @@ fn a_secret_that_comes_back_is_masked_also_where_frames_cut_it() {
 }
 
 #[test]
+fn where_no_echo_may_be_it_ends_before_it_and_says_so() {
+    let whole = frame(0x81, b"a SECRET-AAAA", false);
+    for (bytes, last_words) in [
+        (whole.clone(), closed(1008, "secret_echoed")),
+        (
+            frame(0x88, b"\x03\xe8SECRET-AAAA", false),
+            closed(1008, "secret_echoed"),
+        ),
+        // The head of a frame is out, and no other may stand behind it.
+        (frame(0x81, &[b'x'; 200], false)[..150].to_vec(), None),
+    ] {
+        let world = plan().refusing_echoes().start();
+        let (go_on, told) = mpsc::channel::<()>();
+        let told = std::sync::Mutex::new(told);
+        let is_begun = last_words.is_none();
+        world.scripted("api.good.test", 443, move |stream| {
+            let request = read_request(stream).unwrap();
+            stream.write_all(grant(&request, "").as_bytes()).unwrap();
+            stream.write_all(&bytes).unwrap();
+            stream.flush().unwrap();
+            if is_begun {
+                told.lock().unwrap().recv().unwrap();
+                let rest = format!("{:<54}", "SECRET-AAAA");
+                stream.write_all(rest.as_bytes()).unwrap();
+                stream.flush().unwrap();
+            }
+            let _ = read_frame(stream);
+        });
+        let mut stream = open(&world, ROOM);
+        if is_begun {
+            stream.read_exact(&mut [0; 4]).unwrap();
+            go_on.send(()).unwrap();
+            let mut rest = Vec::new();
+            stream.read_to_end(&mut rest).unwrap();
+            assert!(rest.iter().all(|it| *it == b'x'), "{rest:x?}");
+        }
+        assert_eq!(read_frame(&mut stream), last_words);
+        assert_eq!(read_frame(&mut stream), None);
+        let record = &world.records(2)[1];
+        assert_eq!(
+            (&record["end"], &record["code"]),
+            (&json!("truncated"), &json!("secret_echoed"))
+        );
+    }
+}
+
+#[test]
+fn a_client_hears_of_no_subprotocol_that_it_has_not_offered() {
+    for (lines, expected) in [
+        ("", None),
+        ("Sec-WebSocket-Protocol: v0, v1\r\n", Some("v1")),
+    ] {
+        let world = world();
+        world.scripted("ws.good.test", 80, |stream| {
+            let request = read_request(stream).unwrap();
+            let asked = request.to_ascii_lowercase();
+            assert!(asked.contains("sec-websocket-protocol: v1\r\n"), "{asked}");
+            let granted = grant(&request, "Sec-WebSocket-Protocol: v1\r\n");
+            stream.write_all(granted.as_bytes()).unwrap();
+            echo(stream);
+        });
+        let mut stream = world.client().connect();
+        let head = opening("http://ws.good.test/named", lines);
+        stream.write_all(head.as_bytes()).unwrap();
+        let answer = read_head(&mut stream).unwrap();
+        assert_eq!(answer.status, 101, "{}", answer.head);
+        assert_eq!(answer.header("sec-websocket-protocol"), expected);
+    }
+}
+
+#[test]
 fn a_client_that_sends_a_secret_is_stopped_before_it() {
     let world = world();
     world.origin("api.two.test", |_| json_reply("{}"));
@@ -626,12 +712,26 @@ fn an_open_one_is_a_request_under_way_and_a_stop_ends_it() {
     let mut world = plan().shares(1).start();
     world.resolve("ws.good.test", &["203.0.114.42"]);
     world.scripted("ws.good.test", 80, granting);
-    let stream = open(&world, BRIEF);
+    let mut stream = open(&world, BRIEF);
     let refused = world.client().get("http://api.good.test/v1/items/1");
     assert_eq!((refused.status, refused.refusal()), (503, "overloaded"));
     let records = world.last_records();
     assert_eq!(records.len(), 3, "{records:#?}");
     assert_eq!(records[0]["event"], "opened");
     assert_eq!(records[2]["end"], "stopped", "{records:#?}");
-    drop(stream);
+    assert_eq!(read_frame(&mut stream), closed(1001, "overloaded"));
+}
+
+#[test]
+fn it_ends_when_its_action_is_no_websocket_any_more() {
+    let world = plan().grace(Duration::from_millis(50)).start();
+    world.resolve("ws.good.test", &["203.0.114.42"]);
+    world.scripted("ws.good.test", 80, granting);
+    let mut stream = open(&world, BRIEF);
+    let upgrade = "    upgrade: websocket\n    timeout: 1s\n";
+    assert_eq!(POLICY.matches(upgrade).count(), 1);
+    world.reload(&POLICY.replace(upgrade, "    timeout: 1s\n"));
+    assert_eq!(read_frame(&mut stream), closed(1008, "action_not_allowed"));
+    assert_eq!(read_frame(&mut stream), None);
+    assert_eq!(world.records(2)[1]["end"], "withdrawn");
 }

@@ -9,6 +9,8 @@ mod signature;
 mod watch;
 
 use std::net::SocketAddr;
+use std::panic;
+use std::panic::AssertUnwindSafe;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::mpsc;
@@ -159,8 +161,15 @@ impl Task {
             watch.renew();
         }
         let before = Signature::of(&self.path);
-        let loaded = policy::load(&self.path);
+        let loaded = unless_it_panics(|| policy::load(&self.path));
         self.seen = Signature::of(&self.path);
+        let Some(loaded) = loaded else {
+            self.tries = 0;
+            let message = "exeat could not read these files, by a mistake of its own";
+            let remedy = "the log has the panic; please report it";
+            self.refuse(vec![self.problem(message, remedy)]);
+            return Next::Wait;
+        };
         if self.seen != before && self.tries < TRIES {
             self.tries += 1;
             return Next::Settle;
@@ -197,28 +206,35 @@ impl Task {
         if let Some((message, remedy)) = self.rules.against(&policy, &now) {
             return self.refuse(vec![self.problem(&message, remedy)]);
         }
+        let policy = Arc::new(policy);
+        self.services.renew(&policy);
         for warning in warnings {
             tracing::warn!("{}", told(warning));
         }
-        let policy = Arc::new(policy);
-        self.services.renew(&policy);
         tracing::info!(policy_hash = %policy.hash(), "another policy is in force");
     }
 
     fn refuse(&self, problems: Vec<Problem>) {
-        for problem in &problems {
-            tracing::error!("{}", told(problem));
+        let lines: Vec<String> = problems.iter().map(told).collect();
+        self.services.metrics.reloaded(Reload::Refused);
+        self.services.live.refuse(problems);
+        // Last: whoever reads the log may have stopped, and then this waits.
+        for line in lines {
+            tracing::error!("{line}");
         }
         let path = self.path.display();
         tracing::error!("the policy in {path} is not put in force: the one before stays");
-        self.services.metrics.reloaded(Reload::Refused);
-        self.services.live.refuse(problems);
     }
 
     fn problem(&self, message: &str, remedy: &str) -> Problem {
         let place = Place::of_file(&self.path.to_string_lossy().into());
         Problem::error(&place, message).remedy(remedy)
     }
+}
+
+/// A mistake of ours in reading files must not be the end of reloading. The panic itself is told by its hook.
+fn unless_it_panics<T>(load: impl FnOnce() -> T) -> Option<T> {
+    panic::catch_unwind(AssertUnwindSafe(load)).ok()
 }
 
 /// On one line, and without one of the file.
@@ -284,6 +300,13 @@ mod tests {
         let loaded = policy::from_texts(&[("p.yaml".into(), text.clone().into())]);
         let told: Vec<String> = loaded.problems.iter().map(Problem::headline).collect();
         loaded.policy.unwrap_or_else(|| panic!("{text}{told:#?}"))
+    }
+
+    #[test]
+    fn a_panic_while_files_are_read_ends_no_more_than_the_reading() {
+        assert_eq!(unless_it_panics(|| 1), Some(1));
+        let panicking = || -> u8 { panic!("as a mistake of ours would") };
+        assert_eq!(unless_it_panics(panicking), None);
     }
 
     #[test]

@@ -24,6 +24,9 @@ use crate::policy::Stake;
 use crate::scrub::Scrubber;
 use crate::wire::clean_trailers;
 
+/// So much of a reply in hand goes on at a time: what one write of TLS or one buffer of a socket takes easily.
+const PIECE: usize = 64 * 1024;
+
 /// Ends the record when the last byte has been handed on, or with what kept it from coming.
 pub(super) struct Metered {
     inner: Body,
@@ -190,6 +193,7 @@ impl Metered {
         if matches!(self.trailers, Trailers::Awaited) {
             clean_trailers(&mut trailers);
             drop_digests(&mut trailers);
+            self.scrub.refresh();
             if let Err(fault) = self.scrub.headers(&mut trailers) {
                 return self.break_off(fault);
             }
@@ -203,7 +207,11 @@ impl Metered {
     /// The end has come: what was held back is the last of it, but for trailers.
     fn finish(&mut self) -> Passed {
         self.inner = Body::Empty;
-        let held = self.scrubber.as_mut().map(Scrubber::finish);
+        let forms = self.scrub.forms();
+        let held = self.scrubber.as_mut().map(|scrubber| {
+            scrubber.look_for(forms);
+            scrubber.finish()
+        });
         let is_last = !matches!(self.trailers, Trailers::Here(_));
         if let Some(passed) = self.hand_on(held.unwrap_or_default(), is_last) {
             return passed;
@@ -214,6 +222,17 @@ impl Metered {
                 Poll::Ready(Some(Ok(Frame::trailers(trailers))))
             }
             Trailers::Dropped | Trailers::Awaited => Poll::Ready(None),
+        }
+    }
+
+    /// What comes next. Of a reply in hand a piece: its record may say that a client has got all of it once the last
+    /// piece is on its way, so that is not to be all there is.
+    fn poll_inner(&mut self, context: &mut Context<'_>) -> Passed {
+        match &mut self.inner {
+            Body::Bytes(bytes) if bytes.len() > PIECE => {
+                Poll::Ready(Some(Ok(Frame::data(bytes.split_to(PIECE)))))
+            }
+            inner => Pin::new(inner).poll_frame(context),
         }
     }
 
@@ -306,7 +325,7 @@ impl HttpBody for Metered {
             return self.ended(ended);
         }
         loop {
-            let passed = match Pin::new(&mut self.inner).poll_frame(context) {
+            let passed = match self.poll_inner(context) {
                 Poll::Ready(Some(Ok(frame))) => self.pass(frame),
                 Poll::Ready(Some(Err(fault))) => Some(self.break_off(fault)),
                 Poll::Ready(None) => Some(self.finish()),

@@ -31,7 +31,7 @@ pub enum OnEcho {
 #[derive(Clone)]
 pub(in crate::exchange) struct Scrub {
     known: Arc<Known>,
-    /// As they were when the head of the reply came.
+    /// As they were when the head of the reply came, or when it was refreshed.
     forms: Arc<Forms>,
     on_echo: OnEcho,
     masked: u64,
@@ -48,6 +48,11 @@ impl Scrub {
             masked: 0,
             is_done: false,
         }
+    }
+
+    /// Looks for what is known by now: what ends a long stream may hold a secret that its head could not.
+    pub(super) fn refresh(&mut self) {
+        self.forms = self.known.forms();
     }
 
     /// Whether there is anything to look for.

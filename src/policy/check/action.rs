@@ -27,6 +27,7 @@ use crate::policy::raw::decode::Text;
 use crate::problem::{Place, Problem};
 use crate::rate::{Owner, Rate};
 use crate::request::{HostPattern, Scheme};
+use crate::schema::Compiler;
 
 /// Lengths of a description between which an agent is told enough and not too much.
 const DESCRIPTION: std::ops::RangeInclusive<usize> = 10..=1024;
@@ -55,9 +56,10 @@ impl<'a> Actions<'a> {
         // All of them first: a template may use what an action further down sets.
         let raw = ground.raw.actions.iter().map(|(_, raw)| raw);
         let readings = reading::read_all(raw, &mut outputs, told);
+        let compiler = Compiler::default();
         let names = ground.raw.actions.iter();
         let parameters: Vec<_> = names
-            .map(|(name, raw)| Parameters::read(raw, &name.place, told))
+            .map(|(name, raw)| Parameters::read(raw, &name.place, &compiler, told))
             .collect();
         let known = ground.raw.actions.iter().zip(&parameters).zip(&readings);
         let known: Vec<_> = known

@@ -10,7 +10,7 @@ use crate::credential::Credential;
 use crate::json;
 use crate::policy::check::entries::Entries;
 use crate::policy::check::lists;
-use crate::policy::check::parameters::{self, Fit, Parameters};
+use crate::policy::check::parameters::{Fit, Parameters};
 use crate::policy::check::told::Told;
 use crate::policy::raw::action::{AcceptBody, Action as Raw, Method};
 use crate::policy::raw::decode::{List, Text};
@@ -221,7 +221,7 @@ impl Known<'_, '_> {
                         media_types(types, &wrong, told)
                     }
                 };
-                let schema = parameters::compile(schema, false, told)?;
+                let schema = self.parameters.compile(schema, told)?;
                 Some(ContentRule::Wire(types, Box::new(schema)))
             }
         }

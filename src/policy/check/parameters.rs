@@ -1,7 +1,8 @@
 //! The parameters of an action: their schema, and where each of them can stand.
 
 use std::borrow::Cow;
-use std::collections::HashSet;
+use std::cell::OnceCell;
+use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, LazyLock};
 
 use serde_json::{Value, json};
@@ -12,7 +13,7 @@ use crate::policy::raw::action::{Action, Schema as Raw};
 use crate::policy::raw::decode::Text;
 use crate::policy::raw::variable::Variable;
 use crate::problem::{Place, nearest};
-use crate::schema::{Schema, SchemaProblem, Shape};
+use crate::schema::{Compiler, Schema, SchemaProblem, Shape};
 use crate::template::{Declared, Kind, Parameter};
 
 /// The schema of an action without parameters.
@@ -31,7 +32,9 @@ pub(super) struct Parameters<'a> {
     schema: Option<Arc<Schema>>,
     /// From which it was compiled.
     source: Cow<'a, Value>,
-    names: HashSet<String>,
+    /// What templates may take for granted of each, once one has asked: values are tried against the schema for it.
+    names: HashMap<String, OnceCell<Option<Parameter>>>,
+    compiler: Compiler,
 }
 
 /// Keywords at the root that say nothing about which parameters go together.
@@ -63,12 +66,17 @@ pub(super) enum Fit {
 }
 
 impl<'a> Parameters<'a> {
-    pub(super) fn read(action: &'a Action, name: &'a Place, told: &mut Told<'_>) -> Self {
+    pub(super) fn read(
+        action: &'a Action,
+        name: &'a Place,
+        compiler: &Compiler,
+        told: &mut Told<'_>,
+    ) -> Self {
         let raw = action.parameters.as_ref();
         let mut source = raw.map_or(Cow::Owned(Value::Null), |it| Cow::Borrowed(&it.json.value));
         let schema = match (raw, &action.variables) {
-            (Some(raw), None) => compile(raw, true, told).map(Arc::new),
-            (None, Some(list)) => variables::schema(list, told).map(|(schema, from)| {
+            (Some(raw), None) => compile(raw, true, compiler, told).map(Arc::new),
+            (None, Some(list)) => variables::schema(list, compiler, told).map(|(schema, from)| {
                 source = Cow::Owned(from);
                 schema
             }),
@@ -80,7 +88,7 @@ impl<'a> Parameters<'a> {
             }
         };
         let names = schema.iter().flat_map(|schema| schema.properties());
-        let names = names.map(str::to_owned).collect();
+        let names = names.map(|it| (it.to_owned(), OnceCell::new())).collect();
         Self {
             raw,
             variables: action.variables.as_ref().map_or(&[], |it| &it.items),
@@ -88,6 +96,7 @@ impl<'a> Parameters<'a> {
             schema,
             source,
             names,
+            compiler: compiler.clone(),
         }
     }
 
@@ -99,13 +108,14 @@ impl<'a> Parameters<'a> {
             name,
             schema: None,
             source: Cow::Owned(Value::Null),
-            names: HashSet::new(),
+            names: HashMap::new(),
+            compiler: Compiler::default(),
         }
     }
 
     /// All names.
     pub(super) fn names(&self) -> impl Iterator<Item = &str> {
-        self.names.iter().map(String::as_str)
+        self.names.keys().map(String::as_str)
     }
 
     /// The schema, if it is sound.
@@ -169,7 +179,12 @@ impl<'a> Parameters<'a> {
         if let Some(required) = source.get_mut("required").and_then(Value::as_array_mut) {
             required.retain(|it| !in_body.iter().any(|name| it == name));
         }
-        Schema::compile(&source).ok().map(Arc::new)
+        self.compiler.compile(&source).ok().map(Arc::new)
+    }
+
+    /// The schema of something else of the same action.
+    pub(super) fn compile(&self, raw: &Raw, told: &mut Told<'_>) -> Option<Schema> {
+        compile(raw, false, &self.compiler, told)
     }
 
     /// Where one is declared.
@@ -202,29 +217,35 @@ impl Declared for Parameters<'_> {
         let Some(schema) = &self.schema else {
             return Some(Parameter::ASSUMED);
         };
-        if !self.names.contains(name) {
-            return None;
+        let known = self.names.get(name)?;
+        match names {
+            [_] => *known.get_or_init(|| granted(schema, names)),
+            _ => granted(schema, names),
         }
-        let property = schema.property(names)?;
-        let kind = match property.shape {
-            Shape::Scalar(kind) => Kind::Scalar(kind),
-            _ if property.structured => Kind::Structured,
-            Shape::ArrayOfScalar(_) | Shape::Other => Kind::Untyped,
-        };
-        Some(Parameter {
-            certain: property.certain,
-            truthy: property.truthy,
-            kind,
-        })
     }
 
     fn nearest(&self, name: &str) -> Option<&str> {
-        nearest(name, self.names.iter().map(String::as_str))
+        nearest(name, self.names())
     }
 }
 
+/// What a schema lets templates take for granted.
+fn granted(schema: &Schema, names: &[&str]) -> Option<Parameter> {
+    let property = schema.property(names)?;
+    let kind = match property.shape {
+        Shape::Scalar(kind) => Kind::Scalar(kind),
+        _ if property.structured => Kind::Structured,
+        Shape::ArrayOfScalar(_) | Shape::Other => Kind::Untyped,
+    };
+    Some(Parameter {
+        certain: property.certain,
+        truthy: property.truthy,
+        kind,
+    })
+}
+
 /// Compiles a schema; an object's where it describes parameters.
-pub(super) fn compile(raw: &Raw, of_object: bool, told: &mut Told<'_>) -> Option<Schema> {
+fn compile(raw: &Raw, of_object: bool, compiler: &Compiler, told: &mut Told<'_>) -> Option<Schema> {
     leaks(&raw.json.value, &mut String::new(), raw, told);
     let kind = raw.json.value.get("type");
     if of_object && kind.is_some_and(|kind| kind != "object") {
@@ -234,7 +255,7 @@ pub(super) fn compile(raw: &Raw, of_object: bool, told: &mut Told<'_>) -> Option
             "write `type: object`",
         );
     }
-    match Schema::compile(&raw.json.value) {
+    match compiler.compile(&raw.json.value) {
         Ok(schema) => Some(schema),
         Err(problems) => {
             for problem in &problems {

@@ -13,11 +13,15 @@ use crate::policy::raw::decode::{List, Text};
 use crate::policy::raw::names::Names;
 use crate::policy::raw::variable::{ContextVariable, Variable, VariableType};
 use crate::problem::Problem;
-use crate::schema::{ScalarType, Schema, coerce};
+use crate::schema::{Compiler, ScalarType, Schema, coerce};
 use crate::template::{Context, Kind, Known};
 
 /// The schema of these variables and its source, if they are sound.
-pub(super) fn schema(list: &List<Variable>, told: &mut Told<'_>) -> Option<(Arc<Schema>, Value)> {
+pub(super) fn schema(
+    list: &List<Variable>,
+    compiler: &Compiler,
+    told: &mut Told<'_>,
+) -> Option<(Arc<Schema>, Value)> {
     let mut first: HashMap<&str, &Text> = HashMap::new();
     let (mut properties, mut required) = (Map::new(), Vec::new());
     let mut is_sound = true;
@@ -48,7 +52,7 @@ pub(super) fn schema(list: &List<Variable>, told: &mut Told<'_>) -> Option<(Arc<
         return None;
     }
     let source = json!({"type": "object", "properties": properties, "required": required});
-    let problems = match Schema::compile(&source) {
+    let problems = match compiler.compile(&source) {
         Ok(schema) => return Some((Arc::new(schema), source)),
         Err(problems) => problems,
     };

@@ -116,10 +116,14 @@ fn descend(
 
 fn contents(path: &Path) -> Result<Vec<u8>, Box<Problem>> {
     let failed = |error: io::Error| Box::new(unreadable(path, &error));
+    // Before it is opened: a pipe would be waited for until somebody writes to it.
+    if !fs::metadata(path).map_err(failed)?.is_file() {
+        return Err(Box::new(no_file(path)));
+    }
     let file = fs::File::open(path).map_err(failed)?;
     let metadata = file.metadata().map_err(failed)?;
     if !metadata.is_file() {
-        return Err(Box::new(Problem::error(&place(path), "this is not a file")));
+        return Err(Box::new(no_file(path)));
     }
     if is_world_writable(&metadata) {
         let problem = Problem::error(&place(path), "everyone on this machine may write this file");
@@ -153,6 +157,11 @@ fn unreadable(path: &Path, error: &io::Error) -> Problem {
         io::ErrorKind::NotFound => problem.remedy("name a policy file or a folder of them"),
         _ => problem,
     }
+}
+
+fn no_file(path: &Path) -> Problem {
+    let problem = Problem::error(&place(path), "this is no regular file");
+    problem.remedy("write the policy to a file; a pipe or a device is not read")
 }
 
 fn place(path: &Path) -> Place {

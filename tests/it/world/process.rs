@@ -2,6 +2,8 @@
 
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::net::{SocketAddr, TcpStream};
+use std::os::fd::AsRawFd as _;
+use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStderr, Command, Output, Stdio};
 use std::time::{Duration, Instant};
@@ -170,6 +172,20 @@ impl Started {
     /// Of the process.
     pub fn id(&self) -> u32 {
         self.child.as_ref().unwrap().id()
+    }
+
+    /// Fills standard error, as where its reader has stalled.
+    pub fn stall_log(&self) {
+        let path = format!("/proc/self/fd/{}", self.stderr.get_ref().as_raw_fd());
+        let nonblocking = rustix::fs::OFlags::NONBLOCK.bits().cast_signed();
+        let mut pipe = std::fs::OpenOptions::new()
+            .write(true)
+            .custom_flags(nonblocking)
+            .open(path)
+            .unwrap();
+        for size in [4096, 1] {
+            while pipe.write(&vec![b'\n'; size]).is_ok() {}
+        }
     }
 
     /// Sends a signal.

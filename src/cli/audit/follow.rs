@@ -148,20 +148,13 @@ impl Follow {
                 read => read?,
             };
             for piece in room[..count].split_inclusive(|byte| *byte == b'\n') {
-                let is_end = piece.ends_with(b"\n");
                 self.rest.extend_from_slice(piece);
                 if self.rest.len() > LONGEST_LINE {
                     self.rest.clear();
                     self.skips = true;
                 }
-                if is_end {
-                    self.rest.pop();
-                    let line = std::mem::take(&mut self.rest);
-                    if std::mem::take(&mut self.skips) {
-                        eprintln!("exeat: a line that is too long for a record is left out");
-                    } else {
-                        lines.push(line);
-                    }
+                if piece.ends_with(b"\n") {
+                    lines.extend(ended(&mut self.rest, &mut self.skips));
                 }
             }
         }
@@ -169,6 +162,17 @@ impl Follow {
         self.seq = seq.unwrap_or(self.seq);
         Ok(lines)
     }
+}
+
+/// The line that has come to its end, if it is one that a record can have.
+fn ended(rest: &mut Vec<u8>, skips: &mut bool) -> Option<Vec<u8>> {
+    let mut line = std::mem::take(rest);
+    line.pop();
+    if !std::mem::take(skips) {
+        return Some(line);
+    }
+    eprintln!("exeat: a line that is too long for a record is left out");
+    None
 }
 
 /// Where the last so many lines of a file begin.

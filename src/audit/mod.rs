@@ -77,9 +77,9 @@ pub use ticket::{Asked, End, Ending, Given, Opening, Prepared, Target, Ticket, U
 /// Places in the queue, and so the most requests in flight and records unwritten, together.
 ///
 /// A record has 576 bytes in memory and its texts, some 1 KiB together, so a full queue has 16 MiB. What a request can
-/// make of one is its head (64 KiB at most, in lists of at most 65 names) and 4 KiB of values, which are some 100 KiB as
-/// a tree: 3 GiB, if every one is made so. The lines have a bound of their own, 32 KiB. It is far above what one process
-/// serves at a time, and is reached in a fraction of a second once the disk no longer takes anything.
+/// make of one is its head (64 KiB at most, in lists of at most 65 names) and 4 KiB of values, which are some 100 KiB
+/// as a tree: 3 GiB, if every one is made so. The lines have a bound of their own, 32 KiB. It is far above what one
+/// process serves at a time, and is reached in a fraction of a second once the disk no longer takes anything.
 pub const PLACES: usize = 16_384;
 
 /// What becomes of requests for whose record there is no place.

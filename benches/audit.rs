@@ -21,29 +21,33 @@ use rustix::time::{ClockId, clock_gettime};
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
-const ROUNDS: usize = 15;
-const REQUESTS: usize = 100_000;
+/// Rounds, and requests in each of them. Without `--bench` it is only looked whether it runs.
+const MEASURED: (usize, usize) = (15, 100_000);
+const TRIED: (usize, usize) = (1, 1000);
 
 /// As many as busy workers close before the writer wakes again.
 const AT_A_TIME: usize = 1000;
 
 fn main() {
+    let is_measured = std::env::args().any(|it| it == "--bench");
+    let extent = if is_measured { MEASURED } else { TRIED };
+    let (rounds, requests) = extent;
     let folder = tempfile::tempdir().expect("a folder for files");
     let file = folder.path().join("audit.jsonl");
-    println!("CPU time for each record: median of {ROUNDS} rounds of {REQUESTS}, with quartiles");
-    println!("ticket, metrics, line and hash: {}", records(None));
-    println!("and a write to a file: {}", records(Some(&file)));
+    println!("CPU time for each record: median of {rounds} rounds of {requests}, with quartiles");
+    println!("ticket, metrics, line and hash: {}", records(None, extent));
+    println!("and a write to a file: {}", records(Some(&file), extent));
     let text = std::fs::read(&file).expect("the file was written");
     let lines: Vec<&[u8]> = text.split(|byte| *byte == b'\n').take(AT_A_TIME).collect();
-    let hashes = median(|| {
-        for line in lines.iter().cycle().take(REQUESTS) {
+    let hashes = median(extent, || {
+        for line in lines.iter().cycle().take(requests) {
             std::hint::black_box(Hash::of(line));
         }
     });
     println!("the hash alone, of {} bytes: {hashes}", lines[1].len());
 }
 
-fn records(file: Option<&Path>) -> String {
+fn records(file: Option<&Path>, extent: (usize, usize)) -> String {
     let metrics = Arc::new(Metrics::new());
     let queue = Queue::default();
     let audit = match file {
@@ -55,8 +59,8 @@ fn records(file: Option<&Path>) -> String {
         .build()
         .expect("a runtime");
     let told = Told::new();
-    median(|| {
-        for _ in 0..REQUESTS / AT_A_TIME {
+    median(extent, || {
+        for _ in 0..extent.1 / AT_A_TIME {
             (0..AT_A_TIME).for_each(|_| told.record(&audit));
         }
         runtime.block_on(audit.flush());
@@ -65,17 +69,17 @@ fn records(file: Option<&Path>) -> String {
 }
 
 /// Nanoseconds for each of the requests.
-fn median(mut round: impl FnMut()) -> String {
+fn median((rounds, requests): (usize, usize), mut round: impl FnMut()) -> String {
     round();
-    let mut found: Vec<f64> = (0..ROUNDS)
+    let mut found: Vec<f64> = (0..rounds)
         .map(|_| {
             let start = cpu_time();
             round();
-            (cpu_time() - start) / REQUESTS as f64
+            (cpu_time() - start) / requests as f64
         })
         .collect();
     found.sort_by(f64::total_cmp);
-    let at = |part: usize| found[ROUNDS * part / 4];
+    let at = |part: usize| found[rounds * part / 4];
     format!("{:.0} ns ({:.0}–{:.0})", at(2), at(1), at(3))
 }
 

@@ -101,12 +101,17 @@ fn assert_same(found: &Map<String, Value>, given: &Map<String, Value>, planned: 
     assert_eq!(found, given, "{planned:?}");
 }
 
-/// A value in which integral numbers are integers.
+/// A value in which integral numbers are integers, as far as 64 bits hold them.
 fn by_value(value: &Value) -> Value {
+    /// 2^63: the smallest integer is its negative, and no 64 bits with a sign hold it.
+    const EDGE: f64 = 9_223_372_036_854_775_808.0;
     match value {
-        Value::Number(number) => match number.as_f64() {
-            Some(float) if number.is_f64() && float.fract() == 0.0 && float.abs() < 1e15 => {
+        Value::Number(number) => match number.as_f64().filter(|it| it.fract() == 0.0) {
+            Some(float) if number.is_f64() && (-EDGE..EDGE).contains(&float) => {
                 Value::from(float as i64)
+            }
+            Some(float) if number.is_f64() && (EDGE..2.0 * EDGE).contains(&float) => {
+                Value::from(float as u64)
             }
             _ => value.clone(),
         },

@@ -18,7 +18,10 @@ use crate::scrub::Forms;
 pub const MARK: &str = "[redacted]";
 
 /// What stands where there was more.
-const MORE: &str = "…";
+pub const MORE: &str = "…";
+
+/// Names that one list of a record has, and members or items that a value shows.
+pub const NAMES: usize = 64;
 
 /// Values of one request that a record shows, in bytes as they are written: who asks for a lot must not be able to fill
 /// the disk with it. A ticket's description is shown whole, a document is not.
@@ -27,11 +30,11 @@ pub const SHOWN: usize = 4096;
 /// Bytes of the JSON Pointer of a value that is shown: real ones have some dozen.
 const LONGEST_PLACE: usize = 512;
 
-/// Names of one request that a record shows, and the bytes of each.
-const NAMES: (usize, usize) = (64, 64);
+/// Bytes of a name: those of real parameters have a dozen.
+const LONGEST_NAME: usize = 64;
 
-/// Bytes of the automaton of a pattern. The usual limit of the library has room for a hundred of the longest patterns
-/// for card numbers and the like.
+/// Bytes of the automaton of a pattern, a tenth of what the library would take: enough for patterns that people write,
+/// and all of them are kept for as long as exeat runs.
 const AUTOMATON: usize = 1 << 20;
 
 /// The rules of a process.
@@ -77,12 +80,15 @@ impl Redaction {
         Cow::Owned(shown)
     }
 
-    /// Names that came with a request, which may be anything where they are not declared.
+    /// Names that came with a request, which may be anything where they are not declared. Of more than a list has
+    /// ([`bound`]) so many that it shows that there were more.
     pub fn names<'n>(&self, names: impl Iterator<Item = &'n str>, known: &Forms) -> Vec<String> {
-        let shown = names.take(NAMES.0);
-        shown
-            .map(|name| cut(&self.text(name, known), NAMES.1).into_owned())
-            .collect()
+        let looked_at = names.take(NAMES + 2);
+        looked_at.map(|name| self.name(name, known)).collect()
+    }
+
+    fn name(&self, name: &str, known: &Forms) -> String {
+        cut(&self.text(name, known), LONGEST_NAME).into_owned()
     }
 
     /// The values of an action's parameters, as far as a log may show them.
@@ -122,6 +128,16 @@ impl Redaction {
     }
 }
 
+/// Keeps as many names as one list of a record has, and one more that says that there were others. A name of one byte
+/// takes some forty in memory, and a target has room for thousands.
+pub fn bound(names: &mut Vec<String>) {
+    if names.len() > NAMES + 1 {
+        names.truncate(NAMES);
+        names.push(MORE.to_owned());
+        names.shrink_to_fit();
+    }
+}
+
 fn compile(pattern: &str) -> Result<Regex, BadPattern> {
     let bad = |reason: String| BadPattern {
         pattern: pattern.to_owned(),
@@ -149,13 +165,12 @@ struct Shown<'a> {
 impl Shown<'_> {
     fn members(&mut self, members: &Map<String, Value>, at: &str) -> Map<String, Value> {
         let mut shown = Map::new();
-        for (name, value) in members.iter().take(NAMES.0) {
-            if self.left == 0 {
+        for (index, (name, value)) in members.iter().enumerate() {
+            if self.left == 0 || index == NAMES {
                 shown.insert(MORE.into(), MORE.into());
                 break;
             }
-            let text = self.redaction.text(name, self.known);
-            let text = cut(&text, NAMES.1).into_owned();
+            let text = self.redaction.name(name, self.known);
             self.charge(&text);
             let value = match credential::is_secret_name(name) {
                 true => self.mark(),
@@ -202,11 +217,12 @@ impl Shown<'_> {
 
     fn items(&mut self, items: &[Value], at: &str) -> Value {
         let mut shown = Vec::new();
-        for (index, item) in items.iter().take(NAMES.0).enumerate() {
-            shown.push(self.below(item, at, &format!("/{index}")));
-            if self.left == 0 {
+        for (index, item) in items.iter().enumerate() {
+            if self.left == 0 || index == NAMES {
+                shown.push(MORE.into());
                 break;
             }
+            shown.push(self.below(item, at, &format!("/{index}")));
         }
         shown.into()
     }
@@ -311,10 +327,10 @@ mod tests {
             .collect();
         let redaction = Redaction::default();
         let shown = redaction.values(&action(), &many, &known());
-        assert!(shown.len() <= NAMES.0);
+        assert!(shown.len() <= NAMES + 1);
         assert!(Value::Object(shown).to_string().len() < 2 * SHOWN);
         let names = redaction.names(many.keys().map(String::as_str), &known());
-        assert_eq!(names.len(), NAMES.0);
+        assert_eq!(names.len(), NAMES + 2);
     }
 
     #[test]
@@ -336,10 +352,34 @@ mod tests {
 
     #[test]
     fn a_secret_at_the_limit_is_not_half_shown() {
-        let text = format!("{}SECRET/AAAA", "x".repeat(SHOWN - 6));
-        let given = Map::from_iter([("note".to_owned(), json!(text))]);
-        let shown = Redaction::default().values(&action(), &given, &known());
-        assert!(!shown["note"].as_str().unwrap().contains("SECRET"));
+        // Wherever the limit is, it comes into the secret.
+        for before in SHOWN - 64..=SHOWN {
+            let text = format!("{}SECRET/AAAA", "x".repeat(before));
+            let given = Map::from_iter([("note".to_owned(), json!(text))]);
+            let shown = Redaction::default().values(&action(), &given, &known());
+            let shown = shown["note"].as_str().unwrap();
+            assert!(!shown.contains('S') && shown.len() > SHOWN / 2, "{before}");
+        }
+    }
+
+    #[test]
+    fn what_is_left_out_of_a_long_list_shows() {
+        let given = json!({
+            "note": vec![1; NAMES], "more": vec![1; NAMES + 1],
+            "api": (0..=NAMES).map(|n| (n.to_string(), json!(n))).collect::<Map<_, _>>(),
+        });
+        let shown = Redaction::default().values(&action(), given.as_object().unwrap(), &known());
+        assert_eq!(shown["note"], given["note"]);
+        assert_eq!(shown["more"][NAMES], MORE);
+        assert_eq!(shown["api"][MORE], MORE);
+        for (count, kept) in [(64, 64), (65, 65), (66, 65), (1000, 65)] {
+            let names: Vec<String> = (0..count).map(|n| n.to_string()).collect();
+            let names = names.iter().map(String::as_str);
+            let mut names = Redaction::default().names(names, &known());
+            bound(&mut names);
+            assert_eq!(names.len(), kept);
+            assert_eq!(names[kept - 1] == MORE, count > 65);
+        }
     }
 
     proptest! {

@@ -189,7 +189,10 @@ pub(super) fn head_of_earlier(path: &Path) -> io::Result<Option<Head>> {
             opened => opened.map_err(|error| unreadable(it, &error))?,
         };
         // What another program has put there beside it is no part of the chain; `verify` tells of it.
-        let head = past(&file).ok().and_then(|past| past.head);
+        let head = match past(&file) {
+            Err(error) if error.kind() == io::ErrorKind::Other => None,
+            read => read.map_err(|error| unreadable(it, &error))?.head,
+        };
         newest = newest.into_iter().chain(head).max_by_key(|head| head.seq);
     }
     Ok(newest)

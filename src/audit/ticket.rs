@@ -18,6 +18,7 @@ use crate::audit::{Desk, RequestId};
 use crate::fault::Fault;
 use crate::metrics::{Labels, Measured, NONE};
 use crate::name::{ActionName, OutcomeName};
+use crate::redact::bound;
 use crate::refusal::{Code, Refusal};
 use crate::request::{Caller, Destination, Door};
 use crate::trace::{Claimed, Trace};
@@ -464,18 +465,6 @@ impl Ticket {
 
     fn steps(&mut self) -> &mut Steps {
         &mut self.0.as_deref_mut().expect(UNCLOSED).steps
-    }
-}
-
-/// Names that one list of a record has, and one more that says that there were others. A name of one byte takes some
-/// forty in memory, and a target has room for thousands.
-const NAMES: usize = 64;
-
-fn bound(names: &mut Vec<String>) {
-    if names.len() > NAMES + 1 {
-        names.truncate(NAMES);
-        names.push("…".to_owned());
-        names.shrink_to_fit();
     }
 }
 

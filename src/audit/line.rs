@@ -14,6 +14,7 @@ use time::OffsetDateTime;
 use time::format_description::BorrowedFormatItem;
 use time::macros::format_description;
 
+use crate::audit::PolicyRefused;
 use crate::audit::chain;
 use crate::audit::chain::{Head, Torn};
 use crate::audit::ticket::{Event, Record, Steps};
@@ -26,6 +27,8 @@ use crate::request::SessionId;
 pub(super) enum Entry<'a> {
     /// Of a request.
     Record(&'a Record),
+    /// Of a policy that was not put in force.
+    PolicyRefused(&'a PolicyRefused),
     /// This process begins to write, behind these bytes that are not whole lines.
     Started(Option<Torn>),
     /// It ends.
@@ -102,6 +105,7 @@ impl Pen {
         line.plain("prev_hash", self.head.hash.as_str());
         match entry {
             Entry::Record(record) => write_record(&mut line, record, share),
+            Entry::PolicyRefused(refused) => write_policy_refused(&mut line, refused),
             Entry::Started(torn) => write_start(&mut line, torn.as_ref()),
             Entry::Stopped => line.plain("event", "stopped"),
             Entry::Lost(count) => {
@@ -138,6 +142,14 @@ fn write_start(line: &mut Line<'_>, torn: Option<&Torn>) {
         line.number("torn", torn.bytes);
         line.plain("torn_hash", torn.hash.as_str());
     }
+}
+
+/// Names in a policy may be as long as its files: their beginning is enough to find them.
+fn write_policy_refused(line: &mut Line<'_>, refused: &PolicyRefused) {
+    line.plain("event", "policy_refused");
+    line.text("policy_hash", &refused.in_force);
+    line.number("problems", refused.problems as u64);
+    line.text("detail", &shortened(&refused.first, Share::Short));
 }
 
 fn write_record(line: &mut Line<'_>, record: &Record, share: Share) {

@@ -8,6 +8,7 @@ use std::time::Duration;
 use anyhow::{Context as _, bail};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
+use tokio::time::timeout;
 
 use crate::app::{AuditSettings, AuditTarget, Parts, Settings};
 use crate::audit::{Audit, Queue};
@@ -66,8 +67,10 @@ pub fn store(state_dir: &Path) -> Store {
 pub fn prepare(settings: &Settings, policy: Policy) -> anyhow::Result<Parts> {
     let admin_token = read_admin_token(settings)?;
     refuse_open_listeners(settings, &policy, admin_token.is_some())?;
+    let services = Arc::new(services(settings, policy)?);
+    read_secrets(&services);
     Ok(Parts {
-        services: Arc::new(services(settings, policy)?),
+        services,
         dial: dialling(settings)?,
         proxy: bind(settings.proxy_listen, "proxy_listen")?,
         tools: bind(settings.tools_listen, "tools_listen")?,
@@ -82,6 +85,7 @@ pub fn prepare(settings: &Settings, policy: Policy) -> anyhow::Result<Parts> {
 }
 
 /// A gate without listeners, on the runtime that this is called in: for a command that carries out a request itself.
+/// No secret is read yet ([`read_secrets`]).
 ///
 /// # Errors
 /// As [`prepare`].
@@ -132,6 +136,28 @@ fn services(settings: &Settings, policy: Policy) -> anyhow::Result<Services> {
             redaction: settings.audit.redaction.clone(),
         },
     })
+}
+
+/// How long secrets may take that nobody waits for yet: a file may lie on a network that hangs.
+const READING: Duration = Duration::from_secs(2);
+
+/// Has [`Services::read_secrets`] done from outside of a runtime or inside of one.
+pub fn read_secrets(services: &Services) {
+    let read = || {
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_all()
+            .build()?;
+        let reading = async { timeout(READING, services.read_secrets()).await };
+        let is_done = runtime.block_on(reading).is_ok();
+        runtime.shutdown_background();
+        Ok::<_, std::io::Error>(is_done)
+    };
+    let is_done = std::thread::scope(|scope| scope.spawn(read).join());
+    if !matches!(is_done, Ok(Ok(true))) {
+        tracing::warn!(
+            "not all secrets could be read; replies are searched for the others once a request has used them"
+        );
+    }
 }
 
 /// A certificate as text (RFC 7468 §5).

@@ -20,7 +20,7 @@ use std::time::{Duration, Instant};
 use anyhow::Context as _;
 
 use crate::app::Settings;
-use crate::app::setup::{environment, open_to_all};
+use crate::app::setup::{environment, open_to_all, read_secrets};
 use crate::audit::PolicyRefused;
 use crate::drain::Phase;
 use crate::exchange::Services;
@@ -210,6 +210,7 @@ impl Task {
         }
         let policy = Arc::new(policy);
         self.services.renew(&policy);
+        read_secrets(&self.services);
         for warning in warnings {
             tracing::warn!("{}", told(warning));
         }

@@ -5,6 +5,7 @@
 
 mod rows;
 mod stage;
+mod texts;
 
 mod addresses;
 mod authority;

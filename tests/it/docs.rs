@@ -31,7 +31,9 @@ fn what_is_said_to_be_tested_has_its_tests() {
         .unwrap();
     let listed = String::from_utf8(listed.stdout).unwrap();
     let has_test = |start: &str| listed.lines().any(|it| it.starts_with(start));
-    let tables = SECURITY.lines().filter(|line| line.starts_with("| "));
+    let promises = SECURITY.split("## Invariants").nth(1).unwrap();
+    let promises = promises.split("## How it is tried").next().unwrap();
+    let tables = promises.lines().filter(|line| line.starts_with("| "));
     let last_cells = tables.filter_map(|row| row.trim_end_matches(" |").rsplit(" | ").next());
     let mut looked_at = 0;
     for cell in last_cells {

@@ -9,9 +9,9 @@ use base64::engine::general_purpose::{STANDARD, URL_SAFE, URL_SAFE_NO_PAD};
 use serde_json::{Value, json};
 use tokio::io::AsyncReadExt as _;
 
-use super::super::stage::{Door, POLICY, Stage};
-use super::super::texts;
 use super::{asked, reply, saying};
+use crate::attacks::stage::{Door, POLICY, Stage};
+use crate::attacks::texts;
 use crate::world::{Desk, Plan, Revision, Started, json_reply, origin_apart, rest};
 
 const SECRET: &str = "SECRET-AAAA";

@@ -4,8 +4,8 @@ use std::collections::HashSet;
 use std::fs;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use super::super::stage::{Door, POLICY, Stage};
 use super::reply;
+use crate::attacks::stage::{Door, POLICY, Stage};
 use crate::world::{Plan, read_answer};
 
 /// Of one length, so that a mixture of two would show in nothing else.

@@ -8,8 +8,8 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use serde_json::{Value, json};
 
-use super::super::stage::{Door, POLICY, Stage};
-use super::super::texts;
+use crate::attacks::stage::{Door, POLICY, Stage};
+use crate::attacks::texts;
 use crate::world::{Desk, Plan, Started, World, read_answer};
 
 /// What the agent sends, in clear and as Basic.

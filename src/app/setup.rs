@@ -3,12 +3,12 @@
 use std::net::{SocketAddr, TcpListener};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::sync::mpsc;
 use std::time::Duration;
 
 use anyhow::{Context as _, bail};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use tokio::time::timeout;
 
 use crate::app::{AuditSettings, AuditTarget, Parts, Settings};
 use crate::audit::{Audit, Queue};
@@ -141,21 +141,24 @@ fn services(settings: &Settings, policy: Policy) -> anyhow::Result<Services> {
 /// How long secrets may take that nobody waits for yet: a file may lie on a network that hangs.
 const READING: Duration = Duration::from_secs(2);
 
-/// Has [`Services::read_secrets`] done from outside of a runtime or inside of one.
-pub fn read_secrets(services: &Services) {
-    let read = || {
+/// Has [`Services::read_secrets`] done on a thread of its own, since a file that hangs cannot be given up.
+pub fn read_secrets(services: &Arc<Services>) {
+    let (done, waiting) = mpsc::channel();
+    let services = services.clone();
+    let read = move || {
         let runtime = tokio::runtime::Builder::new_current_thread()
             .enable_all()
-            .build()?;
-        let reading = async { timeout(READING, services.read_secrets()).await };
-        let is_done = runtime.block_on(reading).is_ok();
-        runtime.shutdown_background();
-        Ok::<_, std::io::Error>(is_done)
+            .build();
+        if let Ok(runtime) = runtime {
+            runtime.block_on(services.read_secrets());
+            // An error means that nobody waited so long.
+            let _ = done.send(());
+        }
     };
-    let is_done = std::thread::scope(|scope| scope.spawn(read).join());
-    if !matches!(is_done, Ok(Ok(true))) {
+    let thread = std::thread::Builder::new().name("exeat-secrets".into());
+    if thread.spawn(read).is_err() || waiting.recv_timeout(READING).is_err() {
         tracing::warn!(
-            "not all secrets could be read; replies are searched for the others once a request has used them"
+            "not all secrets could be read yet; until then replies are not searched for them"
         );
     }
 }

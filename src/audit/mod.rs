@@ -47,6 +47,7 @@ mod past;
 mod sink;
 mod file;
 mod ticket;
+mod quote;
 mod line;
 mod writer;
 pub mod read;
@@ -70,8 +71,8 @@ use crate::request::Door;
 
 pub use chain::{Hash, Head, SEAL, chain_place};
 pub use file::Rotation;
-pub use line::harmless;
 pub use past::head;
+pub use quote::harmless;
 pub use sink::{MemorySink, Sink, StreamSink};
 pub use ticket::{Asked, End, Ending, Given, Opening, Prepared, Target, Ticket, Upstream};
 

@@ -213,8 +213,8 @@ fn n5_a_start_without_a_policy_that_says_something_is_none() {
     );
 }
 
-/// There are no includes: a folder is read, and what is in it may not lead a policy astray. Who owns a file is not looked
-/// at, since in a container that is seldom exeat's own user; who else may write it is.
+/// There are no includes: a folder is read, and what is in it may not lead a policy astray. Who owns a file is not
+/// looked at, since in a container that is seldom exeat's own user; who else may write it is.
 #[test]
 fn n11_a_policy_includes_nothing_and_quotes_nothing_from_elsewhere() {
     for extra in [

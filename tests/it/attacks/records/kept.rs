@@ -260,6 +260,59 @@ fn o9_a_head_that_is_none_and_a_timeout_have_one_record_with_their_time() {
     }
 }
 
+#[test]
+fn o9_a_tunnel_has_a_line_when_it_opens_and_one_record_when_it_ends() {
+    let policy =
+        format!("{POLICY}tunnels:\n  packages: {{hosts: [packages.test], ports: [443]}}\n");
+    let mut world = Plan::of(&policy).start();
+    world.resolve("packages.test", &["203.0.114.41"]);
+    world.origin("packages.test", |_| json_reply("{}"));
+    let client = world.client().trusting(&world.origin_roots());
+    let mut tunnel = client.tunnel("packages.test");
+    tunnel
+        .write_all(b"GET / HTTP/1.1\r\nHost: packages.test\r\n\r\n")
+        .unwrap();
+    assert_eq!(read_answer(&mut tunnel, "GET").unwrap().status, 200);
+    let opened = world.record();
+    assert_eq!(
+        (&opened["event"], &opened["method"]),
+        (&"opened".into(), &"CONNECT".into())
+    );
+    drop(tunnel);
+    let ended = world.records(2).remove(1);
+    assert_eq!(ended["request_id"], opened["request_id"]);
+    assert_eq!(
+        (&ended["decision"], ended["event"].is_null()),
+        (&"allowed".into(), true)
+    );
+    assert!(
+        ended["bytes_in"].as_u64() > Some(0) && ended["bytes_out"].as_u64() > Some(0),
+        "{ended}"
+    );
+    assert!(ended["duration_ms"].is_number(), "{ended}");
+    assert_eq!(world.last_records().len(), 2);
+}
+
+/// A server whose certificate nobody trusts.
+#[test]
+fn o9_a_handshake_that_fails_has_one_record() {
+    let mut world = Plan::of(POLICY).start();
+    let params = rcgen::CertificateParams::new(vec!["api.good.test".to_owned()]).unwrap();
+    world.certified_origin("api.good.test", params, false);
+    let mut stream = world.client().connect();
+    stream.write_all(GET.as_bytes()).unwrap();
+    let answer = read_answer(&mut stream, "GET").unwrap();
+    assert_eq!(answer.status, 502, "{answer:?}");
+    let record = world.record();
+    assert_eq!(
+        (&record["decision"], &record["code"]),
+        (&"failed".into(), &answer.refusal().into())
+    );
+    assert_eq!(record["bytes_out"], answer.body.len(), "{record}");
+    drop(stream);
+    assert_eq!(world.last_records().len(), 1);
+}
+
 /// As logrotate's `copytruncate` does it: the process is not told.
 #[test]
 fn o10_a_file_that_is_copied_and_truncated_keeps_its_chain() {

@@ -295,7 +295,7 @@ fn j13_what_is_not_listed_is_not_found() {
         SECRET.to_lowercase().into_bytes(),
         STANDARD.encode(STANDARD.encode(SECRET)).into_bytes(),
         hex(false, "%25").into_bytes(),
-        SECRET[..10].as_bytes().to_vec(),
+        SECRET.as_bytes()[..10].to_vec(),
         utf16,
     ] {
         let sent = reply("200 OK\r\n", &text);

@@ -78,12 +78,8 @@ fn j18_a_secret_that_is_rotated_under_load_is_one_value_in_each_request() {
             let text = ask(&mut connection, &format!("/v1/items/own{at}"));
             let lines: Vec<&str> = text.lines().collect();
             // The one in use, and those of the last eight.
-            for known in at.saturating_sub(7)..=at {
-                assert!(
-                    lines[known].chars().all(|it| it == '*'),
-                    "{at} {known}: {}",
-                    lines[known]
-                );
+            for line in &lines[at.saturating_sub(7)..=at] {
+                assert!(line.chars().all(|it| it == '*'), "{at}: {line}");
             }
         }
     });

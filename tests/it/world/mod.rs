@@ -17,7 +17,7 @@ mod web;
 
 use std::io::Write as _;
 use std::net::{IpAddr, Shutdown, SocketAddr, TcpListener, TcpStream};
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
 use std::time::{Duration, Instant};
 
 use exeat::app::{self, CONNECTIONS, Parts, Running};
@@ -456,6 +456,12 @@ impl World {
     pub fn reload(&self, policy: &str) {
         let services = self.running.as_ref().unwrap().services();
         services.renew(&Arc::new(read(policy)));
+    }
+
+    /// The policy in force, which whoever asks does not hold.
+    pub fn policy(&self) -> Weak<Policy> {
+        let services = self.running.as_ref().unwrap().services();
+        Arc::downgrade(&services.live.snapshot())
     }
 
     /// The hash of the policy in force.

@@ -6,8 +6,10 @@
 //! name the same one, and who is asking.
 //!
 //! A CONNECT is answered in `tunnel`, opened in `intercept` or passed on unopened in `passthrough`. Requests that were
-//! through exeat before are not looked for by a mark on the request, which would tell every server about us: `dial`
-//! never connects to a listener of this process, which ends every loop at its first step.
+//! through exeat before are not looked for by a mark on the request, which would tell every server about us. Three
+//! things end a loop without one: `dial` never connects to a listener of this process; what leaves, a path or TLS, is
+//! never what this listener takes, a whole URL or a CONNECT; and a server that asks us anew while it is asked can do so
+//! as often as its agent may have requests under way.
 
 mod arrival;
 mod connection;

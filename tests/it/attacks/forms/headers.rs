@@ -4,6 +4,7 @@ use std::io::Write as _;
 
 use exeat::policy;
 
+use crate::attacks::frames::{Frames, Told};
 use crate::attacks::stage::{Door, Line as _, POLICY, Stage};
 use crate::world::Plan;
 
@@ -107,6 +108,21 @@ fn all_dropped(lines: &[&str]) {
     }
 }
 
+/// The same on a stream of HTTP/2, where they are headers like any other.
+fn all_dropped_from_a_stream(lines: &[&str]) {
+    let stage = Stage::usual();
+    let (expected, _) = stage.serves(Door::Tunnel, &Door::Tunnel.get("/v1/items/1"));
+    let mut frames = Frames::open(&stage, &[]);
+    for line in lines {
+        let (name, value) = line.split_once(": ").unwrap();
+        let field = (&*name.to_lowercase(), value.as_bytes());
+        let told = frames.get(Some(b"api.good.test"), &[field]);
+        assert_eq!(told, Told::Answer("{}".into()), "{line}");
+        assert_eq!(stage.seen().last(), Some(&expected), "{line}");
+    }
+    frames.finish();
+}
+
 /// And no policy can let an agent send them.
 fn none_acceptable(lines: &[&str]) {
     for line in lines {
@@ -123,12 +139,14 @@ fn none_acceptable(lines: &[&str]) {
 #[test]
 fn b25_headers_that_name_another_target_stay_outside() {
     all_dropped(&TARGETS);
+    all_dropped_from_a_stream(&TARGETS);
     none_acceptable(&TARGETS);
 }
 
 #[test]
 fn b26_headers_that_name_another_sender_stay_outside() {
     all_dropped(&SENDERS);
+    all_dropped_from_a_stream(&SENDERS);
     none_acceptable(&SENDERS);
 }
 
@@ -168,9 +186,31 @@ fn b26_no_header_makes_another_client_of_anybody() {
     }
 }
 
+/// A call of a tool has no headers but those that its action declares.
+#[test]
+fn b26_no_header_of_a_call_goes_on() {
+    let stage = Stage::usual();
+    let host = stage.world.tools();
+    let lines = [&TARGETS[..], &SENDERS, &WAYS].concat().join("\r\n");
+    let body = r#"{"parameters":{"id":"1"}}"#;
+    let call = |lines: &str| {
+        let length = body.len();
+        let answer = stage.world.tool_raw(&format!(
+            "POST /v1/actions/get_item HTTP/1.1\r\nHost: {host}\r\nContent-Type: application/json\r\n\
+             Content-Length: {length}\r\n{lines}\r\n{body}"
+        ));
+        assert_eq!(answer.status, 200, "{answer:?}");
+    };
+    call("");
+    call(&format!("{lines}\r\n"));
+    let seen = stage.seen();
+    assert_eq!((seen.len(), &seen[0]), (2, &seen[1]));
+}
+
 #[test]
 fn b27_headers_that_choose_a_way_stay_outside() {
     all_dropped(&WAYS);
+    all_dropped_from_a_stream(&WAYS);
     none_acceptable(&WAYS);
     let stage = Stage::usual();
     for line in WAYS {

@@ -3,6 +3,8 @@
 use std::io::Write as _;
 
 use super::{MALFORMED, MISMATCH, connect, get};
+use crate::attacks::frames;
+use crate::attacks::frames::Told;
 use crate::attacks::stage::{Door, POLICY, Stage};
 use crate::world::{Plan, json_reply, read_answer};
 
@@ -86,6 +88,48 @@ fn b3_there_is_one_host() {
         }
         let sent = connect("api.good.test:443", lines);
         stage.refuses_and_closes(Door::Proxy, sent.as_bytes(), MALFORMED);
+    }
+}
+
+#[test]
+fn b3_there_is_one_host_on_a_stream() {
+    let stage = Stage::usual();
+    let (good, evil): (&[u8], &[u8]) = (b"api.good.test", b"evil.test");
+    for (authority, hosts, code) in [
+        (Some(good), &[good, good][..], "request_malformed"),
+        (None, &[good, good], "request_malformed"),
+        (None, &[good, evil], "request_malformed"),
+        (None, &[], "request_malformed"),
+        (None, &[good], "request_malformed"),
+        (None, &[evil], "request_malformed"),
+        (Some(good), &[evil], "host_mismatch"),
+        (Some(evil), &[good], "host_mismatch"),
+        (Some(good), &[b""], "host_mismatch"),
+        (Some(good), &[b"api.good.test:80"], "host_mismatch"),
+        (
+            Some(good),
+            &[b"api.good.test, api.good.test"],
+            "host_mismatch",
+        ),
+    ] {
+        let fields: Vec<(&str, &[u8])> = hosts.iter().map(|it| ("host", *it)).collect();
+        let case = format!("{authority:?} {hosts:?}");
+        let record = stage.records_alone(&case, || {
+            let told = frames::get(&stage, authority, &fields);
+            assert!(
+                matches!(told, Told::Answer(text) if text.contains(code)),
+                "{case}"
+            );
+        });
+        assert_eq!(record["code"], code, "{case}: {record}");
+    }
+    for (authority, fields) in [
+        (Some(good), &[][..]),
+        (Some(good), &[("host", good)]),
+        (Some(good), &[("host", b"API.GOOD.TEST.:443")]),
+    ] {
+        let told = frames::get(&stage, authority, fields);
+        assert_eq!(told, Told::Answer("{}".into()), "{fields:?}");
     }
 }
 

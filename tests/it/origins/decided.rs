@@ -1,6 +1,6 @@
 //! What exeat decided on, taken from its audit record and turned into what a server has to read.
 
-use serde_json::{Map, Value};
+use serde_json::{Map, Value, json};
 
 use super::host;
 use super::programs::Kind;
@@ -49,6 +49,7 @@ impl Decided {
             headers.push(("x-word", take("word").into_iter().collect()));
         }
         let content = match asked.action {
+            "note" => Content::Json(note(&mut values)),
             "object" => Content::Json(Value::Object(std::mem::take(&mut values))),
             "form" => Content::Form(pairs(&std::mem::take(&mut values))),
             "bytes" => Content::Bytes(asked.body.clone()),
@@ -75,6 +76,15 @@ impl Decided {
     pub(super) fn is_alike(&self, other: &Self) -> bool {
         (&self.path, &self.query, &self.content) == (&other.path, &other.query, &other.content)
     }
+}
+
+/// What the templates make of their parameters; that of the query is left in its place.
+fn note(values: &mut Map<String, Value>) -> Value {
+    let [name, n] = ["name", "n"].map(|it| values.remove(it).unwrap());
+    for about in values.values_mut() {
+        *about = format!("a {} b", text(about)).into();
+    }
+    json!({"note": {"text": format!("<{}>", text(&name)), "n": n}, "fixed": "é"})
 }
 
 fn folder(action: &str) -> String {

@@ -23,8 +23,8 @@ use programs::{KINDS, Kind, Program};
 use reading::Reading;
 use sends::{Asked, Door, Wires};
 
-/// The actions of one server: parameters in the path, the query and a header; in a JSON body; in a form; and a body
-/// that passes unread.
+/// The actions of one server: parameters in the path, the query and a header; in a JSON body; in a form; in
+/// templates; and a body that passes unread.
 const ACTIONS: &str = r#"
   SERVER_item:
     description: Returns an item by a path and whatever else is asked for.
@@ -66,6 +66,15 @@ const ACTIONS: &str = r#"
         b: {type: boolean}
         tags: {type: array, items: {type: string}}
       required: [id]
+  SERVER_note:
+    description: Stores a note under a title, in the words of a template.
+    method: POST
+    url: https://SERVER.good.test/notes/{{id}}
+    query: {about: "a {{about}} b"}
+    body: '{"note": {"text": "<{{name}}>", "n": {{n}}}, "fixed": "\u00e9"}'
+    parameters:
+      properties: {id: {type: string}, about: {type: string}, name: {type: string}, n: {type: integer}}
+      required: [id, about, name, n]
   SERVER_bytes:
     description: Stores bytes of any kind.
     method: PUT

@@ -44,7 +44,8 @@ pub(super) struct Limits {
     pub(super) lua: bool,
 }
 
-const FAITHFUL: Limits = Limits {
+/// Nothing.
+pub(super) const FAITHFUL: Limits = Limits {
     last_of_a_name: false,
     blind_to_chunks: false,
     doubles: false,

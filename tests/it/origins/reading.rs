@@ -6,7 +6,7 @@ use serde_json::Value;
 
 use super::Finding;
 use super::decided::{Content, Decided};
-use super::programs::{Kind, Limits};
+use super::programs::{FAITHFUL, Kind, Limits};
 
 /// Names and values.
 pub(super) type Pairs = Vec<(String, String)>;
@@ -116,8 +116,10 @@ impl Reading {
                 Ok(())
             }
             Content::Json(expected) => {
-                let body = serde_json::from_slice(self.body.as_ref().unwrap());
-                same("the body", &body.unwrap_or_default(), expected)?;
+                let body = serde_json::from_slice(self.body.as_ref().unwrap()).unwrap_or_default();
+                if !alike(&body, expected, FAITHFUL) {
+                    return Err(format!("the body is {body}, not {expected}"));
+                }
                 for (reader, text) in &self.json {
                     let read: Value = serde_json::from_str(text).unwrap_or_default();
                     if !alike(&read, expected, limits) {
@@ -185,13 +187,21 @@ fn alike(read: &Value, decided: &Value, limits: Limits) -> bool {
                         .is_some_and(|read| alike(read, decided, limits))
                 })
         }
-        (Value::Number(one), Value::Number(other)) if limits.doubles => {
-            let (one, other) = (one.as_f64().unwrap(), other.as_f64().unwrap());
-            let precision = if limits.lua { 1e-13 } else { 0.0 };
-            (one - other).abs() <= other.abs() * precision
+        (Value::Number(one), Value::Number(other)) => {
+            let whole = one.as_i128().zip(other.as_i128());
+            match whole.filter(|_| !limits.doubles) {
+                Some((one, other)) => one == other,
+                None => are_near(one.as_f64().unwrap(), other.as_f64().unwrap(), limits),
+            }
         }
         (one, other) => one == other,
     }
+}
+
+/// `1` and `1.0` are one number.
+fn are_near(one: f64, other: f64, limits: Limits) -> bool {
+    let precision = if limits.lua { 1e-13 } else { 0.0 };
+    (one - other).abs() <= other.abs() * precision
 }
 
 fn unhex(word: &str) -> Option<Vec<u8>> {

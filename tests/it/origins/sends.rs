@@ -28,7 +28,7 @@ pub(super) const DOORS: [Door; 3] = [Door::Absolute, Door::Tunnel, Door::Http2];
 /// One request, for whichever server.
 #[derive(Clone)]
 pub(super) struct Asked {
-    /// `item`, `object`, `form` or `bytes`.
+    /// `item`, `object`, `form`, `note` or `bytes`.
     pub(super) action: &'static str,
     /// Path and query.
     pub(super) target: String,

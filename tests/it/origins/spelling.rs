@@ -169,7 +169,7 @@ const FRACTIONS: &[&str] = &[
 
 /// A request through one of the doors.
 pub(super) fn requests() -> impl Strategy<Value = (Door, Asked)> {
-    let asked = prop_oneof![4 => items(), 3 => objects(), 2 => forms(), 1 => bytes()];
+    let asked = prop_oneof![4 => items(), 3 => objects(), 2 => forms(), 1 => notes(), 1 => bytes()];
     (select(&DOORS[..]), asked)
 }
 
@@ -220,6 +220,18 @@ fn forms() -> impl Strategy<Value = Asked> {
             format!("/forms/{id}"),
             vec![kind.into()],
             body.into(),
+        )
+    })
+}
+
+fn notes() -> impl Strategy<Value = Asked> {
+    let number = select(&["0", "-1", "9007199254740993", "1.0"][..]);
+    (text(true), text(false), text_in_json(), number).prop_map(|(id, about, name, n)| {
+        asked(
+            "note",
+            format!("/notes/{id}?about=a%20{about}+b"),
+            vec!["Content-Type: application/json".into()],
+            format!(r#"{{"note":{{"n":{n},"text":"<{name}>"}}}}"#).into(),
         )
     })
 }
@@ -348,6 +360,10 @@ fn value() -> impl Strategy<Value = String> {
 }
 
 fn string() -> impl Strategy<Value = String> {
+    text_in_json().prop_map(|it| format!("\"{it}\""))
+}
+
+fn text_in_json() -> impl Strategy<Value = String> {
     let piece = prop_oneof![
         60 => select(&[
             "a", "B", "é", "😀", "\\n", "\\r\\n", "\\t", "\\\"", "\\\\", "\\/", "/", "\\u0061", "\\u00E9", "\\u20ac",
@@ -356,7 +372,7 @@ fn string() -> impl Strategy<Value = String> {
         ][..]),
         1 => select(&["\\ud800", "\\u0000", "\t", "\\x41", "\\u00", "\\ude00\\ud83d", "\n"][..]),
     ];
-    prop::collection::vec(piece, 0..4).prop_map(|it| format!("\"{}\"", it.concat()))
+    prop::collection::vec(piece, 0..4).prop_map(|it| it.concat())
 }
 
 fn number() -> impl Strategy<Value = String> {

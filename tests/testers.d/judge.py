@@ -36,7 +36,7 @@ WANTED = {
 def main():
     folder = Path(sys.argv[1])
     findings, checks = [], Counter()
-    for name, read in [("testssl.sh", testssl), ("sslyze", sslyze), ("h2load", h2load), ("nghttp", nghttp)]:
+    for name, read in [("testssl.sh", testssl), ("sslyze", sslyze), ("tlslite-ng", tlslite), ("h2load", h2load), ("nghttp", nghttp)]:
         for what, fault in read(folder):
             checks[name] += 1
             if fault:
@@ -64,12 +64,13 @@ def exceptions():
 
 
 def testssl(folder):
-    found = json.loads((folder / "testssl.json").read_text())
+    text = (folder / "testssl.json").read_text().rstrip().rstrip(",")
+    # Where it was ended before its end, so is its list.
+    found = json.loads(text if text.endswith("]") else text + "]")
     for it in found:
         fault = None if it["severity"] in FINE else f"{it['severity']}: {it['finding']}"
         yield it["id"], fault
-    if not any(it["id"] == "overall_grade" or it["id"] == "scanTime" for it in found):
-        yield "end", "it did not come to its end"
+    yield "end", None if any(it["id"] == "scanTime" for it in found) else "it did not come to its end"
 
 
 def sslyze(folder):
@@ -79,6 +80,14 @@ def sslyze(folder):
         said = scan["result"] or {}
         wrong = [f"{key} is {said.get(key)}" for key, value in wanted.items() if said.get(key) != value]
         yield name, scan["status"] if scan["status"] != "COMPLETED" else ", ".join(wrong)
+
+
+def tlslite(folder):
+    lines = (folder / "conversations.txt").read_text().splitlines()
+    for line in lines:
+        name, _, came = line.partition(": ")
+        yield name, came if "expected: " in came or "and then" in came else None
+    yield "end", None if lines and lines[-1] == "end" else "the conversations did not come to their end"
 
 
 def h2load(folder):

@@ -16,6 +16,7 @@ mod world;
 mod addresses;
 mod admin;
 mod agents;
+mod attacks;
 mod audit;
 mod authority;
 mod bodies;

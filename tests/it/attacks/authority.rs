@@ -1,0 +1,1 @@
+//! Group A: who a request is for, spelled in every odd way.

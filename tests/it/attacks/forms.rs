@@ -1,0 +1,1 @@
+//! Group B: forms of requests, two identities in one request, headers that override, tunnels.

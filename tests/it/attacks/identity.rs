@@ -1,0 +1,1 @@
+//! Group P: who a client is.

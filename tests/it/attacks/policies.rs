@@ -1,0 +1,1 @@
+//! Group N: policy files, and reloading them.

@@ -1,0 +1,1 @@
+//! Group O: what is written down, and what is not.

@@ -1,0 +1,1 @@
+//! Group L: what a client could use up.

@@ -1,0 +1,1 @@
+//! Group Q: dependencies and how exeat is built.

@@ -1,0 +1,1 @@
+//! Group M: our own listeners: admin, metrics, tools, MCP.

@@ -1,0 +1,1 @@
+//! Group K: tokens by client credentials.

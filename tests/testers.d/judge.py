@@ -26,7 +26,10 @@ WANTED = {
     "tls_fallback_scsv": {"supports_fallback_scsv": True},
     "heartbleed": {"is_vulnerable_to_heartbleed": False},
     "robot": {"robot_result": "NOT_VULNERABLE_RSA_NOT_SUPPORTED"},
-    "session_renegotiation": {"is_vulnerable_to_client_renegotiation_dos": False, "supports_secure_renegotiation": True},
+    "session_renegotiation": {
+        "is_vulnerable_to_client_renegotiation_dos": False,
+        "supports_secure_renegotiation": True,
+    },
     "session_resumption": {},
     "elliptic_curves": {"supports_ecdh_key_exchange": True},
     "tls_extended_master_secret": {"supports_ems_extension": True},
@@ -36,7 +39,7 @@ WANTED = {
 def main():
     folder = Path(sys.argv[1])
     findings, checks = [], Counter()
-    for name, read in [("testssl.sh", testssl), ("sslyze", sslyze), ("tlslite-ng", tlslite), ("h2load", h2load), ("nghttp", nghttp)]:
+    for name, read in TESTERS.items():
         for what, fault in read(folder):
             checks[name] += 1
             if fault:
@@ -82,12 +85,20 @@ def sslyze(folder):
         yield name, scan["status"] if scan["status"] != "COMPLETED" else ", ".join(wrong)
 
 
-def tlslite(folder):
-    lines = (folder / "conversations.txt").read_text().splitlines()
+def conversations(folder):
+    return ours(folder / "conversations.txt")
+
+
+def frames(folder):
+    return ours(folder / "frames.txt")
+
+
+def ours(file):
+    lines = file.read_text().splitlines()
     for line in lines:
         name, _, came = line.partition(": ")
         yield name, came if "expected: " in came or "and then" in came else None
-    yield "end", None if lines and lines[-1] == "end" else "the conversations did not come to their end"
+    yield "end", None if lines and lines[-1] == "end" else "it did not come to its end"
 
 
 def h2load(folder):
@@ -104,5 +115,14 @@ def nghttp(folder):
         is_good = ":status: 200" in text and "RST_STREAM" not in text and "error_code=NO_ERROR" in text
         yield file.stem, None if is_good else text[-400:]
 
+
+TESTERS = {
+    "testssl.sh": testssl,
+    "sslyze": sslyze,
+    "tlslite-ng": conversations,
+    "frames": frames,
+    "h2load": h2load,
+    "nghttp": nghttp,
+}
 
 main()

@@ -66,7 +66,11 @@ impl Decided {
         Self {
             method: asked.method().to_owned(),
             path,
-            query: pairs(&values),
+            query: match asked.action {
+                "comma" => joined(&values),
+                "bracket" => bracketed(pairs(&values)),
+                _ => pairs(&values),
+            },
             headers,
             content,
         }
@@ -104,6 +108,22 @@ fn pairs(values: &Map<String, Value>) -> Pairs {
         }
     }
     pairs
+}
+
+/// Each list in one entry.
+fn joined(values: &Map<String, Value>) -> Pairs {
+    let lists = values
+        .iter()
+        .filter_map(|(name, value)| Some((name, value.as_array()?)));
+    let join = |items: &Vec<Value>| items.iter().map(text).collect::<Vec<_>>().join(",");
+    lists
+        .map(|(name, items)| (name.clone(), join(items)))
+        .collect()
+}
+
+fn bracketed(pairs: Pairs) -> Pairs {
+    let pairs = pairs.into_iter();
+    pairs.map(|(name, value)| (name + "[]", value)).collect()
 }
 
 fn text(value: &Value) -> String {

@@ -24,7 +24,7 @@ use reading::Reading;
 use sends::{Asked, Door, Wires};
 
 /// The actions of one server: parameters in the path, the query and a header; in a JSON body; in a form; in
-/// templates; and a body that passes unread.
+/// templates; lists in either style; and a body that passes unread.
 const ACTIONS: &str = r#"
   SERVER_item:
     description: Returns an item by a path and whatever else is asked for.
@@ -75,6 +75,22 @@ const ACTIONS: &str = r#"
     parameters:
       properties: {id: {type: string}, about: {type: string}, name: {type: string}, n: {type: integer}}
       required: [id, about, name, n]
+  SERVER_comma:
+    description: Returns what has these marks, in one entry.
+    method: GET
+    url: https://SERVER.good.test/commas/{{id}}
+    query_style: comma
+    parameters:
+      properties: {id: {type: string}, tags: {type: array, items: {type: string}}}
+      required: [id]
+  SERVER_bracket:
+    description: Returns what has these marks, in an entry for each.
+    method: GET
+    url: https://SERVER.good.test/brackets/{{id}}
+    query_style: brackets
+    parameters:
+      properties: {id: {type: string}, tags: {type: array, items: {type: string}}}
+      required: [id]
   SERVER_bytes:
     description: Stores bytes of any kind.
     method: PUT

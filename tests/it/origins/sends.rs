@@ -28,7 +28,7 @@ pub(super) const DOORS: [Door; 3] = [Door::Absolute, Door::Tunnel, Door::Http2];
 /// One request, for whichever server.
 #[derive(Clone)]
 pub(super) struct Asked {
-    /// `item`, `object`, `form`, `note` or `bytes`.
+    /// What follows the server in the name of an action.
     pub(super) action: &'static str,
     /// Path and query.
     pub(super) target: String,
@@ -42,7 +42,7 @@ pub(super) struct Asked {
 impl Asked {
     pub(super) fn method(&self) -> &'static str {
         match self.action {
-            "item" => "GET",
+            "item" | "comma" | "bracket" => "GET",
             "bytes" => "PUT",
             _ => "POST",
         }
@@ -54,7 +54,7 @@ impl Asked {
             head += &format!("{line}\r\n");
         }
         let mut bytes = head.into_bytes();
-        if self.action == "item" {
+        if self.method() == "GET" {
             bytes.extend(b"\r\n");
         } else if self.is_chunked {
             bytes.extend(b"Transfer-Encoding: chunked\r\n\r\n");

@@ -169,7 +169,7 @@ const FRACTIONS: &[&str] = &[
 
 /// A request through one of the doors.
 pub(super) fn requests() -> impl Strategy<Value = (Door, Asked)> {
-    let asked = prop_oneof![4 => items(), 3 => objects(), 2 => forms(), 1 => notes(), 1 => bytes()];
+    let asked = prop_oneof![4 => items(), 3 => objects(), 2 => forms(), 1 => notes(), 1 => lists(), 1 => bytes()];
     (select(&DOORS[..]), asked)
 }
 
@@ -234,6 +234,23 @@ fn notes() -> impl Strategy<Value = Asked> {
             format!(r#"{{"note":{{"n":{n},"text":"<{name}>"}}}}"#).into(),
         )
     })
+}
+
+fn lists() -> impl Strategy<Value = Asked> {
+    let items = || prop::collection::vec(text(false), 1..4);
+    prop_oneof![
+        (text(true), items()).prop_map(|(id, items)| {
+            let target = format!("/commas/{id}?tags={}", items.join(","));
+            asked("comma", target, Vec::new(), Vec::new())
+        }),
+        (text(true), items(), select(&["tags[]", "t%61gs%5B%5d"][..])).prop_map(
+            |(id, items, name)| {
+                let pairs: Vec<_> = items.iter().map(|it| format!("{name}={it}")).collect();
+                let target = format!("/brackets/{id}?{}", pairs.join("&"));
+                asked("bracket", target, Vec::new(), Vec::new())
+            }
+        ),
+    ]
 }
 
 fn bytes() -> impl Strategy<Value = Asked> {

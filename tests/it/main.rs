@@ -39,6 +39,7 @@ mod interception;
 mod logs;
 mod mcp;
 mod metrics;
+mod origins;
 mod outcomes;
 mod paths_and_queries;
 mod preconditions;

@@ -343,6 +343,11 @@ impl World {
         origin
     }
 
+    /// A good certificate for a host and its key, as PEM, for a server of somebody else's.
+    pub fn certificate(&self, host: &str) -> (String, String) {
+        self.origin_ca.certificate(host)
+    }
+
     /// An origin in cleartext at the usual address of a host.
     pub fn plain_origin<R: Into<Reply>>(
         &self,

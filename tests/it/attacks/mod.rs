@@ -6,6 +6,7 @@
 mod frames;
 mod rows;
 mod stage;
+mod texts;
 
 mod addresses;
 mod authority;

@@ -3,6 +3,7 @@
 //!
 //! `tests/attacks` runs them all and prints how many of each group passed.
 
+mod frames;
 mod rows;
 mod stage;
 mod texts;

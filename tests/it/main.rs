@@ -18,7 +18,6 @@ mod admin;
 mod agents;
 mod attacks;
 mod audit;
-mod authority;
 mod bodies;
 mod body_templates;
 mod call;

@@ -389,6 +389,11 @@ impl World {
         self.safe.lose(name);
     }
 
+    /// A secret that is another one from now on.
+    pub fn change_secret(&self, name: &str, value: &str) {
+        self.safe.change(name, value);
+    }
+
     /// A client of the proxy that trusts its CA.
     pub fn client(&self) -> Client {
         Client::new(self.proxy(), self.roots())
@@ -497,19 +502,29 @@ impl World {
 
     /// The records, once there are as many as a test expects; an exchange's is written after its last byte.
     pub fn records(&self, count: usize) -> Vec<Value> {
+        self.records_behind(0, count)
+    }
+
+    /// As [`World::records`], without the first ones.
+    pub fn records_behind(&self, first: usize, count: usize) -> Vec<Value> {
         let deadline = Instant::now() + Duration::from_secs(10);
         loop {
             let lines = self.audit.lines();
-            if lines.len() >= count {
+            if lines.len() >= first + count {
                 let read = |line: &String| serde_json::from_str(line).unwrap();
-                return lines.iter().map(read).collect();
+                return lines[first..].iter().map(read).collect();
             }
             assert!(
                 Instant::now() < deadline,
-                "{count} records expected: {lines:#?}"
+                "{count} records behind {first} expected: {lines:#?}"
             );
             std::thread::yield_now();
         }
+    }
+
+    /// How many records there are so far.
+    pub fn recorded(&self) -> usize {
+        self.audit.lines().len()
     }
 
     /// The only record so far.

@@ -114,6 +114,16 @@ enum Outcome {
     Agreed(Decided),
 }
 
+impl Outcome {
+    /// Why it was not let through.
+    fn code(&self) -> Option<&str> {
+        match self {
+            Self::Refused(code) => Some(code),
+            Self::Agreed(_) => None,
+        }
+    }
+}
+
 /// What a server and exeat do not agree upon, in words.
 type Finding = String;
 

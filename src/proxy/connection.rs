@@ -13,7 +13,7 @@ use tokio::time::sleep;
 use crate::audit::{End, Ending};
 use crate::body::Body;
 use crate::drain::Phase;
-use crate::exchange::{Answer, Arrival, Begun, Socket, Stop};
+use crate::exchange::{Answer, Arrival, Begun, Socket, Stop, unless_panicked};
 use crate::fault::{Fault, FaultKind};
 use crate::proxy::Place;
 use crate::proxy::arrival;
@@ -122,7 +122,12 @@ impl<S: ClientStream> Connection<S> {
         terms.keep_alive &= Upgrade::of(&head.headers) == Upgrade::Nothing;
         let offered = Offered::of(&head.headers);
         let body = Upload::body(&self.line, &head, &self.place.limits);
-        let answer = match self.judge(&mut begun, head, body).await {
+        let id = begun.ticket.request_id();
+        let judged = {
+            let judging = pin!(self.judge(&mut begun, head, body));
+            unless_panicked(Some(id), judging).await
+        };
+        let answer = match judged {
             Ok(arrival) => {
                 // Pinned here: handed over by value, its ten kilobytes would be copied, and have room twice.
                 let serving = pin!(self.place.gate.serve(begun, arrival));

@@ -34,7 +34,7 @@ use crate::agents;
 use crate::agents::{Bearer, Bearers, Unidentified};
 use crate::browser;
 use crate::drain::Phase;
-use crate::exchange::{Begun, Call, Gate, Stop};
+use crate::exchange::{Begun, Call, Gate, Stop, unless_panicked};
 use crate::fault::{Fault, FaultKind};
 use crate::mcp::Mcp;
 use crate::name::ActionName;
@@ -149,7 +149,12 @@ impl Tools {
         };
         let claimed = Claimed::of_headers(&head.headers);
         self.gate.services.note_trace(claimed, &mut begun.ticket);
-        match self.judge(&mut begun, head).await {
+        let id = begun.ticket.request_id();
+        let judged = {
+            let judging = pin!(self.judge(&mut begun, head));
+            unless_panicked(Some(id), judging).await
+        };
+        match judged {
             Ok((Route::Action(name), bearer)) if head.method == Method::POST => {
                 self.call(begun, (head, name, bearer), body).await
             }
@@ -160,7 +165,8 @@ impl Tools {
 
     /// Calls write their own records, and messages of MCP that are none have none. Who is turned away has one here.
     async fn speak_mcp(&self, head: &Parts, body: &mut Inbound) -> Reply {
-        let stop = match self.hear_mcp(head, body).await {
+        let heard = unless_panicked(None, Box::pin(self.hear_mcp(head, body))).await;
+        let stop = match heard {
             Ok(reply) => return reply,
             Err(stop) => stop,
         };

@@ -16,6 +16,7 @@ mod entries;
 mod example;
 mod ground;
 mod header;
+mod hidden;
 mod hints;
 mod leak;
 mod lists;

@@ -32,25 +32,30 @@ use tokio::net::TcpStream;
 use crate::exchange::Gate;
 use crate::proxy::connection::{Connection, Scope};
 use crate::proxy::line::{ClientStream, Line};
+use crate::seats::Seat;
 
 pub use limits::ClientLimits;
 
 /// Serves one accepted connection to its end. Nothing it meets makes it fail: what a client does wrong is answered,
 /// recorded, or logged at debug.
-pub async fn serve(gate: Arc<Gate>, stream: TcpStream, limits: Arc<ClientLimits>) {
+pub async fn serve(gate: Arc<Gate>, stream: TcpStream, (limits, seat): (Arc<ClientLimits>, Seat)) {
     // Without it the last segment of an answer waits for the client's delayed acknowledgement, up to 44 ms.
     if let Err(error) = stream.set_nodelay(true) {
         tracing::debug!(%error, "the client's connection is gone before its first byte");
         return;
     }
-    serve_stream(Place { gate, limits }, stream).await;
+    let seat = Arc::new(seat);
+    let place = Place { gate, limits, seat };
+    serve_stream(place, stream).await;
 }
 
-/// Where connections are served: this thread's gate, and what clients may take.
+/// Where a connection is served: this thread's gate, and what its client may take.
 #[derive(Clone)]
 struct Place {
     gate: Arc<Gate>,
     limits: Arc<ClientLimits>,
+    /// The connection's.
+    seat: Arc<Seat>,
 }
 
 async fn serve_stream<S: ClientStream>(place: Place, stream: S) {

@@ -43,6 +43,7 @@ use crate::policy;
 use crate::policy::Policy;
 use crate::refusal::{Code, Refusal};
 use crate::request::Door;
+use crate::seats::Seat;
 use crate::tools::ask::Asked;
 use crate::tools::reply::{Page, Reply};
 use crate::tools::route::Route;
@@ -90,14 +91,17 @@ impl Tools {
         }
     }
 
-    /// Serves one connection to its end. A client that goes away takes its calls with it.
-    pub async fn serve(self: Arc<Self>, stream: TcpStream) {
+    /// Serves one connection to its end. A client that goes away takes its calls with it. One that has not asked for
+    /// anything yet makes room for others.
+    pub async fn serve(self: Arc<Self>, stream: TcpStream, seat: Seat) {
         let drain = self.gate.services.drain.clone();
         let has_asked = Arc::new(AtomicBool::new(false));
-        let asked = has_asked.clone();
+        let seat = Arc::new(seat);
+        let (asked, taken) = (has_asked.clone(), seat.clone());
         let stream = Impatient::new(stream, self.stall);
         let service = service_fn(move |request| {
             asked.store(true, Ordering::Relaxed);
+            taken.works();
             let tools = self.clone();
             async move { Ok::<_, std::convert::Infallible>(tools.answer(request).await) }
         });
@@ -109,6 +113,11 @@ impl Tools {
         let mut serving = pin!(serving);
         let ended = tokio::select! {
             ended = serving.as_mut() => ended,
+            () = seat.wanted() => match has_asked.load(Ordering::Relaxed) {
+                // Told in the moment in which a request came.
+                true => serving.await,
+                false => Ok(()),
+            },
             () = drain.reached(Phase::Draining) => {
                 serving.as_mut().graceful_shutdown();
                 // hyper waits for a first request for as long as for any.

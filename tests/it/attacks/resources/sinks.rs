@@ -58,6 +58,10 @@ fn l15_records_that_nobody_reads_stop_requests_and_are_all_there_when_they_are_r
         read.filter(|it| it["code"] == "host_undeclared").count()
     });
     until("requests are taken again", || ask(&started) == [403]);
+    // A stop does not wait for long.
+    until("all is written", || {
+        started.figure("exeat_audit_queue_used", "") == 0.0
+    });
     started.signal("-TERM");
     assert_eq!(started.end().0, Some(0));
     assert_eq!(reading.join().unwrap(), recorded + 1);
@@ -82,6 +86,10 @@ fn l15_records_may_be_lost_where_that_was_chosen_and_are_counted() {
             read.partition(|it| it["code"] == "host_undeclared");
         let told = others.iter().filter_map(|it| it["lost"].as_u64());
         (records.len() as u64, told.sum::<u64>())
+    });
+    // A stop does not wait for long.
+    until("all is written", || {
+        started.figure("exeat_audit_queue_used", "") == 0.0
     });
     started.signal("-TERM");
     assert_eq!(started.end().0, Some(0));

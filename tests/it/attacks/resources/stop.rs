@@ -18,7 +18,7 @@ struct Stage {
 }
 
 impl Stage {
-    fn new() -> Self {
+    fn draining(limit: &str) -> Self {
         let tap = Tap::new();
         let port = tap.address().port();
         let policy = format!(
@@ -35,7 +35,7 @@ network:
         );
         let desk = Desk::with(&policy);
         let hosts = ["api", "tls"].map(|it| format!("{it}.good.test={}", tap.address()));
-        let to = ["--audit", "audit.jsonl", "--drain", "1s"];
+        let to = ["--audit", "audit.jsonl", "--drain", limit];
         let hosts = ["--host", &*hosts[0], "--host", &*hosts[1]];
         let started = Started::on(&desk, &[to, hosts].concat());
         Self { desk, tap, started }
@@ -63,43 +63,81 @@ network:
     }
 }
 
-#[test]
-fn l16_a_stop_under_load_lets_end_what_ends_and_cuts_the_rest() {
-    let (_turn, _) = crowd(4_000);
-    let stage = Stage::new();
-    let hello = super::connections::hello("tls.good.test");
-    let mut tunnels: Vec<_> = (0..50).map(|_| stage.tunnel(&hello)).collect();
-    let mut streams: Vec<_> = (0..10).map(|_| stage.asked()).collect();
-    for (stream, line) in &mut streams {
-        line.say(STREAM);
-        assert_eq!(read_head(stream).unwrap().status, 200);
-        stream.read_exact(&mut [0; 8]).unwrap();
+/// 50 tunnels, 10 streams and 500 requests, none of which has ended.
+struct Load {
+    tunnels: Vec<(TcpStream, Line)>,
+    streams: Vec<(TcpStream, Line)>,
+    asked: Vec<(TcpStream, Line)>,
+}
+
+impl Load {
+    fn on(stage: &Stage) -> Self {
+        let hello = super::connections::hello("tls.good.test");
+        let tunnels = (0..50).map(|_| stage.tunnel(&hello)).collect();
+        let mut streams: Vec<_> = (0..10).map(|_| stage.asked()).collect();
+        for (stream, line) in &mut streams {
+            line.say(STREAM);
+            assert_eq!(read_head(stream).unwrap().status, 200);
+            stream.read_exact(&mut [0; 8]).unwrap();
+        }
+        Self {
+            tunnels,
+            streams,
+            asked: (0..500).map(|_| stage.asked()).collect(),
+        }
     }
-    let mut asked: Vec<_> = (0..500).map(|_| stage.asked()).collect();
-    let mut cut = asked.split_off(400);
+}
+
+/// The process has ended well; so many records have each end.
+fn ended(stage: Stage) -> [usize; 3] {
+    let (code, _, said) = stage.started.end();
+    assert_eq!(code, Some(0), "{said}");
+    let records = stage.desk.records("audit.jsonl");
+    let records = records.iter().filter(|it| it["event"] != "opened");
+    let ends: Vec<_> = records.map(|it| it["end"].clone()).collect();
+    ["complete", "abandoned", "stopped"].map(|end| ends.iter().filter(|it| *it == end).count())
+}
+
+#[test]
+fn l16_a_stop_under_load_lets_all_come_to_its_end() {
+    let (_turn, _) = crowd(4_000);
+    let stage = Stage::draining("1h");
+    let mut load = Load::on(&stage);
     stage.started.signal("-TERM");
     stage.started.ready("stopping", |it| it["stopping"] == true);
     assert_eq!(stage.started.page("/readyz").status, 503);
-    // A worker closes its listener's side before it answers anything more.
-    for (_, line) in &mut asked {
+    for (stream, line) in &mut load.asked {
         line.say(ANSWER);
-    }
-    for (stream, _) in &mut asked {
         let answer = read_answer(stream, "GET").unwrap();
-        assert_eq!(answer.status, 200, "{answer:?}");
+        assert_eq!(
+            (answer.status, answer.header("connection")),
+            (200, Some("close"))
+        );
     }
+    // By now the listeners are gone.
     for listener in [stage.started.proxy, stage.started.tools] {
         assert!(TcpStream::connect(listener).is_err(), "{listener}");
     }
-    // Nobody answers these.
-    for (stream, _) in cut.iter_mut().chain(&mut tunnels).chain(&mut streams) {
+    for (stream, line) in &mut load.streams {
+        line.say("0\r\n\r\n");
+        assert_eq!(rest(stream), "0\r\n\r\n");
+    }
+    for (mut stream, line) in load.tunnels {
+        drop(line);
+        assert_eq!(rest(&mut stream), "");
+    }
+    assert_eq!(ended(stage), [560, 0, 0]);
+}
+
+#[test]
+fn l16_a_stop_under_load_cuts_what_does_not_end() {
+    let (_turn, _) = crowd(4_000);
+    let stage = Stage::draining("100ms");
+    let mut load = Load::on(&stage);
+    stage.started.signal("-TERM");
+    let all = load.tunnels.iter_mut().chain(&mut load.streams);
+    for (stream, _) in all.chain(&mut load.asked) {
         let _ = rest(stream);
     }
-    let (code, _, said) = stage.started.end();
-    assert_eq!(code, Some(0), "{said}");
-    assert!(said.contains("cut off"), "{said}");
-    let records = stage.desk.records("audit.jsonl");
-    let count = |end: &str| records.iter().filter(|it| it["end"] == end).count();
-    let ends = ["complete", "abandoned", "stopped"].map(count);
-    assert_eq!(ends, [400, 100, 60]);
+    assert_eq!(ended(stage), [0, 500, 60]);
 }

@@ -145,16 +145,19 @@ fn l10_as_many_names_as_may_be_are_read_and_refused() {
             stage.serves(door, &request);
         }
         let members: Value = serde_json::from_str(&body).unwrap();
-        let told = stage
-            .world
-            .call("create_item", "", &json!({"parameters": members}));
+        let before = stage.world.records(0).len();
+        let call = json!({"parameters": members});
+        let told = stage.world.call("create_item", "", &call);
+        stage.world.records(before + 1);
         assert!(["parameter_undeclared", "parameter_duplicate"].contains(&told.refusal()));
     }
 }
 
 fn ask(stage: &Stage, door: Door, bytes: &[u8]) -> String {
+    let before = stage.world.records(0).len();
     let mut stream = stage.open(door);
     let _ = stream.write_all(bytes);
     let answer = stage.answer(&mut stream, "POST").unwrap();
+    stage.world.records(before + 1);
     answer.refusal().to_owned()
 }

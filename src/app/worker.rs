@@ -244,9 +244,8 @@ impl Worker {
                 match face {
                     Face::Proxy => {
                         let limits = Arc::new(clients);
-                        let serve = |stream, seat| {
-                            proxy::serve(gate.clone(), stream, (limits.clone(), seat))
-                        };
+                        let place = |seat| (limits.clone(), seat);
+                        let serve = |stream, seat| proxy::serve(gate.clone(), stream, place(seat));
                         serve_each((waiting, counted), &drain, serve).await;
                     }
                     Face::Tools(listener) => {

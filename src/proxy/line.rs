@@ -482,7 +482,7 @@ mod tests {
             let (mut client, line) = line(100);
             client.write_all(bytes.as_bytes()).await.unwrap();
             let client = (!closes).then_some(client);
-            let received = match line.head((wait, wait), pending()).await {
+            let received = match line.head((wait, wait), (pending(), pending())).await {
                 Received::Head(_) => "head",
                 Received::Malformed(_) => "malformed",
                 Received::Slow => "slow",

@@ -65,7 +65,11 @@ fn ask(world: &World, agent: &str) -> TcpStream {
 #[test]
 fn l5_thousands_of_tunnels_to_a_silent_server_are_one_agents_share() {
     let (_turn, most) = crowd(8_000);
-    let world = plan().tunnels(32).start();
+    let clients = ClientLimits {
+        tunnel_connect: Duration::from_secs(3600),
+        ..ClientLimits::default()
+    };
+    let world = plan().tunnels(32).clients(clients).start();
     let _origin = world.origin("api.good.test", |_| json_reply("{}"));
     world.silence("a.wild.test", 443);
     let held: Vec<_> = (0..32)

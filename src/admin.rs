@@ -15,7 +15,7 @@ use hyper_util::rt::{TokioIo, TokioTimer};
 use serde_json::{Value, json};
 use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
-use tokio::net::TcpStream;
+use tokio::io::{AsyncRead, AsyncWrite};
 
 use crate::browser;
 use crate::browser::Browser;
@@ -75,7 +75,11 @@ impl Admin {
     }
 
     /// Serves one connection to its end, for which it is counted, or until its place is wanted.
-    pub async fn serve(self: Arc<Self>, stream: TcpStream, _gauged: Gauged) {
+    pub async fn serve(
+        self: Arc<Self>,
+        stream: impl AsyncRead + AsyncWrite + Unpin,
+        _gauged: Gauged,
+    ) {
         if self.seats.taken() >= CONNECTIONS {
             self.seats.make_room();
         }

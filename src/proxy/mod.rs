@@ -6,12 +6,14 @@
 //! name the same one, and who is asking.
 //!
 //! A CONNECT is answered in `tunnel`, opened in `intercept` or passed on unopened in `passthrough`. Requests that were
-//! through exeat before are not looked for by a mark on the request, which would tell every server about us: `dial`
-//! never connects to a listener of this process, which ends every loop at its first step.
+//! through exeat before are not looked for by a mark on the request, which would tell every server about us. Three
+//! things end a loop without one: `dial` never connects to a listener of this process; what leaves, a path or TLS, is
+//! never what this listener takes, a whole URL or a CONNECT; and a server that asks us anew while it is asked can do so
+//! as often as its agent may have requests under way.
 
 mod arrival;
 mod connection;
-mod hello;
+pub mod hello;
 mod http2;
 mod intercept;
 mod limits;
@@ -31,10 +33,11 @@ use tokio::net::TcpStream;
 
 use crate::exchange::Gate;
 use crate::proxy::connection::{Connection, Scope};
-use crate::proxy::line::{ClientStream, Line};
+use crate::proxy::line::Line;
 use crate::seats::Seat;
 
 pub use limits::ClientLimits;
+pub use line::ClientStream;
 
 /// Serves one accepted connection to its end. Nothing it meets makes it fail: what a client does wrong is answered,
 /// recorded, or logged at debug.
@@ -44,9 +47,22 @@ pub async fn serve(gate: Arc<Gate>, stream: TcpStream, (limits, seat): (Arc<Clie
         tracing::debug!(%error, "the client's connection is gone before its first byte");
         return;
     }
+    serve_stream(gate, stream, (limits, seat)).await;
+}
+
+/// As [`serve`], whatever the client is connected by.
+pub async fn serve_stream<S: ClientStream>(
+    gate: Arc<Gate>,
+    stream: S,
+    (limits, seat): (Arc<ClientLimits>, Seat),
+) {
     let seat = Arc::new(seat);
     let place = Place { gate, limits, seat };
-    serve_stream(place, stream).await;
+    let line = Line::new(stream, BytesMut::new());
+    let connection = Connection::new(place.clone(), line, Scope::Open);
+    if let Some(connect) = connection.run().await {
+        Box::pin(tunnel::open(&place, connect)).await;
+    }
 }
 
 /// Where a connection is served: this thread's gate, and what its client may take.
@@ -56,12 +72,4 @@ struct Place {
     limits: Arc<ClientLimits>,
     /// The connection's.
     seat: Arc<Seat>,
-}
-
-async fn serve_stream<S: ClientStream>(place: Place, stream: S) {
-    let line = Line::new(stream, BytesMut::new());
-    let connection = Connection::new(place.clone(), line, Scope::Open);
-    if let Some(connect) = connection.run().await {
-        Box::pin(tunnel::open(&place, connect)).await;
-    }
 }

@@ -33,6 +33,11 @@ impl Safe {
         *self.broken.lock().unwrap() = name.map(str::to_owned);
     }
 
+    pub(super) fn change(&self, name: &str, value: &str) {
+        let mut secrets = self.secrets.lock().unwrap();
+        secrets.insert(name.into(), value.into());
+    }
+
     pub(super) fn fetched(&self) -> Vec<String> {
         self.fetched.lock().unwrap().clone()
     }

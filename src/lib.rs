@@ -12,7 +12,7 @@
 //! | Floor | Modules |
 //! |---|---|
 //! | ground: values and rules; no IO, no clock, no tokio | [`name`] [`secret`] [`refusal`] [`fault`] [`body`] [`request`] [`address`] [`trace`] [`problem`] [`yaml`] [`json`] [`jsonpath`] [`wire`] [`schema`] [`template`] [`credential`] [`rate`] [`action`] [`policy`] [`toolbox`] [`scrub`] [`redact`] [`websocket`] |
-//! | services: each owns one thing outside the process | [`patience`] [`metrics`] [`meter`] [`private`] [`vault`] [`known`] [`agents`] [`sessions`] [`dial`] [`tokens`] [`authority`] [`audit`] [`live`] [`drain`] [`lease`] |
+//! | services: each owns one thing outside the process | [`patience`] [`log`] [`metrics`] [`meter`] [`private`] [`vault`] [`known`] [`agents`] [`sessions`] [`dial`] [`tokens`] [`authority`] [`audit`] [`live`] [`drain`] [`lease`] [`seats`] |
 //! | spine: one request's way through | [`rehearsal`] [`exchange`] [`proxy`] |
 //! | faces: what else listens | [`browser`] [`admin`] [`mcp`] [`tools`] |
 //! | whole | [`app`] [`cli`] |
@@ -118,6 +118,7 @@ pub mod redact;
 pub mod websocket;
 // -- services --
 pub mod patience;
+pub mod log;
 pub mod metrics;
 pub mod meter;
 pub mod private;
@@ -132,6 +133,7 @@ pub mod audit;
 pub mod live;
 pub mod drain;
 pub mod lease;
+pub mod seats;
 // -- spine --
 pub mod rehearsal;
 pub mod exchange;

@@ -216,7 +216,6 @@ impl Front {
         upkeep.abort();
         admin.abort();
         if was_cut {
-            // Last: whoever reads the log may have stopped, and then this waits.
             let limit = self.drain;
             tracing::warn!("what had not ended after {limit:?} is cut off");
         }

@@ -290,12 +290,17 @@ fn write_ending(line: &mut Line<'_>, record: &Record) {
     let outcome = record.steps.outcome.as_ref();
     line.optional("outcome", outcome.map(OutcomeName::as_str));
     line.optional("end", record.event.end());
-    if let Event::Closed(ending) = &record.event {
-        if let Some(status) = ending.status {
-            line.number("status", u64::from(status.as_u16()));
+    match &record.event {
+        Event::Closed(ending) => {
+            if let Some(status) = ending.status {
+                line.number("status", u64::from(status.as_u16()));
+            }
+            line.number("bytes_in", ending.bytes_in);
+            line.number("bytes_out", ending.bytes_out);
         }
-        line.number("bytes_in", ending.bytes_in);
-        line.number("bytes_out", ending.bytes_out);
+        // Nothing has gone out.
+        Event::Abandoned { .. } => line.number("bytes_in", record.steps.received()),
+        Event::Opened => {}
     }
     line.milliseconds("duration_ms", record.duration);
 }

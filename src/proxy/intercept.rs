@@ -38,7 +38,17 @@ pub(super) async fn serve<S: ClientStream>(
     stream: Rewound<S>,
 ) {
     let host = &tunnel.destination.host;
-    let stream = match handshake(place, host, leaf, stream).await {
+    place.seat.waits();
+    let shaken = {
+        let mut shaking = Box::pin(handshake(place, host, leaf, stream));
+        tokio::select! {
+            biased;
+            shaken = shaking.as_mut() => shaken,
+            () = place.seat.wanted() => Err(End::Refused(Code::Overloaded).into()),
+        }
+    };
+    place.seat.works();
+    let stream = match shaken {
         Ok(stream) => stream,
         Err(failed) => {
             tunnel.close(failed.end);

@@ -2,6 +2,7 @@
 //!
 //! What the policy has at the host and port settles which, before anything is looked up or dialled.
 
+use std::pin::pin;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use rustls::sign::CertifiedKey;
@@ -9,7 +10,7 @@ use rustls::sign::CertifiedKey;
 use crate::agents;
 use crate::agents::Shown;
 use crate::audit::{End, Ending, Opening};
-use crate::exchange::{Answer, Begun, Gate, Share, Stop};
+use crate::exchange::{Answer, Begun, Gate, Share, Stop, unless_panicked};
 use crate::fault::{Fault, FaultKind};
 use crate::name::EnvironmentName;
 use crate::policy::{Passage, Policy, Reach, Stake};
@@ -56,7 +57,11 @@ pub(super) async fn open<S: ClientStream>(place: &Place, connect: Connect<S>) {
         head,
         line,
     } = connect;
-    let settled = settle(place, &mut begun, &head).await;
+    let id = begun.ticket.request_id();
+    let settled = {
+        let settling = pin!(settle(place, &mut begun, &head));
+        unless_panicked(Some(id), settling).await
+    };
     let ((caller, shown), destination, way) = match settled {
         Ok(settled) => settled,
         Err(stop) => {

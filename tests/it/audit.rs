@@ -75,19 +75,6 @@ pub(crate) fn report(desk: &Desk, code: i32) -> Value {
     serde_json::from_str::<Value>(&text).unwrap()["chains"][0].take()
 }
 
-/// exeat behind a shell that first does something.
-pub(crate) fn through_shell(desk: &Desk, script: &str) -> Command {
-    let plain = desk.command(&[]);
-    let mut command = Command::new("sh");
-    command.args(["-c", &format!("{script}; exec \"$0\" \"$@\"")]);
-    command.arg(plain.get_program()).env_clear();
-    for (name, value) in plain.get_envs() {
-        command.env(name, value.unwrap());
-    }
-    command.current_dir(desk.path(""));
-    command
-}
-
 #[test]
 fn a_process_that_is_killed_under_load_again_and_again_leaves_one_chain() {
     let desk = Desk::with(POLICY);
@@ -139,7 +126,7 @@ fn a_process_that_is_killed_under_load_again_and_again_leaves_one_chain() {
 fn a_line_that_was_torn_by_the_end_of_its_process_is_told() {
     let desk = Desk::with(POLICY);
     // The kernel takes what fits into 4 KiB, then ends the process: SIGXFSZ, in the middle of a line.
-    let limited = through_shell(&desk, "ulimit -c 0; ulimit -f 8");
+    let limited = desk.through_shell("ulimit -c 0; ulimit -f 8");
     let started = Started::by(limited, &["--audit", "audit.jsonl"]);
     load(&mut started.connect(), 1000);
     assert_eq!(started.end().0, None);
@@ -174,7 +161,7 @@ fn a_line_that_was_torn_by_the_end_of_its_process_is_told() {
 #[test]
 fn a_full_disk_loses_records_where_that_was_chosen() {
     let desk = Desk::with(POLICY);
-    let limited = through_shell(&desk, "trap '' XFSZ; ulimit -S -f 8");
+    let limited = desk.through_shell("trap '' XFSZ; ulimit -S -f 8");
     let drop = ["--audit", "audit.jsonl", "--audit-when-blocked", "drop"];
     let started = Started::by(limited, &drop);
     let statuses = load(&mut started.connect(), 17_500);

@@ -17,6 +17,7 @@ mod example;
 mod giveaway;
 mod ground;
 mod header;
+mod hidden;
 mod hints;
 mod leak;
 mod lists;

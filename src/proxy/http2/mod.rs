@@ -57,11 +57,13 @@ const PING_TIMEOUT: Duration = Duration::from_secs(20);
 
 /// Serves the streams of a connection until it is over.
 pub(super) async fn serve(place: &Place, tunnel: &Arc<Tunnel>, stream: impl ClientStream) {
+    place.seat.waits();
     let streams = Arc::new(Streams::default());
     let service = {
         let (place, tunnel, streams) = (place.clone(), Arc::clone(tunnel), Arc::clone(&streams));
         service_fn(move |request| {
             let (place, tunnel, open) = (place.clone(), Arc::clone(&tunnel), streams.open());
+            place.seat.works();
             async move {
                 let answer = exchange(&place, &tunnel, request).await;
                 Ok::<_, Infallible>(answer.map(|body| open.answered(body)))
@@ -70,9 +72,15 @@ pub(super) async fn serve(place: &Place, tunnel: &Arc<Tunnel>, stream: impl Clie
     };
     let connection = builder().serve_connection(TokioIo::new(stream), service);
     let mut connection = pin!(connection);
+    let unused = async {
+        tokio::select! {
+            () = streams.watch(&place.limits, || place.seat.waits()) => {}
+            () = place.seat.wanted() => {}
+        }
+    };
     let ended = tokio::select! {
         ended = connection.as_mut() => ended,
-        () = streams.watch(&place.limits) => {
+        () = unused => {
             connection.as_mut().graceful_shutdown();
             let closing = timeout(place.limits.linger, connection);
             closing.await.unwrap_or(Ok(()))

@@ -49,7 +49,7 @@ use tempfile::TempDir;
 pub use client::{Answer, Client, Stream, read_answer, read_head, read_until, rest};
 pub use mcp::Revision;
 pub use origin::{Origin, Reply, Seen, Then};
-pub use process::{Desk, Started};
+pub use process::{Desk, Memory, Started};
 pub use scripted::{echo, frame, grant, read_frame, read_request};
 pub use tap::{Line, Tap};
 pub use web::Web;
@@ -480,6 +480,23 @@ impl World {
         services.live.snapshot().hash().to_string()
     }
 
+    /// From now on, a look-up of this host panics; `None` mends it.
+    pub fn break_name(&self, host: Option<&str>) {
+        self.names.break_on(host);
+    }
+
+    /// From now on, the vault panics when it is asked for this secret; `None` mends it.
+    pub fn break_secret(&self, name: Option<&str>) {
+        self.safe.break_on(name);
+    }
+
+    /// From now on nothing answers at a host's addresses, not even that nobody is there.
+    pub fn silence(&self, host: &str, port: u16) {
+        for address in self.names.addresses(host) {
+            self.switchboard.silence(SocketAddr::new(address, port));
+        }
+    }
+
     /// Our CA, as clients trust it.
     pub fn roots(&self) -> RootCertStore {
         let services = self.running.as_ref().unwrap().services();
@@ -627,6 +644,11 @@ pub fn origin_apart(host: &str, reply: &[u8]) -> (Origin, String) {
     let reply = reply.to_vec();
     let origin = Origin::over_tls(ca.config(host), Box::new(move |_| reply.clone().into()));
     (origin, ca.pem())
+}
+
+/// As [`origin_apart`], in cleartext.
+pub fn plain_origin_apart(reply: Vec<u8>) -> Origin {
+    Origin::in_cleartext(Box::new(move |_| reply.clone().into()))
 }
 
 /// A reply with a JSON body.

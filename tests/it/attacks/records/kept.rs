@@ -10,7 +10,7 @@ use std::sync::{Mutex, PoisonError, mpsc};
 use exeat::audit::Hash;
 
 use crate::attacks::stage::POLICY;
-use crate::audit::{audit, lines, load, report, through_shell, until, written};
+use crate::audit::{audit, lines, load, report, until, written};
 use crate::world::{Desk, Plan, Started, World, json_reply, read_answer, read_head};
 
 const GET: &str = "GET http://api.good.test/v1/items/1 HTTP/1.1\r\nHost: api.good.test\r\n\r\n";
@@ -125,7 +125,7 @@ fn o9_a_tunnel_whose_client_does_not_trust_us_says_so() {
 #[test]
 fn o10_a_full_disk_refuses_requests_until_there_is_room_again() {
     let desk = Desk::with(POLICY);
-    let limited = through_shell(&desk, "trap '' XFSZ; ulimit -S -f 8");
+    let limited = desk.through_shell("trap '' XFSZ; ulimit -S -f 8");
     let started = Started::by(limited, &["--audit", "audit.jsonl"]);
     // One that is refused for that ends its connection.
     let statuses = load(&mut started.connect(), 20_000);

@@ -1,1 +1,0 @@
-//! Group L: what a client could use up.

@@ -1,1 +1,0 @@
-//! Group M: our own listeners: admin, metrics, tools, MCP.

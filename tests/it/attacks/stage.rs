@@ -83,6 +83,10 @@ impl Door {
     pub const ALL: [Self; 2] = [Self::Proxy, Self::Tunnel];
 
     /// A request as it is sent here. `lines` are headers with their line ends, without `Host`.
+    #[expect(
+        clippy::too_many_arguments,
+        reason = "the parts of a request, in the order in which they are sent"
+    )]
     pub fn request(self, method: &str, host: &str, path: &str, lines: &str, body: &str) -> Vec<u8> {
         let origin = match self {
             Self::Proxy => format!("http://{host}"),

@@ -44,7 +44,8 @@ pub(super) struct Facts {
 
 /// An open connection.
 pub(super) enum Connection {
-    Http1(Http1),
+    /// On the heap: it goes from the pool to a request, to its reply and back.
+    Http1(Box<Http1>),
     Http2(Http2),
 }
 
@@ -80,7 +81,7 @@ impl Connection {
     where
         S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
     {
-        Self::Http1(Http1::new(Box::new(stream), facts, counted))
+        Self::Http1(Box::new(Http1::new(Box::new(stream), facts, counted)))
     }
 
     /// Starts HTTP/2 on an open stream.

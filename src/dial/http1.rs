@@ -205,9 +205,8 @@ impl Http1 {
     }
 
     /// Somebody uses it again.
-    pub(super) fn taken(mut self) -> Self {
+    pub(super) fn taken(&mut self) {
         self.idle = None;
-        self
     }
 
     /// The stream and what was read ahead of it, for another protocol.

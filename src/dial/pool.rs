@@ -100,7 +100,7 @@ type Ticket = u64;
 #[derive(Default)]
 struct Slot {
     /// Nobody uses these. Oldest use first.
-    idle: VecDeque<(Ticket, Http1)>,
+    idle: VecDeque<(Ticket, Box<Http1>)>,
     /// Anybody may use these.
     shared: Vec<(Ticket, Http2)>,
 }
@@ -132,7 +132,7 @@ impl Pool {
     }
 
     /// Keeps a connection that is ready for another request.
-    pub(super) fn park(&self, key: &Key, mut connection: Http1, now: Instant) {
+    pub(super) fn park(&self, key: &Key, mut connection: Box<Http1>, now: Instant) {
         connection.parked(&self.0.counted);
         let mut shelf = self.0.shelf();
         let ticket = shelf.ticket(key, now);
@@ -259,13 +259,14 @@ impl Shelf {
         open: &impl Fn(SocketAddr) -> bool,
         now: Instant,
         idle: Duration,
-    ) -> Option<Http1> {
+    ) -> Option<Box<Http1>> {
         let slot = self.slots.get_mut(key)?;
         while let Some((ticket, mut connection)) = slot.idle.pop_back() {
             let parked = self.order.remove(&ticket);
             let is_fresh = parked.is_some_and(|(since, _)| now.duration_since(since) < idle);
             if is_fresh && connection.is_quiet() && open(connection.facts.address) {
-                return Some(connection.taken());
+                connection.taken();
+                return Some(connection);
             }
         }
         None
@@ -306,14 +307,14 @@ mod tests {
     use crate::dial::connection::Facts;
 
     /// A parked connection over memory; the other end is returned, since dropping it would close it.
-    fn connection() -> (Http1, tokio::io::DuplexStream) {
+    fn connection() -> (Box<Http1>, tokio::io::DuplexStream) {
         let (ours, theirs) = tokio::io::duplex(1024);
         let facts = Facts {
             address: "203.0.114.10:443".parse().unwrap(),
             tls: None,
         };
         let connection = Http1::new(Box::new(ours), facts, &Upstreams::default());
-        (connection, theirs)
+        (Box::new(connection), theirs)
     }
 
     fn key(host: &str) -> Key {

@@ -31,8 +31,8 @@ use crate::secret::Secret;
 /// A scraper sends its head at once; one that does not is not served.
 const HEADER_DEADLINE: Duration = Duration::from_secs(10);
 
-/// A few scrapers, probes and people with browsers. For one past these, the one that is there longest is closed: answers
-/// are there at once, so it waits for its client.
+/// A few scrapers, probes and people with browsers. For one past these, the one that is there longest is closed:
+/// answers are there at once, so it waits for its client.
 const CONNECTIONS: usize = 256;
 
 /// The operator's pages.

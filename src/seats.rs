@@ -99,7 +99,8 @@ impl Seat {
         self.state.waiting.store(NOT_WAITING, Ordering::Relaxed);
     }
 
-    /// Comes back when the place is wanted. Told in the moment in which a request comes, it holds for the time after it.
+    /// Comes back when the place is wanted. Told in the moment in which a request comes, it holds for the time after
+    /// that request.
     pub async fn wanted(&self) {
         self.state.leave.notified().await;
     }

@@ -130,8 +130,8 @@ impl Workers {
         }
     }
 
-    /// To the worker with the fewest connections: agents keep theirs for long, so taking turns would not even out. Where
-    /// that one has as many as it may, one that waits for its client leaves.
+    /// To the worker with the fewest connections: agents keep theirs for long, so taking turns would not even out.
+    /// Where that one has as many as it may, one that waits for its client leaves.
     pub(super) fn hand_over(&self, stream: StdTcpStream) {
         let least = self
             .all

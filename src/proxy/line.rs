@@ -487,6 +487,7 @@ mod tests {
                 Received::Malformed(_) => "malformed",
                 Received::Slow => "slow",
                 Received::Cut => "cut",
+                Received::Crowded => "crowded",
                 Received::Nothing => "nothing",
             };
             assert_eq!(received, expected, "{bytes:?}");

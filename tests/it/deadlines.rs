@@ -7,7 +7,7 @@ use std::time::Duration;
 use exeat::proxy::ClientLimits;
 use serde_json::json;
 
-use crate::world::{Plan, World, json_reply, read_answer};
+use crate::world::{Plan, World, read_answer};
 
 const POLICY: &str = r#"
 version: 1

@@ -1,7 +1,6 @@
 //! Streamable HTTP on the tools listener: who is let in, whose session it is, and what ends a call.
 
 use std::io::Write as _;
-use std::net::Shutdown;
 
 use serde_json::{Value, json};
 

@@ -4,7 +4,7 @@ use std::io::Write as _;
 
 use serde_json::{Value, json};
 
-use super::{NOT_OFFERED, asked, done, failed, hanging, is_given_up};
+use super::{NOT_OFFERED, asked, done, failed, hanging};
 use crate::world::{Plan, Revision, World, json_reply};
 
 const POLICY: &str = r#"

@@ -74,8 +74,6 @@ impl Desk {
 /// What a process has in memory, in bytes.
 #[derive(Clone, Copy, Debug)]
 pub struct Memory {
-    /// Resident at the moment.
-    pub now: usize,
     /// Resident at its worst so far.
     pub most: usize,
 }
@@ -206,7 +204,6 @@ impl Started {
             number.parse::<usize>().unwrap() * 1024
         };
         Memory {
-            now: bytes("VmRSS:"),
             most: bytes("VmHWM:"),
         }
     }

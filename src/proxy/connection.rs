@@ -1,9 +1,8 @@
 //! The HTTP/1 loop: one head after the other, each judged, served and answered before the next is read.
 
-use std::future::{Future, poll_fn};
-use std::pin::{Pin, pin};
+use std::future::pending;
+use std::pin::pin;
 use std::sync::Arc;
-use std::task::Poll;
 use std::time::Duration;
 
 use bytes::BytesMut;
@@ -12,9 +11,10 @@ use tokio::time::sleep;
 
 use crate::audit::{End, Ending};
 use crate::body::Body;
-use crate::drain::Phase;
+use crate::drain::{Drain, Phase};
 use crate::exchange::{Answer, Arrival, Begun, Socket, Stop};
 use crate::fault::{Fault, FaultKind};
+use crate::proxy::ClientLimits;
 use crate::proxy::Place;
 use crate::proxy::arrival;
 use crate::proxy::line::{ClientStream, Line, Received};
@@ -53,13 +53,24 @@ pub(super) struct Connect<S> {
 }
 
 /// What becomes of the connection after an exchange.
-#[derive(Debug, PartialEq, Eq)]
-enum Next {
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Next {
     Head,
     Close,
     /// Without a word, and without discarding what is on its way.
     Drop,
     Abort,
+}
+
+impl Next {
+    pub(super) fn after(sent: Sent, terms: &Terms) -> Self {
+        match sent {
+            Sent::Whole if terms.keep_alive => Self::Head,
+            Sent::Whole => Self::Close,
+            Sent::Cut => Self::Drop,
+            Sent::Broken => Self::Abort,
+        }
+    }
 }
 
 impl<S: ClientStream> Connection<S> {
@@ -74,7 +85,8 @@ impl<S: ClientStream> Connection<S> {
         let mut is_new = true;
         loop {
             let deadlines = (wait, limits.head);
-            let head = match self.line.head(deadlines, self.leaving(is_new)).await {
+            let until = leaving(Some(&self.place.gate.services.drain), is_new);
+            let head = match self.line.head(deadlines, until).await {
                 Received::Head(head) => head,
                 Received::Nothing => {
                     self.line.close(limits).await;
@@ -97,22 +109,11 @@ impl<S: ClientStream> Connection<S> {
                 return Some(Connect { begun, head, line });
             }
             // On the heap, and only for as long as there is a request: connections wait for most of their lives.
-            match Box::pin(self.exchange(begun, *head)).await {
-                Next::Head => (wait, is_new) = (limits.keep_alive, false),
-                Next::Close => {
-                    self.line.close(limits).await;
-                    return None;
-                }
-                Next::Drop => {
-                    // The stream ends here, also while a body that outlives its request holds on to the line.
-                    self.line.take();
-                    return None;
-                }
-                Next::Abort => {
-                    self.line.abort();
-                    return None;
-                }
+            let next = Box::pin(self.exchange(begun, *head)).await;
+            if !self.line.goes_on(next, limits).await {
+                return None;
             }
+            (wait, is_new) = (limits.keep_alive, false);
         }
     }
 
@@ -126,7 +127,7 @@ impl<S: ClientStream> Connection<S> {
             Ok(arrival) => {
                 // Pinned here: handed over by value, its ten kilobytes would be copied, and have room twice.
                 let serving = pin!(self.place.gate.serve(begun, arrival));
-                match self.unless_gone(serving).await {
+                match self.line.unless_gone(serving).await {
                     Some(answer) => answer,
                     None => return Next::Abort,
                 }
@@ -143,21 +144,10 @@ impl<S: ClientStream> Connection<S> {
         terms.keep_alive &= self.line.is_at_end();
         terms.keep_alive &= !self.place.gate.services.drain.has_reached(Phase::Draining);
         let stall = self.place.limits.write_stall;
-        match reply::write(&self.line, &terms, answer, stall).await {
-            Sent::Whole if terms.keep_alive => Next::Head,
-            Sent::Whole => Next::Close,
-            Sent::Cut => Next::Drop,
-            Sent::Broken => Next::Abort,
-        }
-    }
-
-    /// When a connection that waits for a request is to close, since exeat stops.
-    async fn leaving(&self, is_new: bool) {
-        let drain = &self.place.gate.services.drain;
-        drain.reached(Phase::Draining).await;
-        if is_new {
-            sleep(FIRST_WORDS).await;
-        }
+        Next::after(
+            reply::write(&self.line, &terms, answer, stall).await,
+            &terms,
+        )
     }
 
     /// Answers 101, and lends the connection to a WebSocket until that is over.
@@ -181,49 +171,25 @@ impl<S: ClientStream> Connection<S> {
         }
     }
 
-    /// The answer, or nothing if the client goes away before it is there; the record then says `abandoned`.
-    async fn unless_gone(
-        &self,
-        mut serving: Pin<&mut impl Future<Output = Answer>>,
-    ) -> Option<Answer> {
-        poll_fn(|context| match serving.as_mut().poll(context) {
-            Poll::Ready(answer) => Poll::Ready(Some(answer)),
-            Poll::Pending => self.line.poll_gone(context).map(|()| None),
-        })
-        .await
-    }
-
     /// Answers what was no request, records it, and closes.
     async fn unreadable(&self, received: &Received) {
         let begun = match self.begin() {
             Ok(begun) => begun,
             Err(answer) => return self.last_words(*answer).await,
         };
-        let refusal = match received {
-            Received::Malformed(malformed) => to_refusal(*malformed),
-            Received::Slow => Refusal::new(
-                Code::ClientTooSlow,
-                format!(
-                    "the head must be here {:?} after its first byte",
-                    self.place.limits.head
-                ),
-            ),
-            Received::Cut | Received::Head(_) | Received::Nothing => {
-                let cut = "the client closed before the end of a head";
-                let end = End::Failed(Fault::new(FaultKind::ClientGone, cut));
-                return begun.ticket.close(Ending {
-                    end,
-                    status: None,
-                    bytes_in: 0,
-                    bytes_out: 0,
-                });
-            }
-        };
-        self.last_words(begun.refuse(refusal)).await;
+        match unreadable(received, &self.place.limits) {
+            Stop::Refused(refusal) => self.last_words(begun.refuse(refusal)).await,
+            Stop::Broke(fault) => begun.ticket.close(Ending {
+                end: End::Failed(fault),
+                status: None,
+                bytes_in: 0,
+                bytes_out: 0,
+            }),
+        }
     }
 
     async fn last_words(&self, answer: Answer) {
-        last_words(&self.place, &self.line, answer).await;
+        last_words(&self.place.limits, &self.line, answer).await;
     }
 
     fn begin(&self) -> Result<Begun, Box<Answer>> {
@@ -235,12 +201,42 @@ impl<S: ClientStream> Connection<S> {
 }
 
 /// Writes an answer after which nothing of the client is understood any more.
-pub(super) async fn last_words<S: ClientStream>(place: &Place, line: &Line<S>, answer: Answer) {
+pub(super) async fn last_words<S: ClientStream>(
+    limits: &ClientLimits,
+    line: &Line<S>,
+    answer: Answer,
+) {
     line.give_up_reading();
-    let stall = place.limits.write_stall;
-    match reply::write(line, &Terms::unread(), answer, stall).await {
-        Sent::Whole => line.close(&place.limits).await,
+    match reply::write(line, &Terms::unread(), answer, limits.write_stall).await {
+        Sent::Whole => line.close(limits).await,
         Sent::Cut | Sent::Broken => line.abort(),
+    }
+}
+
+/// When a connection that waits for a request is to close, since exeat stops.
+pub(super) async fn leaving(drain: Option<&Drain>, is_new: bool) {
+    let Some(drain) = drain else {
+        return pending().await;
+    };
+    drain.reached(Phase::Draining).await;
+    if is_new {
+        sleep(FIRST_WORDS).await;
+    }
+}
+
+/// What is wrong with what came where a head was expected.
+pub(super) fn unreadable(received: &Received, limits: &ClientLimits) -> Stop {
+    match received {
+        Received::Malformed(malformed) => to_refusal(*malformed).into(),
+        Received::Slow => {
+            let within = limits.head;
+            let message = format!("the head must be here {within:?} after its first byte");
+            Refusal::new(Code::ClientTooSlow, message).into()
+        }
+        Received::Cut | Received::Head(_) | Received::Nothing => {
+            let cut = "the client closed before the end of a head";
+            Fault::new(FaultKind::ClientGone, cut).into()
+        }
     }
 }
 

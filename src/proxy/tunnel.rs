@@ -61,7 +61,7 @@ pub(super) async fn open<S: ClientStream>(place: &Place, connect: Connect<S>) {
                 Stop::Refused(refusal) => begun.refuse(refusal),
                 Stop::Broke(fault) => begun.fail(fault),
             };
-            return connection::last_words(place, &line, answer).await;
+            return connection::last_words(&place.limits, &line, answer).await;
         }
     };
     if let Err(error) = line.write(TUNNEL_OPEN, place.limits.write_stall).await {

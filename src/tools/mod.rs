@@ -12,35 +12,25 @@ mod route;
 mod sessions;
 
 use std::net::SocketAddr;
-use std::pin::pin;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use bytes::Bytes;
-use http::header::{CONNECTION, EXPECT};
 use http::request::Parts;
-use http::{HeaderMap, HeaderValue, Method, Request};
-use http_body_util::BodyExt as _;
-use http_body_util::combinators::MapErr;
-use hyper::body::Incoming;
-use hyper::server::conn::http1;
-use hyper::service::service_fn;
-use hyper_util::rt::{TokioIo, TokioTimer};
+use http::{HeaderMap, Method, Request, Response};
 use tokio::net::TcpStream;
-use tokio::time::timeout;
 
 use crate::agents;
 use crate::agents::{Bearer, Bearers, Unidentified};
+use crate::body::Body;
 use crate::browser;
-use crate::drain::Phase;
 use crate::exchange::{Begun, Call, Gate, Stop};
-use crate::fault::{Fault, FaultKind};
 use crate::mcp::Mcp;
 use crate::name::ActionName;
-use crate::patience::Impatient;
 use crate::policy;
 use crate::policy::Policy;
+use crate::proxy;
+use crate::proxy::{ClientLimits, Pages};
 use crate::refusal::{Code, Refusal};
 use crate::request::Door;
 use crate::tools::ask::Asked;
@@ -52,18 +42,8 @@ use crate::trace::Claimed;
 /// thinks. A client that drips bytes holds a connection for as long, and is one of a bounded number.
 const HEAD_DEADLINE: Duration = Duration::from_secs(60);
 
-/// Bytes of a head. As at the proxy.
-const HEAD_BYTES: usize = 64 * 1024;
-
 /// What stands round the parameters of a call: a context, and the id of a session.
 const ENVELOPE: u64 = 64 * 1024;
-
-/// How long, and how far, a refused body is read. As at the proxy.
-const LINGER: Duration = Duration::from_secs(2);
-const LINGER_BYTES: usize = 1024 * 1024;
-
-/// When a stop begins, a first request on a new connection may be on its way. As at the proxy.
-const FIRST_WORDS: Duration = Duration::from_secs(1);
 
 /// Where MCP is spoken.
 const MCP: &str = "/mcp";
@@ -72,7 +52,7 @@ const MCP: &str = "/mcp";
 pub struct Tools {
     gate: Arc<Gate>,
     listener: SocketAddr,
-    stall: Duration,
+    limits: ClientLimits,
     bearers: Bearers,
     mcp: Mcp,
 }
@@ -85,61 +65,23 @@ impl Tools {
             mcp: Mcp::new(gate.clone()),
             gate,
             listener,
-            stall,
+            limits: ClientLimits {
+                head: HEAD_DEADLINE,
+                keep_alive: HEAD_DEADLINE,
+                write_stall: stall,
+                ..ClientLimits::default()
+            },
             bearers: Bearers::default(),
         }
     }
 
     /// Serves one connection to its end. A client that goes away takes its calls with it.
     pub async fn serve(self: Arc<Self>, stream: TcpStream) {
-        let drain = self.gate.services.drain.clone();
-        let has_asked = Arc::new(AtomicBool::new(false));
-        let asked = has_asked.clone();
-        let stream = Impatient::new(stream, self.stall);
-        let service = service_fn(move |request| {
-            asked.store(true, Ordering::Relaxed);
-            let tools = self.clone();
-            async move { Ok::<_, std::convert::Infallible>(tools.answer(request).await) }
-        });
-        let serving = http1::Builder::new()
-            .timer(TokioTimer::new())
-            .header_read_timeout(HEAD_DEADLINE)
-            .max_buf_size(HEAD_BYTES)
-            .serve_connection(TokioIo::new(stream), service);
-        let mut serving = pin!(serving);
-        let ended = tokio::select! {
-            ended = serving.as_mut() => ended,
-            () = drain.reached(Phase::Draining) => {
-                serving.as_mut().graceful_shutdown();
-                // hyper waits for a first request for as long as for any.
-                match timeout(FIRST_WORDS, serving.as_mut()).await {
-                    Ok(ended) => ended,
-                    Err(_) if has_asked.load(Ordering::Relaxed) => serving.await,
-                    Err(_) => Ok(()),
-                }
-            }
-        };
-        if let Err(error) = ended {
-            tracing::debug!(%error, "a connection of the tools listener broke off");
-        }
+        let drain = &self.gate.services.drain;
+        proxy::serve_pages(&*self, stream, &self.limits, Some(drain)).await;
     }
 
-    async fn answer(&self, request: Request<Incoming>) -> Reply {
-        let (head, body) = request.into_parts();
-        let mut body = body.map_err(broken_off as fn(_) -> _);
-        let mut reply = self.answer_head(&head, &mut body).await;
-        if self.gate.services.drain.has_reached(Phase::Draining) {
-            // hyper closes, and does not say so.
-            let close = HeaderValue::from_static("close");
-            reply.headers_mut().insert(CONNECTION, close);
-        }
-        if !reply.status().is_success() && !head.headers.contains_key(EXPECT) {
-            drain(&mut body).await;
-        }
-        reply
-    }
-
-    async fn answer_head(&self, head: &Parts, body: &mut Inbound) -> Reply {
+    async fn answer_head(&self, head: &Parts, body: &mut Body) -> Reply {
         if head.uri.path() == MCP {
             return self.speak_mcp(head, body).await;
         }
@@ -159,7 +101,7 @@ impl Tools {
     }
 
     /// Calls write their own records, and messages of MCP that are none have none. Who is turned away has one here.
-    async fn speak_mcp(&self, head: &Parts, body: &mut Inbound) -> Reply {
+    async fn speak_mcp(&self, head: &Parts, body: &mut Body) -> Reply {
         let stop = match self.hear_mcp(head, body).await {
             Ok(reply) => return reply,
             Err(stop) => stop,
@@ -170,7 +112,7 @@ impl Tools {
         }
     }
 
-    async fn hear_mcp(&self, head: &Parts, body: &mut Inbound) -> Result<Reply, Stop> {
+    async fn hear_mcp(&self, head: &Parts, body: &mut Body) -> Result<Reply, Stop> {
         self.refuse_browsers(head)?;
         let policy = self.gate.services.live.snapshot();
         let bearer = self.identify(&policy, &head.headers).await?;
@@ -212,7 +154,7 @@ impl Tools {
         &self,
         mut begun: Begun,
         asked: (&Parts, String, Bearer),
-        body: &mut Inbound,
+        body: &mut Body,
     ) -> Reply {
         match self.read_call(&mut begun, asked, body).await {
             Ok(call) => match self.gate.call(begun, call).await {
@@ -228,7 +170,7 @@ impl Tools {
         &self,
         begun: &mut Begun,
         (head, name, bearer): (&Parts, String, Bearer),
-        body: &mut Inbound,
+        body: &mut Body,
     ) -> Result<Call, Stop> {
         let Bearer {
             mut caller,
@@ -261,12 +203,7 @@ impl Tools {
         })
     }
 
-    async fn show(
-        &self,
-        begun: Begun,
-        asked: (&Parts, Route, Bearer),
-        body: &mut Inbound,
-    ) -> Reply {
+    async fn show(&self, begun: Begun, asked: (&Parts, Route, Bearer), body: &mut Body) -> Reply {
         match self.page(&begun, asked, body).await {
             Ok(page) => {
                 begun.shown(page.status, page.bytes());
@@ -280,7 +217,7 @@ impl Tools {
         &self,
         begun: &Begun,
         (head, route, bearer): (&Parts, Route, Bearer),
-        body: &mut Inbound,
+        body: &mut Body,
     ) -> Result<Page, Stop> {
         let policy = &begun.policy;
         let sessions = self.gate.services.sessions.as_ref();
@@ -304,7 +241,7 @@ impl Tools {
         })
     }
 
-    async fn take_in(&self, head: &Parts, body: &mut Inbound, cap: u64) -> Result<Bytes, Stop> {
+    async fn take_in(&self, head: &Parts, body: &mut Body, cap: u64) -> Result<Bytes, Stop> {
         let bytes = self.gate.take_in(body, cap).await?;
         if !bytes.is_empty() {
             ask::expect_json(&head.headers)?;
@@ -313,24 +250,16 @@ impl Tools {
     }
 }
 
-/// A request's body.
-type Inbound = MapErr<Incoming, fn(hyper::Error) -> Fault>;
+impl Pages for Tools {
+    async fn answer(&self, request: Request<Body>) -> Response<Body> {
+        let (head, mut body) = request.into_parts();
+        reply::carried(self.answer_head(&head, &mut body).await)
+    }
 
-fn broken_off(_: hyper::Error) -> Fault {
-    Fault::new(FaultKind::ClientGone, "the body broke off before its end")
-}
-
-/// Reads on for a while where a body was refused unread: closing with unread bytes makes the kernel reset the
-/// connection, and the client loses the answer (RFC 9112 §9.6). Who waits for a `100 Continue` has sent nothing.
-async fn drain(body: &mut Inbound) {
-    let reading = async {
-        let mut read = 0;
-        while read < LINGER_BYTES
-            && let Some(Ok(frame)) = body.frame().await
-        {
-            read += frame.data_ref().map_or(0, Bytes::len);
-        }
-    };
-    // Past the time the client has to live with what it gets.
-    let _ = timeout(LINGER, reading).await;
+    fn turn_away(&self, stop: Stop) -> Response<Body> {
+        reply::carried(match self.gate.open(Door::Http, None) {
+            Ok(begun) => reply::denied(&begun.stop(stop)),
+            Err(refusal) => reply::refused(&refusal, ""),
+        })
+    }
 }

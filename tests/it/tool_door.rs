@@ -553,7 +553,7 @@ fn who_is_no_program_or_sends_no_json_is_turned_away() {
             "POST /v1/actions/plain",
             &[json, json],
             "{}",
-            (415, "content_type_refused"),
+            (400, "request_malformed"),
         ),
         (
             "POST /v1/actions/plain",

@@ -32,7 +32,7 @@ pub trait Pages: Sync {
     fn turn_away(&self, stop: Stop) -> Response<Body>;
 }
 
-/// Serves one connection to its end. Where there is a drain, the connection closes after its answer once that has begun.
+/// Serves one connection to its end. Where there is a drain, it closes after its answer once that has begun.
 pub async fn serve_pages<P: Pages>(
     pages: &P,
     stream: TcpStream,

@@ -116,6 +116,9 @@ impl Tools {
         self.refuse_browsers(head)?;
         let policy = self.gate.services.live.snapshot();
         let bearer = self.identify(&policy, &head.headers).await?;
+        if head.method != Method::POST {
+            refuse_body(body)?;
+        }
         let bytes = self.take_in(head, body, self.mcp.largest_message()).await?;
         let whose = (bearer.caller, policy);
         Ok(self.mcp.answer(head.clone(), &bytes, whose).await?)
@@ -221,6 +224,9 @@ impl Tools {
     ) -> Result<Page, Stop> {
         let policy = &begun.policy;
         let sessions = self.gate.services.sessions.as_ref();
+        if route != Route::Sessions {
+            refuse_body(body)?;
+        }
         Ok(match route {
             Route::OpenApi => Page::good(pages::openapi()),
             Route::Actions => Page::good(pages::actions(policy, &bearer.caller)),
@@ -248,6 +254,15 @@ impl Tools {
         }
         Ok(bytes)
     }
+}
+
+/// A page that is looked at has no body to be asked for with, and nobody reads one.
+fn refuse_body(body: &Body) -> Result<(), Refusal> {
+    if body.is_empty() {
+        return Ok(());
+    }
+    let message = "this page takes no body";
+    Err(Refusal::new(Code::BodyUnexpected, message))
 }
 
 impl Pages for Tools {

@@ -11,7 +11,9 @@ use proptest::prelude::*;
 use proptest::test_runner::{Config, TestRunner};
 use serde_json::{Map, Value, json};
 
-use crate::world::{Answer, Client, Origin, Plan, Revision, Seen, World, json_reply, read_answer};
+use crate::world::{
+    Answer, Client, Origin, Plan, Revision, Seen, World, json_reply, read_answer, read_head,
+};
 
 const POLICY: &str = r#"
 version: 1
@@ -840,6 +842,31 @@ fn one_connection_carries_many_calls() {
     let mut rest = String::new();
     stream.read_to_string(&mut rest).unwrap();
     assert!(rest.starts_with("HTTP/1.1 200"), "{rest}");
+}
+
+#[test]
+fn a_caller_that_waits_is_told_to_go_on_once_its_call_is_known() {
+    let (world, _origin) = open_world(|_| item());
+    let host = world.tools();
+    let ask = |action: &str| {
+        let mut stream = TcpStream::connect(host).unwrap();
+        write!(
+            stream,
+            "POST /v1/actions/{action} HTTP/1.1\r\nHost: {host}\r\nContent-Type: application/json\r\n\
+             Content-Length: 2\r\nExpect: 100-continue\r\n\r\n"
+        )
+        .unwrap();
+        stream
+    };
+    let mut stream = ask("plain");
+    assert_eq!(read_head(&mut stream).unwrap().status, 100);
+    stream.write_all(b"{}").unwrap();
+    assert_eq!(read_answer(&mut stream, "POST").unwrap().status, 200);
+    let answer = read_answer(&mut ask("nothing"), "POST").unwrap();
+    assert_eq!(
+        (answer.status, answer.refusal()),
+        (404, "action_undeclared")
+    );
 }
 
 /// A validator of what a page returns, as the description says.

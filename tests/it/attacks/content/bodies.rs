@@ -339,6 +339,38 @@ fn e35_a_method_without_a_body_has_none() {
     }
 }
 
+/// The pages of the tools listener too.
+#[test]
+fn e35_a_page_that_is_looked_at_takes_no_body() {
+    let stage = Stage::usual();
+    let tools = stage.world.tools();
+    for (method, path) in [
+        ("GET", "/v1/actions"),
+        ("GET", "/v1/actions/get_item"),
+        ("GET", "/v1/tools?format=mcp"),
+        ("GET", "/v1/openapi.json"),
+        ("GET", "/v1/sessions/x"),
+        ("DELETE", "/v1/sessions/x"),
+        ("GET", "/mcp"),
+        ("DELETE", "/mcp"),
+    ] {
+        for framing in [
+            "Content-Length: 2\r\n\r\n{}",
+            "Transfer-Encoding: chunked\r\n\r\n2\r\n{}\r\n0\r\n\r\n",
+        ] {
+            let records = stage.world.records(0).len();
+            let head = format!("{method} {path} HTTP/1.1\r\nHost: {tools}\r\n");
+            let json = "Content-Type: application/json\r\n";
+            let answer = stage.world.tool_raw(&format!("{head}{json}{framing}"));
+            let got = (answer.status, answer.refusal());
+            assert_eq!(got, UNREADABLE, "{method} {path}: {answer:?}");
+            assert_eq!(answer.header("connection"), Some("close"), "{path}");
+            let record = stage.world.records(records + 1).remove(records);
+            assert_eq!(record["code"], UNREADABLE.1, "{path}");
+        }
+    }
+}
+
 #[test]
 fn e36_a_body_over_the_cap_sends_nothing() {
     let policy = "  small:\n    description: Takes a small note.\n    method: POST\n    \

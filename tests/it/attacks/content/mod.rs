@@ -34,21 +34,33 @@ fn stage_with(actions: &str) -> Stage {
     Stage::of(Plan::of(&format!("{POLICY}{actions}")))
 }
 
-/// A GET of each is refused so, in the clear and in a tunnel.
+/// A GET of each is refused so: in the clear, in a tunnel, and there in HTTP/2 as well.
 fn gets_refused(stage: &Stage, expected: Refused, paths: &[&str]) {
-    for door in Door::ALL {
-        for path in paths {
+    for path in paths {
+        for door in Door::ALL {
             stage.refuses(door, &door.get(path), expected);
         }
+        let before = Outside::of(stage);
+        let answer = stage.world.client().http2("api.good.test", path, &[]);
+        assert_eq!(answer.status(), expected.0, "HTTP/2 {path}");
+        before.one_refusal_more(stage, expected.1);
     }
 }
 
-/// A GET of each is treated as a GET of the canonical one.
+/// A GET of each is treated as a GET of the canonical one, in the same ways.
 fn gets_same(stage: &Stage, canonical: &str, paths: &[&str]) {
-    for door in Door::ALL {
-        for path in paths {
+    for path in paths {
+        for door in Door::ALL {
             stage.same(door, &door.get(path), &door.get(canonical));
         }
+        let (records, seen) = (stage.world.records(0).len(), stage.good.seen().len());
+        let mut answer = stage.world.client().http2("api.good.test", path, &[]);
+        assert_eq!(answer.status(), 200, "HTTP/2 {path}");
+        while answer.next().is_some() {}
+        stage.world.records(records + 1);
+        let came = stage.good.seen();
+        assert_eq!(came.len(), seen + 1, "HTTP/2 {path}");
+        assert_eq!(came[seen], came[seen - 1], "HTTP/2 {path}");
     }
 }
 

@@ -33,6 +33,11 @@ fn e1_a_dot_segment_is_refused_and_never_resolved() {
             "/v1/items/..;/admin",
             "/v1/items/..;x=1/admin",
             "/v1/items/.;/1",
+            "/v1/items/..%20/admin",
+            "/v1/items/%20../admin",
+            "/v1/items/..%20;x/admin",
+            "/v1/items/..%C2%A0/admin",
+            "/v1/items/..%20",
         ],
     );
     // More dots are a name.

@@ -7,6 +7,7 @@
 mod chunks;
 mod connections;
 mod heads;
+mod repaired;
 
 use std::io::Write as _;
 use std::net::{SocketAddr, TcpStream};

@@ -279,7 +279,7 @@ impl Before {
     fn of(stage: &Stage) -> Self {
         let world = &stage.world;
         Self {
-            records: world.records(0).len(),
+            records: world.recorded(),
             lookups: world.lookups().len(),
             dials: world.dials(),
             fetched: world.fetched().len(),
@@ -289,10 +289,7 @@ impl Before {
 
     /// The one record that was written since.
     fn one_more(&self, stage: &Stage, case: &str) -> Value {
-        let mut records = stage
-            .world
-            .records(self.records + 1)
-            .split_off(self.records);
+        let mut records = stage.world.records_behind(self.records, 1);
         assert_eq!(records.len(), 1, "{case}: {records:#?}");
         records.remove(0)
     }

@@ -492,16 +492,26 @@ impl World {
 
     /// The records, once there are as many as a test expects; an exchange's is written after its last byte.
     pub fn records(&self, count: usize) -> Vec<Value> {
+        self.records_behind(0, count)
+    }
+
+    /// How many records there are so far.
+    pub fn recorded(&self) -> usize {
+        self.audit.lines().len()
+    }
+
+    /// The records behind the first so many, once there are as many more as a test expects.
+    pub fn records_behind(&self, first: usize, more: usize) -> Vec<Value> {
         let deadline = Instant::now() + Duration::from_secs(10);
         loop {
             let lines = self.audit.lines();
-            if lines.len() >= count {
+            if lines.len() >= first + more {
                 let read = |line: &String| serde_json::from_str(line).unwrap();
-                return lines.iter().map(read).collect();
+                return lines[first..].iter().map(read).collect();
             }
             assert!(
                 Instant::now() < deadline,
-                "{count} records expected: {lines:#?}"
+                "{more} records expected behind {first}: {lines:#?}"
             );
             std::thread::yield_now();
         }

@@ -316,12 +316,12 @@ fn e35_a_method_without_a_body_has_none() {
                 let sent = door.request(method, "api.good.test", path, &lines, body);
                 if method == "HEAD" {
                     // The answer has no body either; its header has the code.
-                    let records = stage.world.records(0).len();
+                    let records = stage.world.recorded();
                     let mut stream = stage.open(door);
                     let _ = stream.write_all(&sent);
                     let answer = read_answer(&mut stream, method).unwrap();
                     assert_eq!((answer.status, answer.refusal()), expected);
-                    let record = stage.world.records(records + 1).remove(records);
+                    let record = stage.world.records_behind(records, 1).remove(0);
                     assert_eq!(record["code"], expected.1);
                 } else {
                     stage.refuses(door, &sent, expected);
@@ -358,14 +358,14 @@ fn e35_a_page_that_is_looked_at_takes_no_body() {
             "Content-Length: 2\r\n\r\n{}",
             "Transfer-Encoding: chunked\r\n\r\n2\r\n{}\r\n0\r\n\r\n",
         ] {
-            let records = stage.world.records(0).len();
+            let records = stage.world.recorded();
             let head = format!("{method} {path} HTTP/1.1\r\nHost: {tools}\r\n");
             let json = "Content-Type: application/json\r\n";
             let answer = stage.world.tool_raw(&format!("{head}{json}{framing}"));
             let got = (answer.status, answer.refusal());
             assert_eq!(got, UNREADABLE, "{method} {path}: {answer:?}");
             assert_eq!(answer.header("connection"), Some("close"), "{path}");
-            let record = stage.world.records(records + 1).remove(records);
+            let record = stage.world.records_behind(records, 1).remove(0);
             assert_eq!(record["code"], UNREADABLE.1, "{path}");
         }
     }

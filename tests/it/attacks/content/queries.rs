@@ -222,7 +222,7 @@ fn e22_the_place_of_a_credential_is_ours_in_any_encoding() {
             assert_eq!(answer.status, 200, "{query}: {answer:?}");
             let line = stage.seen()[seen].line().to_owned();
             assert_eq!(line, "GET /me?key=SECRET-BBBB HTTP/1.1", "{query}");
-            let record = stage.world.records(records + 1).remove(records);
+            let record = stage.world.records_behind(records, 1).remove(0);
             records += 1;
             assert_eq!(
                 record["replaced"],

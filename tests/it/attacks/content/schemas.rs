@@ -4,7 +4,8 @@ use std::io::ErrorKind;
 use std::net::TcpListener;
 
 use exeat::policy;
-use serde_json::{Value, json};
+use exeat::schema::Schema;
+use serde_json::{Map, Value, json};
 
 use super::{INVALID, calls_refused, stage_with};
 use crate::attacks::stage::Door;
@@ -55,6 +56,57 @@ fn e40_a_pattern_takes_linear_time() {
             stage.refuses(door, &sent, INVALID);
         }
         calls_refused(&stage, "find", INVALID, &[json!({ "text": text })]);
+    }
+}
+
+/// So do formats, and what looks at every member or item.
+#[test]
+fn e40_no_keyword_takes_more_time_than_its_text_is_long() {
+    let formats = [
+        "date",
+        "date-time",
+        "time",
+        "email",
+        "uri",
+        "uuid",
+        "ipv4",
+        "ipv6",
+        "hostname",
+        "phone",
+    ];
+    for piece in [
+        "a", "a.", "a@", "-", "1", "::", "\"", "%41", "xn--", "é", "0000-",
+    ] {
+        let text = json!(piece.repeat(100_000));
+        for format in formats {
+            let schema = Schema::compile(&json!({ "format": format })).unwrap();
+            assert!(schema.check(&text).is_err(), "{format} {piece}");
+        }
+    }
+    let many = 0..50_000;
+    let items: Value = many.clone().map(|it| json!([it])).collect();
+    let members: Map<String, Value> = many.map(|it| (format!("k{it}"), json!(it))).collect();
+    let members = Value::Object(members);
+    for (schema, value) in [
+        (
+            json!({"type": "array", "items": true, "uniqueItems": true}),
+            &items,
+        ),
+        (
+            json!({"type": "array", "items": true, "contains": {"const": [49_999]}}),
+            &items,
+        ),
+        (
+            json!({"patternProperties": {"^k": true, "[0-9]$": true}}),
+            &members,
+        ),
+        (
+            json!({"allOf": [{"patternProperties": {"9$": true}}], "unevaluatedProperties": true}),
+            &members,
+        ),
+    ] {
+        let compiled = Schema::compile(&schema).unwrap();
+        assert!(compiled.check(value).is_ok(), "{schema}");
     }
 }
 

@@ -27,7 +27,7 @@ fn f27_requests_in_one_write_are_decided_and_answered_in_their_order() {
             (door.get("/v1/items/2?fields=x"), (403, "parameter_invalid")),
             (door.get("/v1/items/3"), (200, "none")),
         ];
-        let (records, seen) = (stage.world.records(0).len(), stage.seen().len());
+        let (records, seen) = (stage.world.recorded(), stage.seen().len());
         let mut stream = stage.open(door);
         let bytes: Vec<u8> = sent.iter().flat_map(|(bytes, _)| bytes.clone()).collect();
         stream.write_all(&bytes).unwrap();
@@ -45,7 +45,7 @@ fn f27_requests_in_one_write_are_decided_and_answered_in_their_order() {
             .collect();
         let expected = ["GET /v1/items/1", "POST /v1/items", "GET /v1/items/3"];
         assert_eq!(lines, expected.map(|it| format!("{it} HTTP/1.1")));
-        let records = stage.world.records(records + 6).split_off(records);
+        let records = stage.world.records_behind(records, 6);
         let codes: Vec<_> = records.iter().map(|it| it["code"].clone()).collect();
         let codes_of = |(_, (status, code)): &(_, (u16, &str))| match status {
             200 => json!(null),

@@ -82,10 +82,10 @@ fn refused(expected: Refused, cases: impl IntoIterator<Item = Raw>) {
         let (tools, admin) = (stage.world.tools(), stage.world.admin());
         let bytes = case.at_a_page(tools, "/v1/actions/create_item");
         let page = "/v1/openapi.json";
-        let records = stage.world.records(0).len();
+        let records = stage.world.recorded();
         let code = at_a_listener((tools, page), &bytes, expected.0);
         assert_eq!(code, expected.1, "{:?}", shown(&bytes));
-        let written = stage.world.records(records + 2).split_off(records);
+        let written = stage.world.records_behind(records, 2);
         assert_eq!(written.len(), 2, "{:?}", shown(&bytes));
         assert_eq!(written[1]["code"], expected.1, "{:?}", shown(&bytes));
         // Which has no body that it reads: where only that is wrong, the request is no page there.
@@ -138,7 +138,7 @@ fn lines_refused(lines: &[&str]) {
 
 fn behind_a_good_one(stage: &Stage, door: Door, bytes: &[u8], expected: Refused) {
     let shown = shown(bytes);
-    let (records, seen) = (stage.world.records(0).len(), stage.seen().len());
+    let (records, seen) = (stage.world.recorded(), stage.seen().len());
     let mut stream = stage.open(door);
     let good = door.get("/v1/items/1");
     let _ = stream.write_all(&[&good, bytes, &good].concat());
@@ -149,7 +149,7 @@ fn behind_a_good_one(stage: &Stage, door: Door, bytes: &[u8], expected: Refused)
     assert_eq!(answer.header("connection"), Some("close"), "{shown:?}");
     assert_eq!(rest(&mut stream), "", "{shown:?}");
     assert_eq!(stage.seen().len(), seen + 1, "{shown:?}");
-    assert_eq!(stage.world.records(records + 2).len(), records + 2);
+    assert_eq!(stage.world.records_behind(records, 2).len(), 2);
 }
 
 fn shown(bytes: &[u8]) -> String {

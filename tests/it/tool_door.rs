@@ -572,6 +572,14 @@ fn who_is_no_program_or_sends_no_json_is_turned_away() {
         ("DELETE /v1/actions/plain", &[], "", (405, "method_refused")),
         ("GET /v1/nothing", &[], "", (404, "page_unknown")),
         (
+            "GET http://evil.test/v1/actions",
+            &[],
+            "",
+            (400, "request_malformed"),
+        ),
+        ("OPTIONS *", &[], "", (400, "request_malformed")),
+        ("GET /v1/actions", &[], "{}", (400, "body_unexpected")),
+        (
             "GET /v1/actions?x=1",
             &[],
             "",
@@ -592,7 +600,7 @@ fn who_is_no_program_or_sends_no_json_is_turned_away() {
     let (status, code, _) = error(&raw(&world, "POST", call, &[json], &long[..]));
     assert_eq!((status, code.as_str()), (413, "too_large"));
     world.assert_nothing_left();
-    assert_eq!(world.records(14).len(), 14, "one record for each");
+    assert_eq!(world.records(17).len(), 17, "one record for each");
 }
 
 #[test]

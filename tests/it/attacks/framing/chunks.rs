@@ -29,7 +29,7 @@ fn f19_a_chunk_size_is_digits_and_nothing_else() {
         "",
         "\"2\"",
         "2\0",
-        "\02",
+        "\x002",
         "\u{ff12}",
         "2\r",
         "\r2",

@@ -66,7 +66,7 @@ fn f5_a_length_is_digits_and_nothing_else() {
         "Content-Length: 18446744073709551617",
         "Content-Length: 99999999999999999999999999999999",
         "Content-Length: 2\0",
-        "Content-Length: \02",
+        "Content-Length: \x002",
         "Content-Length:",
         "Content-Length: ",
     ]);

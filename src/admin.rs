@@ -9,7 +9,6 @@ use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode};
 use serde_json::{Value, json};
 use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
-use tokio::net::TcpStream;
 use tokio::sync::Semaphore;
 
 use crate::body::Body;
@@ -21,7 +20,7 @@ use crate::live::Refused;
 use crate::metrics::Gauged;
 use crate::problem::Problem;
 use crate::proxy;
-use crate::proxy::{ClientLimits, Pages};
+use crate::proxy::{ClientLimits, ClientStream, Pages};
 use crate::secret::Secret;
 
 /// A scraper sends its head at once; one that does not is not served.
@@ -74,7 +73,7 @@ impl Admin {
     }
 
     /// Serves one connection to its end, for which it is counted; not at all where there are too many.
-    pub async fn serve(self: Arc<Self>, stream: TcpStream, _gauged: Gauged) {
+    pub async fn serve(self: Arc<Self>, stream: impl ClientStream, _gauged: Gauged) {
         let Ok(_open) = self.open.clone().try_acquire_owned() else {
             return;
         };

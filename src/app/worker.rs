@@ -243,7 +243,12 @@ impl Worker {
                     }
                     Face::Tools(listener) => {
                         let tools = Arc::new(Tools::new(gate, listener, clients.write_stall));
-                        let serve = |stream| tools.clone().serve(stream);
+                        let serve = |stream: TcpStream| {
+                            // As at the proxy, so that no event waits for an acknowledgement of the one before. Where
+                            // it fails, the connection is gone.
+                            let _ = stream.set_nodelay(true);
+                            tools.clone().serve(stream)
+                        };
                         serve_each((waiting, counted), &drain, serve).await;
                     }
                 }

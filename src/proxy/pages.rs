@@ -9,14 +9,13 @@ use std::pin::pin;
 
 use bytes::BytesMut;
 use http::{Request, Response, Uri};
-use tokio::net::TcpStream;
 
 use crate::body::Body;
 use crate::drain::{Drain, Phase};
 use crate::exchange::{Answer, Stop};
 use crate::proxy::ClientLimits;
 use crate::proxy::connection::{Next, last_words, leaving, unreadable};
-use crate::proxy::line::{Line, Received};
+use crate::proxy::line::{ClientStream, Line, Received};
 use crate::proxy::reply;
 use crate::proxy::reply::Terms;
 use crate::proxy::upload::Upload;
@@ -35,15 +34,10 @@ pub trait Pages: Sync {
 /// Serves one connection to its end. Where there is a drain, it closes after its answer once that has begun.
 pub async fn serve_pages<P: Pages>(
     pages: &P,
-    stream: TcpStream,
+    stream: impl ClientStream,
     limits: &ClientLimits,
     drain: Option<&Drain>,
 ) {
-    // As at the proxy: the last segment of an answer is not to wait for an acknowledgement.
-    if let Err(error) = stream.set_nodelay(true) {
-        tracing::debug!(%error, "the client's connection is gone before its first byte");
-        return;
-    }
     let visit = Visit {
         pages,
         line: Line::new(stream, BytesMut::new()),
@@ -54,14 +48,14 @@ pub async fn serve_pages<P: Pages>(
 }
 
 /// One connection.
-struct Visit<'a, P> {
+struct Visit<'a, P, S> {
     pages: &'a P,
-    line: Line<TcpStream>,
+    line: Line<S>,
     limits: &'a ClientLimits,
     drain: Option<&'a Drain>,
 }
 
-impl<P: Pages> Visit<'_, P> {
+impl<P: Pages, S: ClientStream> Visit<'_, P, S> {
     async fn run(self) {
         let mut wait = self.limits.head;
         let mut is_new = true;

@@ -18,7 +18,6 @@ use std::time::Duration;
 use bytes::Bytes;
 use http::request::Parts;
 use http::{HeaderMap, Method, Request, Response};
-use tokio::net::TcpStream;
 
 use crate::agents;
 use crate::agents::{Bearer, Bearers, Unidentified};
@@ -30,7 +29,7 @@ use crate::name::ActionName;
 use crate::policy;
 use crate::policy::Policy;
 use crate::proxy;
-use crate::proxy::{ClientLimits, Pages};
+use crate::proxy::{ClientLimits, ClientStream, Pages};
 use crate::refusal::{Code, Refusal};
 use crate::request::Door;
 use crate::tools::ask::Asked;
@@ -76,7 +75,7 @@ impl Tools {
     }
 
     /// Serves one connection to its end. A client that goes away takes its calls with it.
-    pub async fn serve(self: Arc<Self>, stream: TcpStream) {
+    pub async fn serve(self: Arc<Self>, stream: impl ClientStream) {
         let drain = &self.gate.services.drain;
         proxy::serve_pages(&*self, stream, &self.limits, Some(drain)).await;
     }

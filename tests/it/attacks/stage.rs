@@ -189,6 +189,22 @@ impl Stage {
         assert_eq!(self.refuses(door, &behind, expected), "", "{case}");
     }
 
+    /// The one record of something that asks, dials, fetches and sends nothing.
+    pub fn records_alone(&self, case: &str, act: impl FnOnce()) -> Value {
+        let before = Before::of(self);
+        act();
+        let record = before.one_more(self, case);
+        before.assert_nothing_left(self, case);
+        record
+    }
+
+    /// Comes back when what was done has its record, so that the next one is of what is done next.
+    pub fn recorded(&self, act: impl FnOnce()) -> Value {
+        let before = self.world.recorded();
+        act();
+        self.world.records_behind(before, 1).remove(0)
+    }
+
     /// Bytes that are answered with 200: what came to an origin, and the record.
     pub fn serves(&self, door: Door, sent: &[u8]) -> (Seen, Value) {
         let case = shown(door, sent);

@@ -1,8 +1,6 @@
-//! Bodies that are waited for, and room for them. Where a request ends is in `attacks::framing`.
+//! Room for the bodies of all requests. Where a request ends is in `attacks::framing`.
 
-use std::io::Write as _;
-
-use crate::world::{POLICY, Plan, World, json_reply, read_answer};
+use crate::world::{POLICY, Plan, json_reply};
 
 #[test]
 fn a_body_for_which_there_is_no_room_is_refused_and_the_room_of_others_comes_back() {

@@ -505,11 +505,6 @@ impl World {
         self.records_behind(0, count)
     }
 
-    /// How many records there are so far.
-    pub fn recorded(&self) -> usize {
-        self.audit.lines().len()
-    }
-
     /// As [`World::records`], without the first ones.
     pub fn records_behind(&self, first: usize, count: usize) -> Vec<Value> {
         let deadline = Instant::now() + Duration::from_secs(10);

@@ -4,27 +4,22 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use bytes::Bytes;
 use http::header::{ALLOW, AUTHORIZATION, CACHE_CONTROL, CONTENT_TYPE, WWW_AUTHENTICATE};
 use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode};
-use http_body_util::Full;
-use hyper::body::Incoming;
-use hyper::server::conn::http1;
-use hyper::service::service_fn;
-use hyper_util::rt::{TokioIo, TokioTimer};
 use serde_json::{Value, json};
 use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
-use tokio::io::{AsyncRead, AsyncWrite};
 
+use crate::body::Body;
 use crate::browser;
 use crate::browser::Browser;
 use crate::drain::Phase;
-use crate::exchange::Services;
+use crate::exchange::{Services, Stop};
 use crate::live::Refused;
 use crate::metrics::Gauged;
-use crate::patience::Impatient;
 use crate::problem::Problem;
+use crate::proxy;
+use crate::proxy::{ClientLimits, ClientStream, Pages};
 use crate::seats::Seats;
 use crate::secret::Secret;
 
@@ -40,7 +35,7 @@ pub struct Admin {
     services: Arc<Services>,
     listener: SocketAddr,
     token: Option<Secret>,
-    stall: Duration,
+    limits: ClientLimits,
     seats: Arc<Seats>,
 }
 
@@ -64,7 +59,11 @@ impl Admin {
             services,
             listener,
             token,
-            stall,
+            limits: ClientLimits {
+                head: HEADER_DEADLINE,
+                write_stall: stall,
+                ..ClientLimits::default()
+            },
             seats: Arc::default(),
         }
     }
@@ -75,39 +74,13 @@ impl Admin {
     }
 
     /// Serves one connection to its end, for which it is counted, or until its place is wanted.
-    pub async fn serve(
-        self: Arc<Self>,
-        stream: impl AsyncRead + AsyncWrite + Unpin,
-        _gauged: Gauged,
-    ) {
+    pub async fn serve(self: Arc<Self>, stream: impl ClientStream, _gauged: Gauged) {
         if self.seats.taken() >= CONNECTIONS {
             self.seats.make_room();
         }
         let seat = self.seats.sit();
-        let stream = Impatient::new(stream, self.stall);
-        let service = service_fn(move |request| {
-            let admin = self.clone();
-            async move { Ok::<_, std::convert::Infallible>(admin.answer(&request)) }
-        });
-        let serving = http1::Builder::new()
-            .timer(TokioTimer::new())
-            .header_read_timeout(HEADER_DEADLINE)
-            .serve_connection(TokioIo::new(stream), service);
-        tokio::select! {
-            () = seat.wanted() => {}
-            ended = serving => if let Err(error) = ended {
-                tracing::debug!(%error, "an admin connection broke off");
-            },
-        }
-    }
-
-    fn answer(&self, request: &Request<Incoming>) -> Response<Full<Bytes>> {
-        let has_token = self.expect_token(request.headers()).is_ok();
-        match self.page(request.method(), request.uri().path(), request.headers()) {
-            Ok(Page::Text(kind, text)) => response(StatusCode::OK, kind, text),
-            Ok(Page::Readiness) => self.readiness(has_token),
-            Err(no) => no.response(),
-        }
+        // It tells of a stop until the end, so that does not close its connections.
+        proxy::serve_pages(&*self, stream, &self.limits, (None, &seat)).await;
     }
 
     fn page(&self, method: &Method, path: &str, headers: &HeaderMap) -> Result<Page, No> {
@@ -136,7 +109,7 @@ impl Admin {
 
     /// A policy that was refused makes it no less ready: it serves, under the one before. What is wrong in the files is
     /// for those who may see the metrics.
-    fn readiness(&self, has_token: bool) -> Response<Full<Bytes>> {
+    fn readiness(&self, has_token: bool) -> Response<Body> {
         let Services { live, drain, .. } = &*self.services;
         let (policy, status) = (live.snapshot(), live.status());
         let is_stopping = drain.has_reached(Phase::Announced);
@@ -177,6 +150,22 @@ impl Admin {
     }
 }
 
+impl Pages for Admin {
+    async fn answer(&self, request: Request<Body>) -> Response<Body> {
+        let has_token = self.expect_token(request.headers()).is_ok();
+        match self.page(request.method(), request.uri().path(), request.headers()) {
+            Ok(Page::Text(kind, text)) => response(StatusCode::OK, kind, text),
+            Ok(Page::Readiness) => self.readiness(has_token),
+            Err(no) => no.response(),
+        }
+    }
+
+    fn turn_away(&self, stop: Stop) -> Response<Body> {
+        let refusal = stop.refusal();
+        response(refusal.code.status(), TEXT, refusal.message + "\n")
+    }
+}
+
 /// Why there is no page.
 enum No {
     Browser(Browser),
@@ -186,7 +175,7 @@ enum No {
 }
 
 impl No {
-    fn response(&self) -> Response<Full<Bytes>> {
+    fn response(&self) -> Response<Body> {
         let (status, text) = match self {
             Self::Browser(browser) => (StatusCode::FORBIDDEN, browser.message()),
             Self::Method => (StatusCode::METHOD_NOT_ALLOWED, "use GET or HEAD"),
@@ -235,8 +224,8 @@ const JSON: &str = "application/json";
 const METRICS: &str = "text/plain; version=0.0.4; charset=utf-8";
 const PEM: &str = "application/x-pem-file";
 
-fn response(status: StatusCode, kind: &'static str, text: String) -> Response<Full<Bytes>> {
-    let mut response = Response::new(Full::new(Bytes::from(text)));
+fn response(status: StatusCode, kind: &'static str, text: String) -> Response<Body> {
+    let mut response = Response::new(Body::from(text.into_bytes()));
     *response.status_mut() = status;
     let headers = response.headers_mut();
     headers.insert(CONTENT_TYPE, HeaderValue::from_static(kind));

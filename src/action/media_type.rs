@@ -48,22 +48,70 @@ impl MediaType {
     }
 }
 
-/// Reads `type/subtype`, with at most a `charset=utf-8` behind it for types that exeat reads.
+/// Reads `type/subtype` with what stands behind it (RFC 9110 §8.3.1): at most a `charset=utf-8` for types that exeat
+/// reads, and any parameters, each once, for others.
 ///
-/// Any other parameter could make a server read other text than exeat did (`utf-7`, `ibm037`).
+/// Any other charset could make a server read other text than exeat did (`utf-7`, `ibm037`), and what is no parameter
+/// could be another type to it (`image/png; a=b, text/html`).
 pub fn media_type(text: &str) -> Option<MediaType> {
-    let (essence, parameters) = text.split_once(';').unwrap_or((text, ""));
+    let (essence, behind) = text.split_at(text.find(';').unwrap_or(text.len()));
     let kind = MediaType::parse(essence.trim_matches([' ', '\t']))?;
-    let parameters = parameters.trim_matches([' ', '\t']);
-    let charset = parameters
-        .split_once('=')
-        .filter(|(name, _)| name.eq_ignore_ascii_case("charset"))
-        .map(|(_, value)| value.trim_matches('"'));
-    match (&kind, parameters, charset) {
-        (MediaType::Other(_), ..) | (_, "", _) => Some(kind),
-        (_, _, Some(charset)) if charset.eq_ignore_ascii_case("utf-8") => Some(kind),
+    let parameters = parameters(behind)?;
+    match (&kind, parameters.as_slice()) {
+        (MediaType::Other(_), _) | (_, []) => Some(kind),
+        (_, [(name, value)]) => {
+            let is_utf8 = name == "charset" && value.eq_ignore_ascii_case("utf-8");
+            is_utf8.then_some(kind)
+        }
         _ => None,
     }
+}
+
+/// Names in small letters, with their values; `None` where they are none, or one stands twice.
+fn parameters(text: &str) -> Option<Vec<(String, String)>> {
+    let mut found: Vec<(String, String)> = Vec::new();
+    let mut rest = text.trim_start_matches([' ', '\t']);
+    while !rest.is_empty() {
+        // Between two of them stands at least one; more are empty parameters, which have to be skipped.
+        rest = rest.strip_prefix(';')?.trim_start_matches([' ', '\t']);
+        if rest.is_empty() || rest.starts_with(';') {
+            continue;
+        }
+        let (name, behind) = rest.split_once('=')?;
+        let (value, behind) = value(behind)?;
+        let name = name.to_ascii_lowercase();
+        if !is_token(&name) || found.iter().any(|(it, _)| *it == name) {
+            return None;
+        }
+        found.push((name, value));
+        rest = behind.trim_start_matches([' ', '\t']);
+    }
+    Some(found)
+}
+
+/// A token or a quoted string, and what stands behind it.
+fn value(text: &str) -> Option<(String, &str)> {
+    let Some(quoted) = text.strip_prefix('"') else {
+        let end = text.find([';', ' ', '\t']).unwrap_or(text.len());
+        let (token, behind) = text.split_at(end);
+        return is_token(token).then(|| (token.to_owned(), behind));
+    };
+    let mut value = String::new();
+    let mut characters = quoted.char_indices();
+    while let Some((at, character)) = characters.next() {
+        match character {
+            '"' => return Some((value, &quoted[at + 1..])),
+            '\\' => value.push(characters.next()?.1),
+            other => value.push(other),
+        }
+    }
+    None
+}
+
+/// RFC 9110 §5.6.2.
+fn is_token(text: &str) -> bool {
+    let of_a_token = |b: u8| b.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&b);
+    !text.is_empty() && text.bytes().all(of_a_token)
 }
 
 #[cfg(test)]
@@ -79,6 +127,16 @@ mod tests {
             ("application/json; charset=\"utf-8\"", Some(MediaType::Json)),
             ("application/json; charset=utf-7", None),
             ("application/json; charset=utf-8; charset=ibm037", None),
+            ("application/json; charset=utf-8\"", None),
+            ("application/json; charset=\"utf-8", None),
+            ("application/json; charset=\"\"utf-8\"\"", None),
+            (
+                "application/json; charset=\"utf\\-8\"",
+                Some(MediaType::Json),
+            ),
+            ("application/json; charset=utf-8, text/html", None),
+            ("application/json;", Some(MediaType::Json)),
+            ("application/json;; charset=utf-8 ;", Some(MediaType::Json)),
             ("application/json; boundary=x", None),
             ("application/x-www-form-urlencoded", Some(MediaType::Form)),
             (
@@ -89,6 +147,19 @@ mod tests {
                 "multipart/form-data; boundary=x",
                 other("multipart/form-data"),
             ),
+            (
+                "multipart/form-data; boundary=\"x; =\\\" y\"; charset=x",
+                other("multipart/form-data"),
+            ),
+            ("multipart/form-data; boundary=x; BOUNDARY=y", None),
+            ("image/png; a=b, text/html", None),
+            ("image/png; a=b c", None),
+            ("image/png; a=\"b\"c", None),
+            ("image/png; a=\"b\\\"", None),
+            ("image/png; a", None),
+            ("image/png; a=", None),
+            ("image/png; =b", None),
+            ("image/png; text/html", None),
             ("json", None),
             ("application/", None),
             ("a b/c", None),

@@ -250,7 +250,12 @@ impl Worker {
                     }
                     Face::Tools(listener) => {
                         let tools = Arc::new(Tools::new(gate, listener, clients.write_stall));
-                        let serve = |stream, seat| tools.clone().serve(stream, seat);
+                        let serve = |stream: TcpStream, seat| {
+                            // As at the proxy, so that no event waits for an acknowledgement of the one before. Where
+                            // it fails, the connection is gone.
+                            let _ = stream.set_nodelay(true);
+                            tools.clone().serve(stream, seat)
+                        };
                         serve_each((waiting, counted), &drain, serve).await;
                     }
                 }

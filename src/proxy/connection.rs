@@ -1,9 +1,8 @@
 //! The HTTP/1 loop: one head after the other, each judged, served and answered before the next is read.
 
-use std::future::{Future, poll_fn};
-use std::pin::{Pin, pin};
+use std::future::pending;
+use std::pin::pin;
 use std::sync::Arc;
-use std::task::Poll;
 use std::time::Duration;
 
 use bytes::BytesMut;
@@ -12,9 +11,10 @@ use tokio::time::sleep;
 
 use crate::audit::{End, Ending};
 use crate::body::Body;
-use crate::drain::Phase;
+use crate::drain::{Drain, Phase};
 use crate::exchange::{Answer, Arrival, Begun, Socket, Stop, unless_panicked};
 use crate::fault::{Fault, FaultKind};
+use crate::proxy::ClientLimits;
 use crate::proxy::Place;
 use crate::proxy::arrival;
 use crate::proxy::line::{ClientStream, Line, Received};
@@ -24,6 +24,7 @@ use crate::proxy::tunnel::Tunnel;
 use crate::proxy::upload::Upload;
 use crate::refusal::{Code, Refusal};
 use crate::request::Door;
+use crate::seats::Seat;
 use crate::wire::{Head, Malformed, Offered, Upgrade, switching_head};
 
 /// When a stop begins, a connection that has not said anything yet may be one that was just made for a request, which
@@ -53,13 +54,24 @@ pub(super) struct Connect<S> {
 }
 
 /// What becomes of the connection after an exchange.
-#[derive(Debug, PartialEq, Eq)]
-enum Next {
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Next {
     Head,
     Close,
     /// Without a word, and without discarding what is on its way.
     Drop,
     Abort,
+}
+
+impl Next {
+    pub(super) fn after(sent: Sent, terms: &Terms) -> Self {
+        match sent {
+            Sent::Whole if terms.keep_alive => Self::Head,
+            Sent::Whole => Self::Close,
+            Sent::Cut => Self::Drop,
+            Sent::Broken => Self::Abort,
+        }
+    }
 }
 
 impl<S: ClientStream> Connection<S> {
@@ -76,13 +88,14 @@ impl<S: ClientStream> Connection<S> {
             let deadlines = (wait, limits.head);
             let seat = &self.place.seat;
             seat.waits();
-            let leaving = (self.leaving(is_new), seat.wanted());
+            let drain = Some(&self.place.gate.services.drain);
+            let leaving = (leaving(drain, seat, is_new), seat.wanted());
             let received = self.line.head(deadlines, leaving).await;
             seat.works();
             let head = match received {
                 Received::Head(head) => head,
                 Received::Nothing => {
-                    close(&self.place, &self.line).await;
+                    self.line.close(limits, seat).await;
                     return None;
                 }
                 other => {
@@ -102,22 +115,11 @@ impl<S: ClientStream> Connection<S> {
                 return Some(Connect { begun, head, line });
             }
             // On the heap, and only for as long as there is a request: connections wait for most of their lives.
-            match Box::pin(self.exchange(begun, *head)).await {
-                Next::Head => (wait, is_new) = (limits.keep_alive, false),
-                Next::Close => {
-                    close(&self.place, &self.line).await;
-                    return None;
-                }
-                Next::Drop => {
-                    // The stream ends here, also while a body that outlives its request holds on to the line.
-                    self.line.take();
-                    return None;
-                }
-                Next::Abort => {
-                    self.line.abort();
-                    return None;
-                }
+            let next = Box::pin(self.exchange(begun, *head)).await;
+            if !self.line.goes_on(next, limits, &self.place.seat).await {
+                return None;
             }
+            (wait, is_new) = (limits.keep_alive, false);
         }
     }
 
@@ -136,7 +138,7 @@ impl<S: ClientStream> Connection<S> {
             Ok(arrival) => {
                 // Pinned here: handed over by value, its ten kilobytes would be copied, and have room twice.
                 let serving = pin!(self.place.gate.serve(begun, arrival));
-                match self.unless_gone(serving).await {
+                match self.line.unless_gone(serving).await {
                     Some(answer) => answer,
                     None => return Next::Abort,
                 }
@@ -153,24 +155,10 @@ impl<S: ClientStream> Connection<S> {
         terms.keep_alive &= self.line.is_at_end();
         terms.keep_alive &= !self.place.gate.services.drain.has_reached(Phase::Draining);
         let stall = self.place.limits.write_stall;
-        match reply::write(&self.line, &terms, answer, stall).await {
-            Sent::Whole if terms.keep_alive => Next::Head,
-            Sent::Whole => Next::Close,
-            Sent::Cut => Next::Drop,
-            Sent::Broken => Next::Abort,
-        }
-    }
-
-    /// When a connection that waits for a request is to close: exeat stops, or its place is wanted.
-    async fn leaving(&self, is_new: bool) {
-        let drain = &self.place.gate.services.drain;
-        tokio::select! {
-            () = drain.reached(Phase::Draining) => {}
-            () = self.place.seat.wanted() => return,
-        }
-        if is_new {
-            sleep(FIRST_WORDS).await;
-        }
+        Next::after(
+            reply::write(&self.line, &terms, answer, stall).await,
+            &terms,
+        )
     }
 
     /// Answers 101, and lends the connection to a WebSocket until that is over.
@@ -197,53 +185,26 @@ impl<S: ClientStream> Connection<S> {
         }
     }
 
-    /// The answer, or nothing if the client goes away before it is there; the record then says `abandoned`.
-    async fn unless_gone(
-        &self,
-        mut serving: Pin<&mut impl Future<Output = Answer>>,
-    ) -> Option<Answer> {
-        poll_fn(|context| match serving.as_mut().poll(context) {
-            Poll::Ready(answer) => Poll::Ready(Some(answer)),
-            Poll::Pending => self.line.poll_gone(context).map(|()| None),
-        })
-        .await
-    }
-
     /// Answers what was no request, records it, and closes.
     async fn unreadable(&self, received: &Received) {
         let begun = match self.begin() {
             Ok(begun) => begun,
             Err(answer) => return self.last_words(*answer).await,
         };
-        let refusal = match received {
-            Received::Malformed(malformed) => to_refusal(*malformed),
-            Received::Slow => Refusal::new(
-                Code::ClientTooSlow,
-                format!(
-                    "the head must be here {:?} after its first byte",
-                    self.place.limits.head
-                ),
-            ),
-            Received::Crowded => {
-                let message = "exeat needed the place of this connection, which had not asked yet";
-                Refusal::new(Code::Overloaded, message).after_waiting(FIRST_WORDS)
-            }
-            Received::Cut | Received::Head(_) | Received::Nothing => {
-                let cut = "the client closed before the end of a head";
-                let end = End::Failed(Fault::new(FaultKind::ClientGone, cut));
-                return begun.ticket.close(Ending {
-                    end,
-                    status: None,
-                    bytes_in: 0,
-                    bytes_out: 0,
-                });
-            }
-        };
-        self.last_words(begun.refuse(refusal)).await;
+        match unreadable(received, &self.place.limits) {
+            Stop::Refused(refusal) => self.last_words(begun.refuse(refusal)).await,
+            Stop::Broke(fault) => begun.ticket.close(Ending {
+                end: End::Failed(fault),
+                status: None,
+                bytes_in: 0,
+                bytes_out: 0,
+            }),
+        }
     }
 
     async fn last_words(&self, answer: Answer) {
-        last_words(&self.place, &self.line, answer).await;
+        let place = (&*self.place.limits, &*self.place.seat);
+        last_words(place, &self.line, answer).await;
     }
 
     fn begin(&self) -> Result<Begun, Box<Answer>> {
@@ -255,22 +216,53 @@ impl<S: ClientStream> Connection<S> {
 }
 
 /// Writes an answer after which nothing of the client is understood any more.
-pub(super) async fn last_words<S: ClientStream>(place: &Place, line: &Line<S>, answer: Answer) {
+pub(super) async fn last_words<S: ClientStream>(
+    (limits, seat): (&ClientLimits, &Seat),
+    line: &Line<S>,
+    answer: Answer,
+) {
     line.give_up_reading();
-    let stall = place.limits.write_stall;
-    match reply::write(line, &Terms::unread(), answer, stall).await {
-        Sent::Whole => close(place, line).await,
+    match reply::write(line, &Terms::unread(), answer, limits.write_stall).await {
+        Sent::Whole => line.close(limits, seat).await,
         Sent::Cut | Sent::Broken => line.abort(),
     }
 }
 
-/// Closes after the last answer. Who is only listened to for that makes room for others.
-async fn close<S: ClientStream>(place: &Place, line: &Line<S>) {
-    place.seat.waits();
+/// When a connection that waits for a request is to close: exeat stops, or its place is wanted.
+pub(super) async fn leaving(drain: Option<&Drain>, seat: &Seat, is_new: bool) {
+    let stops = async {
+        match drain {
+            Some(drain) => drain.reached(Phase::Draining).await,
+            None => pending().await,
+        }
+    };
     tokio::select! {
-        biased;
-        () = line.close(&place.limits) => {}
-        () = place.seat.wanted() => {}
+        () = stops => {}
+        () = seat.wanted() => return,
+    }
+    if is_new {
+        sleep(FIRST_WORDS).await;
+    }
+}
+
+/// What is wrong with what came where a head was expected.
+pub(super) fn unreadable(received: &Received, limits: &ClientLimits) -> Stop {
+    match received {
+        Received::Malformed(malformed) => to_refusal(*malformed).into(),
+        Received::Slow => {
+            let within = limits.head;
+            let message = format!("the head must be here {within:?} after its first byte");
+            Refusal::new(Code::ClientTooSlow, message).into()
+        }
+        Received::Crowded => {
+            let message = "exeat needed the place of this connection, which had not asked yet";
+            let refusal = Refusal::new(Code::Overloaded, message);
+            refusal.after_waiting(FIRST_WORDS).into()
+        }
+        Received::Cut | Received::Head(_) | Received::Nothing => {
+            let cut = "the client closed before the end of a head";
+            Fault::new(FaultKind::ClientGone, cut).into()
+        }
     }
 }
 

@@ -21,6 +21,8 @@ use tokio::time::timeout;
 use crate::fault::{Fault, FaultKind};
 use crate::patience::Patience;
 use crate::proxy::ClientLimits;
+use crate::proxy::connection::Next;
+use crate::seats::Seat;
 use crate::wire::{
     CONTINUE, ChunkedReader, Framing, Head, HeadLimits, HeadReader, Malformed, Piece,
 };
@@ -230,15 +232,47 @@ impl<S: ClientStream> Line<S> {
     }
 
     /// Closes after the last answer. Where bytes of the client are unread, it reads on for a while, unless the client
-    /// closes first.
-    pub(super) async fn close(&self, limits: &ClientLimits) {
+    /// closes first. Who is only listened to for that makes room for others.
+    pub(super) async fn close(&self, limits: &ClientLimits, seat: &Seat) {
         let Some((mut stream, _)) = self.take() else {
             return;
         };
+        seat.waits();
         let unread = !self.is_at_end();
-        if timeout(limits.write_stall, stream.shutdown()).await.is_ok() && unread {
-            let _ = timeout(limits.linger, drain(&mut stream, limits.linger_bytes)).await;
+        let closing = async {
+            if timeout(limits.write_stall, stream.shutdown()).await.is_ok() && unread {
+                let _ = timeout(limits.linger, drain(&mut stream, limits.linger_bytes)).await;
+            }
+        };
+        tokio::select! {
+            biased;
+            () = closing => {}
+            () = seat.wanted() => {}
         }
+    }
+
+    /// What a future comes to, unless the client goes away first.
+    pub(super) async fn unless_gone<F: Future>(
+        &self,
+        mut serving: Pin<&mut F>,
+    ) -> Option<F::Output> {
+        poll_fn(|context| match serving.as_mut().poll(context) {
+            Poll::Ready(served) => Poll::Ready(Some(served)),
+            Poll::Pending => self.poll_gone(context).map(|()| None),
+        })
+        .await
+    }
+
+    /// Whether another head may come; else the connection ends as it has to.
+    pub(super) async fn goes_on(&self, next: Next, limits: &ClientLimits, seat: &Seat) -> bool {
+        match next {
+            Next::Head => return true,
+            Next::Close => self.close(limits, seat).await,
+            // The stream ends here, also while a body that outlives its request holds on to the line.
+            Next::Drop => drop(self.take()),
+            Next::Abort => self.abort(),
+        }
+        false
     }
 
     /// Nobody knows where the next request would start.

@@ -5,6 +5,8 @@
 //! decided here is what a connection alone can tell: that bytes are a request, that all places which name a server
 //! name the same one, and who is asking.
 //!
+//! The same reading and writing serves exeat's own pages on other listeners: [`Pages`].
+//!
 //! A CONNECT is answered in `tunnel`, opened in `intercept` or passed on unopened in `passthrough`. Requests that were
 //! through exeat before are not looked for by a mark on the request, which would tell every server about us. Three
 //! things end a loop without one: `dial` never connects to a listener of this process; what leaves, a path or TLS, is
@@ -18,6 +20,7 @@ mod http2;
 mod intercept;
 mod limits;
 mod line;
+mod pages;
 mod passthrough;
 mod reply;
 mod rewound;
@@ -38,6 +41,7 @@ use crate::seats::Seat;
 
 pub use limits::ClientLimits;
 pub use line::ClientStream;
+pub use pages::{Pages, serve_pages};
 
 /// Serves one accepted connection to its end. Nothing it meets makes it fail: what a client does wrong is answered,
 /// recorded, or logged at debug.

@@ -69,6 +69,7 @@ pub(super) async fn open<S: ClientStream>(place: &Place, connect: Connect<S>) {
                 Stop::Refused(refusal) => begun.refuse(refusal),
                 Stop::Broke(fault) => begun.fail(fault),
             };
+            let place = (&*place.limits, &*place.seat);
             return connection::last_words(place, &line, answer).await;
         }
     };

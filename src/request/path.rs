@@ -101,9 +101,11 @@ pub fn wrong_with_segment(segment: &str) -> Option<&'static str> {
     if matches!(segment, "." | "..") {
         return Some("a path has no `.` or `..` segment");
     }
-    // `..;x` is `..` to servers that cut off path parameters, as Tomcat does.
-    if segment.starts_with("..;") || segment.starts_with(".;") {
-        return Some("a path has no `..;` segment");
+    // Servers that cut off path parameters (Tomcat) read `..;x` as `..`, and those that cut off blanks at the ends
+    // (Windows) `.. `.
+    let name = segment.split_once(';').map_or(segment, |(name, _)| name);
+    if matches!(name.trim(), "." | "..") {
+        return Some("a path has no `.` or `..` with a `;` or blanks beside it");
     }
     segment
         .contains(['/', '\\'])
@@ -166,6 +168,12 @@ mod tests {
             "/a b",
             "/..;/admin",
             "/..;x=1/admin",
+            "/..%20/admin",
+            "/%20../admin",
+            "/.%20/admin",
+            "/..%20;x/admin",
+            "/..%C2%A0/admin",
+            "/..%E3%80%80/admin",
             "/a\u{7f}",
         ] {
             let refused = Path::parse(text).map_err(|it| it.code);

@@ -14,33 +14,23 @@ mod sessions;
 use std::net::SocketAddr;
 use std::pin::pin;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use bytes::Bytes;
-use http::header::{CONNECTION, EXPECT};
 use http::request::Parts;
-use http::{HeaderMap, HeaderValue, Method, Request};
-use http_body_util::BodyExt as _;
-use http_body_util::combinators::MapErr;
-use hyper::body::Incoming;
-use hyper::server::conn::http1;
-use hyper::service::service_fn;
-use hyper_util::rt::{TokioIo, TokioTimer};
-use tokio::io::{AsyncRead, AsyncWrite};
-use tokio::time::timeout;
+use http::{HeaderMap, Method, Request, Response};
 
 use crate::agents;
 use crate::agents::{Bearer, Bearers, Unidentified};
+use crate::body::Body;
 use crate::browser;
-use crate::drain::Phase;
 use crate::exchange::{Begun, Call, Gate, Stop, unless_panicked};
-use crate::fault::{Fault, FaultKind};
 use crate::mcp::Mcp;
 use crate::name::ActionName;
-use crate::patience::Impatient;
 use crate::policy;
 use crate::policy::Policy;
+use crate::proxy;
+use crate::proxy::{ClientLimits, ClientStream, Pages};
 use crate::refusal::{Code, Refusal};
 use crate::request::Door;
 use crate::seats::Seat;
@@ -53,18 +43,8 @@ use crate::trace::Claimed;
 /// thinks. A client that drips bytes holds a connection for as long, and is one of a bounded number.
 const HEAD_DEADLINE: Duration = Duration::from_secs(60);
 
-/// Bytes of a head. As at the proxy.
-const HEAD_BYTES: usize = 64 * 1024;
-
 /// What stands round the parameters of a call: a context, and the id of a session.
 const ENVELOPE: u64 = 64 * 1024;
-
-/// How long, and how far, a refused body is read. As at the proxy.
-const LINGER: Duration = Duration::from_secs(2);
-const LINGER_BYTES: usize = 1024 * 1024;
-
-/// When a stop begins, a first request on a new connection may be on its way. As at the proxy.
-const FIRST_WORDS: Duration = Duration::from_secs(1);
 
 /// Where MCP is spoken.
 const MCP: &str = "/mcp";
@@ -73,7 +53,7 @@ const MCP: &str = "/mcp";
 pub struct Tools {
     gate: Arc<Gate>,
     listener: SocketAddr,
-    stall: Duration,
+    limits: ClientLimits,
     bearers: Bearers,
     mcp: Mcp,
 }
@@ -86,69 +66,24 @@ impl Tools {
             mcp: Mcp::new(gate.clone()),
             gate,
             listener,
-            stall,
+            limits: ClientLimits {
+                head: HEAD_DEADLINE,
+                keep_alive: HEAD_DEADLINE,
+                write_stall: stall,
+                ..ClientLimits::default()
+            },
             bearers: Bearers::default(),
         }
     }
 
-    /// Serves one connection to its end. A client that goes away takes its calls with it. One that has not asked for
-    /// anything yet makes room for others.
-    pub async fn serve(self: Arc<Self>, stream: impl AsyncRead + AsyncWrite + Unpin, seat: Seat) {
-        let drain = self.gate.services.drain.clone();
-        let has_asked = Arc::new(AtomicBool::new(false));
-        let seat = Arc::new(seat);
-        let (asked, taken) = (has_asked.clone(), seat.clone());
-        let stream = Impatient::new(stream, self.stall);
-        let service = service_fn(move |request| {
-            asked.store(true, Ordering::Relaxed);
-            taken.works();
-            let tools = self.clone();
-            async move { Ok::<_, std::convert::Infallible>(tools.answer(request).await) }
-        });
-        let serving = http1::Builder::new()
-            .timer(TokioTimer::new())
-            .header_read_timeout(HEAD_DEADLINE)
-            .max_buf_size(HEAD_BYTES)
-            .serve_connection(TokioIo::new(stream), service);
-        let mut serving = pin!(serving);
-        let ended = tokio::select! {
-            ended = serving.as_mut() => ended,
-            () = seat.wanted() => match has_asked.load(Ordering::Relaxed) {
-                // Told in the moment in which a request came.
-                true => serving.await,
-                false => Ok(()),
-            },
-            () = drain.reached(Phase::Draining) => {
-                serving.as_mut().graceful_shutdown();
-                // hyper waits for a first request for as long as for any.
-                match timeout(FIRST_WORDS, serving.as_mut()).await {
-                    Ok(ended) => ended,
-                    Err(_) if has_asked.load(Ordering::Relaxed) => serving.await,
-                    Err(_) => Ok(()),
-                }
-            }
-        };
-        if let Err(error) = ended {
-            tracing::debug!(%error, "a connection of the tools listener broke off");
-        }
+    /// Serves one connection to its end. A client that goes away takes its calls with it. One that waits makes room for
+    /// others.
+    pub async fn serve(self: Arc<Self>, stream: impl ClientStream, seat: Seat) {
+        let drain = &self.gate.services.drain;
+        proxy::serve_pages(&*self, stream, &self.limits, (Some(drain), &seat)).await;
     }
 
-    async fn answer(&self, request: Request<Incoming>) -> Reply {
-        let (head, body) = request.into_parts();
-        let mut body = body.map_err(broken_off as fn(_) -> _);
-        let mut reply = self.answer_head(&head, &mut body).await;
-        if self.gate.services.drain.has_reached(Phase::Draining) {
-            // hyper closes, and does not say so.
-            let close = HeaderValue::from_static("close");
-            reply.headers_mut().insert(CONNECTION, close);
-        }
-        if !reply.status().is_success() && !head.headers.contains_key(EXPECT) {
-            drain(&mut body).await;
-        }
-        reply
-    }
-
-    async fn answer_head(&self, head: &Parts, body: &mut Inbound) -> Reply {
+    async fn answer_head(&self, head: &Parts, body: &mut Body) -> Reply {
         if head.uri.path() == MCP {
             return self.speak_mcp(head, body).await;
         }
@@ -173,7 +108,7 @@ impl Tools {
     }
 
     /// Calls write their own records, and messages of MCP that are none have none. Who is turned away has one here.
-    async fn speak_mcp(&self, head: &Parts, body: &mut Inbound) -> Reply {
+    async fn speak_mcp(&self, head: &Parts, body: &mut Body) -> Reply {
         let heard = unless_panicked(None, Box::pin(self.hear_mcp(head, body))).await;
         let stop = match heard {
             Ok(reply) => return reply,
@@ -185,10 +120,13 @@ impl Tools {
         }
     }
 
-    async fn hear_mcp(&self, head: &Parts, body: &mut Inbound) -> Result<Reply, Stop> {
+    async fn hear_mcp(&self, head: &Parts, body: &mut Body) -> Result<Reply, Stop> {
         self.refuse_browsers(head)?;
         let policy = self.gate.services.live.snapshot();
         let bearer = self.identify(&policy, &head.headers).await?;
+        if head.method != Method::POST {
+            refuse_body(body)?;
+        }
         let bytes = self.take_in(head, body, self.mcp.largest_message()).await?;
         let whose = (bearer.caller, policy);
         Ok(self.mcp.answer(head.clone(), &bytes, whose).await?)
@@ -227,7 +165,7 @@ impl Tools {
         &self,
         mut begun: Begun,
         asked: (&Parts, String, Bearer),
-        body: &mut Inbound,
+        body: &mut Body,
     ) -> Reply {
         match self.read_call(&mut begun, asked, body).await {
             Ok(call) => match self.gate.call(begun, call).await {
@@ -243,7 +181,7 @@ impl Tools {
         &self,
         begun: &mut Begun,
         (head, name, bearer): (&Parts, String, Bearer),
-        body: &mut Inbound,
+        body: &mut Body,
     ) -> Result<Call, Stop> {
         let Bearer {
             mut caller,
@@ -276,12 +214,7 @@ impl Tools {
         })
     }
 
-    async fn show(
-        &self,
-        begun: Begun,
-        asked: (&Parts, Route, Bearer),
-        body: &mut Inbound,
-    ) -> Reply {
+    async fn show(&self, begun: Begun, asked: (&Parts, Route, Bearer), body: &mut Body) -> Reply {
         match self.page(&begun, asked, body).await {
             Ok(page) => {
                 begun.shown(page.status, page.bytes());
@@ -295,10 +228,13 @@ impl Tools {
         &self,
         begun: &Begun,
         (head, route, bearer): (&Parts, Route, Bearer),
-        body: &mut Inbound,
+        body: &mut Body,
     ) -> Result<Page, Stop> {
         let policy = &begun.policy;
         let sessions = self.gate.services.sessions.as_ref();
+        if route != Route::Sessions {
+            refuse_body(body)?;
+        }
         Ok(match route {
             Route::OpenApi => Page::good(pages::openapi()),
             Route::Actions => Page::good(pages::actions(policy, &bearer.caller)),
@@ -319,7 +255,7 @@ impl Tools {
         })
     }
 
-    async fn take_in(&self, head: &Parts, body: &mut Inbound, cap: u64) -> Result<Bytes, Stop> {
+    async fn take_in(&self, head: &Parts, body: &mut Body, cap: u64) -> Result<Bytes, Stop> {
         let bytes = self.gate.take_in(body, cap).await?;
         if !bytes.is_empty() {
             ask::expect_json(&head.headers)?;
@@ -328,24 +264,25 @@ impl Tools {
     }
 }
 
-/// A request's body.
-type Inbound = MapErr<Incoming, fn(hyper::Error) -> Fault>;
-
-fn broken_off(_: hyper::Error) -> Fault {
-    Fault::new(FaultKind::ClientGone, "the body broke off before its end")
+/// A page that is looked at has no body to be asked for with, and nobody reads one.
+fn refuse_body(body: &Body) -> Result<(), Refusal> {
+    if body.is_empty() {
+        return Ok(());
+    }
+    let message = "this page takes no body";
+    Err(Refusal::new(Code::BodyUnexpected, message))
 }
 
-/// Reads on for a while where a body was refused unread: closing with unread bytes makes the kernel reset the
-/// connection, and the client loses the answer (RFC 9112 §9.6). Who waits for a `100 Continue` has sent nothing.
-async fn drain(body: &mut Inbound) {
-    let reading = async {
-        let mut read = 0;
-        while read < LINGER_BYTES
-            && let Some(Ok(frame)) = body.frame().await
-        {
-            read += frame.data_ref().map_or(0, Bytes::len);
-        }
-    };
-    // Past the time the client has to live with what it gets.
-    let _ = timeout(LINGER, reading).await;
+impl Pages for Tools {
+    async fn answer(&self, request: Request<Body>) -> Response<Body> {
+        let (head, mut body) = request.into_parts();
+        reply::carried(self.answer_head(&head, &mut body).await)
+    }
+
+    fn turn_away(&self, stop: Stop) -> Response<Body> {
+        reply::carried(match self.gate.open(Door::Http, None) {
+            Ok(begun) => reply::denied(&begun.stop(stop)),
+            Err(refusal) => reply::refused(&refusal, ""),
+        })
+    }
 }

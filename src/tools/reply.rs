@@ -8,6 +8,7 @@ use http::{HeaderName, HeaderValue, Response, StatusCode};
 use http_body_util::combinators::BoxBody;
 use http_body_util::{BodyExt as _, Full};
 
+use crate::body::Body;
 use crate::exchange::{Denied, Done};
 use crate::refusal::{Code, Refusal};
 
@@ -63,6 +64,11 @@ pub(super) fn done(done: &Done) -> Reply {
 /// A call or a page that there is not.
 pub(super) fn denied(denied: &Denied) -> Reply {
     refused(&denied.refusal, denied.request_id.as_str())
+}
+
+/// As the connection carries it.
+pub(super) fn carried(reply: Reply) -> Response<Body> {
+    reply.map(|body| Body::stream(body.map_err(|never| match never {})))
 }
 
 /// A refusal with the headers that belong to it.

@@ -1,4 +1,5 @@
-//! What a path and a query may say: one spelling leaves, whatever came in, and nothing that reads in two ways.
+//! What a path and a query may say: one spelling leaves, whatever came in, and nothing that reads in two ways. More of
+//! the latter is in `attacks::content`.
 
 use crate::world::{Plan, World, json_reply};
 
@@ -115,27 +116,6 @@ fn every_spelling_of_a_request_leaves_as_the_same_bytes() {
 #[test]
 fn what_reads_in_two_ways_leaves_in_none() {
     for (target, expected) in [
-        ("/v1/items/../admin", "path_not_canonical"),
-        ("/v1/items/%2e%2e/admin", "path_not_canonical"),
-        ("/v1/items/.%2e/x", "path_not_canonical"),
-        ("/v1/items/%2E", "path_not_canonical"),
-        ("/v1/items/..%2fadmin", "path_not_canonical"),
-        ("/v1/items/a%2Fb", "path_not_canonical"),
-        ("/v1/items/a%5cb", "path_not_canonical"),
-        ("/v1/items/..%5cadmin", "path_not_canonical"),
-        ("/v1//items/1", "path_not_canonical"),
-        ("/v1/items/1%00", "path_not_canonical"),
-        ("/v1/items/%0d%0aX:1", "path_not_canonical"),
-        ("/v1/items/%zz", "path_not_canonical"),
-        ("/v1/items/%", "path_not_canonical"),
-        ("/v1/items/%4", "path_not_canonical"),
-        ("/v1/items/%u002e", "path_not_canonical"),
-        ("/v1/items/%c0%ae%c0%ae", "path_not_canonical"),
-        ("/v1/items/%e0%80%ae", "path_not_canonical"),
-        ("/v1/items/%ed%a0%80", "path_not_canonical"),
-        ("/v1/items/1?fields=%ff", "path_not_canonical"),
-        ("/v1/items/1?fields=%00", "path_not_canonical"),
-        ("/v1/items/1?fields=name;admin=1", "path_not_canonical"),
         ("/search?=a", "path_not_canonical"),
         ("/files/v-7/a//b", "path_not_canonical"),
         ("/files/v-7/a/../b", "path_not_canonical"),
@@ -152,23 +132,9 @@ fn what_reads_in_two_ways_leaves_in_none() {
 #[test]
 fn what_the_declaration_does_not_say_is_refused() {
     for (target, expected) in [
-        ("/V1/items/1", "action_undeclared"),
-        ("/v1/Items/1", "action_undeclared"),
-        ("/v1/items/1/", "action_undeclared"),
-        ("/v1/items/", "action_undeclared"),
-        ("/v1/items", "action_undeclared"),
         ("/files/v-7/", "action_undeclared"),
         ("/files/7/a", "action_undeclared"),
         ("/files/v-/a", "action_undeclared"),
-        ("/v1/items/A", "parameter_invalid"),
-        ("/v1/items/1.json", "parameter_invalid"),
-        ("/v1/items/1%20", "parameter_invalid"),
-        ("/v1/items/1;x=1", "parameter_invalid"),
-        ("/v1/items/1::$DATA", "parameter_invalid"),
-        ("/v1/items/1%23x", "parameter_invalid"),
-        ("/v1/items/1%3fadmin=1", "parameter_invalid"),
-        ("/v1/items/1%0Ab", "path_not_canonical"),
-        ("/v1/items/%C3%A9", "parameter_invalid"),
         ("/files/v-07/a", "parameter_invalid"),
         ("/files/v-1e1/a", "parameter_invalid"),
         ("/files/v-+1/a", "parameter_invalid"),
@@ -189,12 +155,6 @@ fn what_the_declaration_does_not_say_is_refused() {
         ("/search?MODE=json", "parameter_undeclared"),
         ("/search?tags[]=a", "parameter_undeclared"),
         ("/search?tags%5B%5D=a", "parameter_undeclared"),
-        ("/v1/items/1?id=2", "parameter_undeclared"),
-        ("/v1/items/1?fields[]=name", "parameter_undeclared"),
-        ("/v1/items/1?fields[x]=y", "parameter_undeclared"),
-        ("/v1/items/1?fields.x=1", "parameter_undeclared"),
-        ("/v1/items/1?FIELDS=name", "parameter_undeclared"),
-        ("/v1/items/1?fields=", "parameter_invalid"),
     ] {
         let world = world();
         let answer = ask(&world, target, "");

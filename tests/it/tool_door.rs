@@ -11,7 +11,9 @@ use proptest::prelude::*;
 use proptest::test_runner::{Config, TestRunner};
 use serde_json::{Map, Value, json};
 
-use crate::world::{Answer, Client, Origin, Plan, Revision, Seen, World, json_reply, read_answer};
+use crate::world::{
+    Answer, Client, Origin, Plan, Revision, Seen, World, json_reply, read_answer, read_head,
+};
 
 const POLICY: &str = r#"
 version: 1
@@ -537,7 +539,7 @@ fn who_is_no_program_or_sends_no_json_is_turned_away() {
             "POST /v1/actions/plain",
             &[json, json],
             "{}",
-            (415, "content_type_refused"),
+            (400, "request_malformed"),
         ),
         (
             "POST /v1/actions/plain",
@@ -553,6 +555,14 @@ fn who_is_no_program_or_sends_no_json_is_turned_away() {
         ),
         ("DELETE /v1/actions/plain", &[], "", (405, "method_refused")),
         ("GET /v1/nothing", &[], "", (404, "page_unknown")),
+        (
+            "GET http://evil.test/v1/actions",
+            &[],
+            "",
+            (400, "request_malformed"),
+        ),
+        ("OPTIONS *", &[], "", (400, "request_malformed")),
+        ("GET /v1/actions", &[], "{}", (400, "body_unexpected")),
         (
             "GET /v1/actions?x=1",
             &[],
@@ -574,7 +584,7 @@ fn who_is_no_program_or_sends_no_json_is_turned_away() {
     let (status, code, _) = error(&raw(&world, "POST", call, &[json], &long[..]));
     assert_eq!((status, code.as_str()), (413, "too_large"));
     world.assert_nothing_left();
-    assert_eq!(world.records(14).len(), 14, "one record for each");
+    assert_eq!(world.records(17).len(), 17, "one record for each");
 }
 
 #[test]
@@ -824,6 +834,31 @@ fn one_connection_carries_many_calls() {
     let mut rest = String::new();
     stream.read_to_string(&mut rest).unwrap();
     assert!(rest.starts_with("HTTP/1.1 200"), "{rest}");
+}
+
+#[test]
+fn a_caller_that_waits_is_told_to_go_on_once_its_call_is_known() {
+    let (world, _origin) = open_world(|_| item());
+    let host = world.tools();
+    let ask = |action: &str| {
+        let mut stream = TcpStream::connect(host).unwrap();
+        write!(
+            stream,
+            "POST /v1/actions/{action} HTTP/1.1\r\nHost: {host}\r\nContent-Type: application/json\r\n\
+             Content-Length: 2\r\nExpect: 100-continue\r\n\r\n"
+        )
+        .unwrap();
+        stream
+    };
+    let mut stream = ask("plain");
+    assert_eq!(read_head(&mut stream).unwrap().status, 100);
+    stream.write_all(b"{}").unwrap();
+    assert_eq!(read_answer(&mut stream, "POST").unwrap().status, 200);
+    let answer = read_answer(&mut ask("nothing"), "POST").unwrap();
+    assert_eq!(
+        (answer.status, answer.refusal()),
+        (404, "action_undeclared")
+    );
 }
 
 /// A validator of what a page returns, as the description says.

@@ -1,7 +1,8 @@
 //! HTTP/2 inside an intercepted tunnel: hyper's server under our limits; each stream is an exchange of its own.
 //!
 //! hyper and h2 refuse what is malformed on the level of frames and pseudo-headers; what they let through is judged in
-//! `head`. A stream that is refused ends with an answer of its own, and its neighbours go on.
+//! `head`. A stream that is refused ends with an answer of its own, and its neighbours go on. What they do not tell us
+//! of, streams that never became requests and floods, is counted by [`flood`](crate::flood).
 
 mod head;
 mod streams;
@@ -26,6 +27,7 @@ use crate::body::Body;
 use crate::drain::Phase;
 use crate::exchange::{Answer, Stop};
 use crate::fault::{Fault, FaultKind};
+use crate::flood::{Counted, Tally};
 use crate::patience::Patience;
 use crate::proxy::http2::streams::Streams;
 use crate::proxy::line::ClientStream;
@@ -54,8 +56,11 @@ const SEND_BUFFER: usize = 64 * 1024;
 const PING_INTERVAL: Duration = Duration::from_secs(30);
 const PING_TIMEOUT: Duration = Duration::from_secs(20);
 
-/// Serves the streams of a connection until it is over.
-pub(super) async fn serve(place: &Place, tunnel: &Arc<Tunnel>, stream: impl ClientStream) {
+/// Serves the streams of a connection until it is over. How many of them never became requests comes back: HTTP/2's own
+/// rules refused them, or the client took them back at once.
+pub(super) async fn serve(place: &Place, tunnel: &Arc<Tunnel>, stream: impl ClientStream) -> u64 {
+    let tally = Arc::new(Tally::default());
+    let stream = Counted::client(stream, Arc::clone(&tally));
     let streams = Arc::new(Streams::default());
     let service = {
         let (place, tunnel, streams) = (place.clone(), Arc::clone(tunnel), Arc::clone(&streams));
@@ -71,7 +76,7 @@ pub(super) async fn serve(place: &Place, tunnel: &Arc<Tunnel>, stream: impl Clie
     let mut connection = pin!(connection);
     let ended = tokio::select! {
         ended = connection.as_mut() => ended,
-        () = streams.watch(&place.limits) => {
+        () = idle_or_flooded(place, &streams, &tally) => {
             connection.as_mut().graceful_shutdown();
             let closing = timeout(place.limits.linger, connection);
             closing.await.unwrap_or(Ok(()))
@@ -84,6 +89,16 @@ pub(super) async fn serve(place: &Place, tunnel: &Arc<Tunnel>, stream: impl Clie
     };
     if let Err(error) = ended {
         tracing::debug!(%error, "an HTTP/2 connection ended with an error");
+    }
+    tally.opened().saturating_sub(streams.begun())
+}
+
+async fn idle_or_flooded(place: &Place, streams: &Streams, tally: &Tally) {
+    tokio::select! {
+        () = streams.watch(&place.limits) => {}
+        () = tally.flooded() => {
+            tracing::debug!("a client floods its HTTP/2 connection");
+        }
     }
 }
 
@@ -171,6 +186,11 @@ impl HttpBody for Upload {
         context: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, Fault>>> {
         match Pin::new(&mut self.incoming).poll_frame(context) {
+            // What hyper gives for an end also where the client resets its stream without an error.
+            Poll::Ready(None) if !self.incoming.is_end_stream() => {
+                let detail = "the client took its request back";
+                Poll::Ready(Some(Err(Fault::new(FaultKind::ClientGone, detail))))
+            }
             Poll::Ready(frame) => {
                 self.patience.renew();
                 let broken = |error| {

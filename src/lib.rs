@@ -55,8 +55,8 @@
 //!    no type that holds one prints it.
 //! 6. Fail closed: an unknown field, an unknown host, a missing secret never open anything.
 //! 7. Every request ends in exactly one terminal audit record, also when the client goes away or a task panics. (A
-//!    stream that HTTP/2's framing itself resets never becomes a request; those of a connection have one record for them
-//!    all. With `audit.when_blocked: drop` records may be lost, and are counted.)
+//!    stream that HTTP/2's framing itself resets never becomes a request; those of a connection have one record for
+//!    them all. With `audit.when_blocked: drop` records may be lost, and are counted.)
 //! 8. No request sees two policies. What lasts longer than the policy that permitted it holds a [`lease`].
 //! 9. Memory is bounded by configuration, not by traffic.
 //! 10. What cannot be understood is refused, never tunnelled.

@@ -45,6 +45,10 @@ pub(super) struct Facts {
 }
 
 /// An open connection.
+#[expect(
+    clippy::large_enum_variant,
+    reason = "most are of HTTP/1.1, and a box would be an allocation for each"
+)]
 pub(super) enum Connection {
     Http1(Http1),
     Http2(Http2),

@@ -1,6 +1,6 @@
 //! Group I: WebSockets, upgrades, events, gRPC.
 
-use std::io::{Read as _, Write as _};
+use std::io::Read as _;
 use std::net::TcpStream;
 use std::sync::{Mutex, mpsc};
 use std::time::{Duration, Instant};

@@ -168,6 +168,9 @@ fn broke(error: &io::Error) -> End {
             tunnel::client_failed(format!("client_alert={}", snake_case(*alert)))
         }
         Some(rustls::Error::InvalidMessage(_)) => End::Refused(Code::TlsExpected),
+        Some(rustls::Error::PeerMisbehaved(
+            rustls::PeerMisbehaved::ServerNameMustContainOneHostName,
+        )) => End::Refused(Code::ServerNameMismatch),
         _ => tunnel::client_failed(format!("the TLS handshake in the tunnel failed: {error}")),
     }
 }

@@ -116,16 +116,15 @@ fn check_authority(
     headers: &HeaderMap,
     destination: &Destination,
 ) -> Result<(), Refusal> {
-    // h2 drops the scheme where there is no authority. What is inside this tunnel has come by TLS in any case.
-    if uri.authority().is_some() && uri.scheme_str() != Some("https") {
+    // Clients of HTTP/2 have to send it; a Host in its place is for those who translate HTTP/1.
+    let Some(authority) = uri.authority() else {
+        return Err(malformed("the request names no server; send :authority"));
+    };
+    if uri.scheme_str() != Some("https") {
         return Err(malformed("the :scheme inside this tunnel is https"));
     }
     let host = headers.get(HOST).map(|it| it.to_str().unwrap_or_default());
-    let authority = uri.authority().map(http::uri::Authority::as_str);
-    if authority.is_none() && host.is_none() {
-        return Err(malformed("the request names no server; send :authority"));
-    }
-    let mut names = [authority, host].into_iter().flatten();
+    let mut names = [Some(authority.as_str()), host].into_iter().flatten();
     if names.all(|name| destination.is_named_by(name)) {
         Ok(())
     } else {

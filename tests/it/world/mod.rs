@@ -343,6 +343,11 @@ impl World {
         origin
     }
 
+    /// A good certificate for a host and its key, as PEM, for a server of somebody else's.
+    pub fn certificate(&self, host: &str) -> (String, String) {
+        self.origin_ca.certificate(host)
+    }
+
     /// An origin in cleartext at the usual address of a host.
     pub fn plain_origin<R: Into<Reply>>(
         &self,
@@ -397,6 +402,11 @@ impl World {
     /// A secret that can't be read from now on.
     pub fn lose_secret(&self, name: &str) {
         self.safe.lose(name);
+    }
+
+    /// A secret that is another one from now on.
+    pub fn change_secret(&self, name: &str, value: &str) {
+        self.safe.change(name, value);
     }
 
     /// A client of the proxy that trusts its CA.
@@ -507,19 +517,29 @@ impl World {
 
     /// The records, once there are as many as a test expects; an exchange's is written after its last byte.
     pub fn records(&self, count: usize) -> Vec<Value> {
+        self.records_behind(0, count)
+    }
+
+    /// As [`World::records`], without the first ones.
+    pub fn records_behind(&self, first: usize, count: usize) -> Vec<Value> {
         let deadline = Instant::now() + Duration::from_secs(10);
         loop {
             let lines = self.audit.lines();
-            if lines.len() >= count {
+            if lines.len() >= first + count {
                 let read = |line: &String| serde_json::from_str(line).unwrap();
-                return lines.iter().map(read).collect();
+                return lines[first..].iter().map(read).collect();
             }
             assert!(
                 Instant::now() < deadline,
-                "{count} records expected: {lines:#?}"
+                "{count} records behind {first} expected: {lines:#?}"
             );
             std::thread::yield_now();
         }
+    }
+
+    /// How many records there are so far.
+    pub fn recorded(&self) -> usize {
+        self.audit.lines().len()
     }
 
     /// The only record so far.

@@ -12,7 +12,7 @@
 //! | Floor | Modules |
 //! |---|---|
 //! | ground: values and rules; no IO, no clock, no tokio | [`name`] [`secret`] [`refusal`] [`fault`] [`body`] [`request`] [`address`] [`trace`] [`problem`] [`yaml`] [`json`] [`jsonpath`] [`wire`] [`schema`] [`template`] [`credential`] [`rate`] [`action`] [`policy`] [`toolbox`] [`scrub`] [`redact`] [`websocket`] |
-//! | services: each owns one thing outside the process | [`patience`] [`log`] [`metrics`] [`meter`] [`private`] [`vault`] [`known`] [`agents`] [`sessions`] [`dial`] [`tokens`] [`authority`] [`audit`] [`live`] [`drain`] [`lease`] [`seats`] |
+//! | services: each owns one thing outside the process | [`patience`] [`flood`] [`log`] [`metrics`] [`meter`] [`private`] [`vault`] [`known`] [`agents`] [`sessions`] [`dial`] [`tokens`] [`authority`] [`audit`] [`live`] [`drain`] [`lease`] [`seats`] |
 //! | spine: one request's way through | [`rehearsal`] [`exchange`] [`proxy`] |
 //! | faces: what else listens | [`browser`] [`admin`] [`mcp`] [`tools`] |
 //! | whole | [`app`] [`cli`] |
@@ -55,8 +55,8 @@
 //!    no type that holds one prints it.
 //! 6. Fail closed: an unknown field, an unknown host, a missing secret never open anything.
 //! 7. Every request ends in exactly one terminal audit record, also when the client goes away or a task panics. (A
-//!    stream that HTTP/2's framing itself resets never becomes a request, and has none. With `audit.when_blocked: drop`
-//!    records may be lost, and are counted.)
+//!    stream that HTTP/2's framing itself resets never becomes a request; those of a connection have one record for
+//!    them all. With `audit.when_blocked: drop` records may be lost, and are counted.)
 //! 8. No request sees two policies. What lasts longer than the policy that permitted it holds a [`lease`].
 //! 9. Memory is bounded by configuration, not by traffic.
 //! 10. What cannot be understood is refused, never tunnelled.
@@ -118,6 +118,7 @@ pub mod redact;
 pub mod websocket;
 // -- services --
 pub mod patience;
+pub mod flood;
 pub mod log;
 pub mod metrics;
 pub mod meter;

@@ -6,6 +6,7 @@
 use std::error::Error as _;
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use http::{Request, Response, Version};
@@ -19,6 +20,7 @@ use crate::dial::http1::Http1;
 use crate::dial::http1::MAX_HEAD;
 use crate::dial::message::Upload;
 use crate::fault::{Fault, FaultKind};
+use crate::flood::{Counted, Tally};
 use crate::metrics::Upstreams;
 
 /// How much an HTTP/2 server may send ahead of a slow client, per stream and per connection. hyper's 2 MiB and 5 MiB
@@ -43,6 +45,10 @@ pub(super) struct Facts {
 }
 
 /// An open connection.
+#[expect(
+    clippy::large_enum_variant,
+    reason = "most are of HTTP/1.1, and a box would be an allocation for each"
+)]
 pub(super) enum Connection {
     /// On the heap: it goes from the pool to a request, to its reply and back.
     Http1(Box<Http1>),
@@ -54,6 +60,9 @@ pub(super) enum Connection {
 pub(super) struct Http2 {
     sender: http2::SendRequest<Upload>,
     pub(super) facts: Facts,
+    tally: Arc<Tally>,
+    /// Whether a reply on it was wrong.
+    is_spoiled: Arc<AtomicBool>,
     users: Arc<()>,
 }
 
@@ -101,6 +110,8 @@ impl Connection {
             .initial_stream_window_size(STREAM_WINDOW)
             .initial_connection_window_size(CONNECTION_WINDOW)
             .max_header_list_size(MAX_HEAD as u32);
+        let tally = Arc::new(Tally::default());
+        let stream = Counted::server(stream, Arc::clone(&tally));
         let (sender, connection) = builder
             .handshake(TokioIo::new(stream))
             .await
@@ -115,6 +126,8 @@ impl Connection {
         Ok(Self::Http2(Http2 {
             sender,
             facts,
+            tally,
+            is_spoiled: Arc::default(),
             users: Arc::default(),
         }))
     }
@@ -157,7 +170,11 @@ impl Http2 {
     fn unanswered(&self, mut error: TrySendError<Request<Upload>>) -> Unanswered {
         let unsent = error.take_message();
         let error = error.into_error();
-        let dead = self.sender.is_closed() && !error.is_parse() && !error.is_user();
+        let believed = !self.tally.is_flooded() && !error.is_parse() && !error.is_user();
+        let dead = self.sender.is_closed() && believed;
+        if unsent.is_none() {
+            self.spoil();
+        }
         Unanswered {
             unsent,
             dead,
@@ -165,8 +182,14 @@ impl Http2 {
         }
     }
 
+    /// A reply on it was wrong. What is under way on it comes to its end, and nothing more is sent.
+    pub(super) fn spoil(&self) {
+        self.is_spoiled.store(true, Ordering::Relaxed);
+    }
+
+    /// Whether it takes no more requests.
     pub(super) fn is_closed(&self) -> bool {
-        self.sender.is_closed()
+        self.sender.is_closed() || self.is_spoiled.load(Ordering::Relaxed)
     }
 
     /// How many hold it, the pool among them.

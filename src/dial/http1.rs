@@ -230,6 +230,10 @@ impl Http1 {
                     return Poll::Ready(Err(Failure::Flooded));
                 }
                 Ok(Some(head)) if is_interim(&head) => {
+                    // It has no content: what would be that is no head.
+                    if let Err(reason) = head.content(&Method::GET) {
+                        return Poll::Ready(Err(Failure::Unbelieved(reason)));
+                    }
                     *interim += 1;
                     continue;
                 }

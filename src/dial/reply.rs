@@ -133,8 +133,16 @@ impl Lease {
     }
 
     fn malformed(&self, reason: &str) -> Fault {
+        self.spoil();
         let detail = format!("the response is not believed: {reason}");
         Fault::new(FaultKind::Malformed, detail).at(self.connection.facts().address)
+    }
+
+    /// No other request goes on this connection. One of HTTP/1.1 is closed by being dropped.
+    fn spoil(&self) {
+        if let Connection::Http2(connection) = &self.connection {
+            connection.spoil();
+        }
     }
 
     fn give_back(self) {
@@ -180,7 +188,15 @@ impl Download {
         context: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, Fault>>> {
         match (&mut self.content, &mut self.lease) {
-            (Content::Http2(incoming), _) => Pin::new(incoming).poll_frame(context).map_err(broken),
+            (Content::Http2(incoming), _) => {
+                let frame = ready!(Pin::new(&mut *incoming).poll_frame(context));
+                // What hyper gives for an end also where the server resets its stream without an error, or goes away
+                // in the midst of it. Behind a whole reply it may do either (RFC 9113 §8.1).
+                if frame.is_none() && !incoming.is_end_stream() {
+                    return Poll::Ready(Some(Err(broke_off("its stream was reset"))));
+                }
+                Poll::Ready(frame.map(|it| it.map_err(|error| broke_off(&causes(&error)))))
+            }
             (Content::Http1, Some(lease)) => match &mut lease.connection {
                 Connection::Http1(connection) => connection.poll_frame(context),
                 Connection::Http2(_) => Poll::Ready(None),
@@ -194,6 +210,9 @@ impl Download {
         let lease = self.lease.take();
         if let Some(fault) = lease.as_ref().and_then(|it| it.kept.broken.fault()) {
             return fault;
+        }
+        if let Some(lease) = &lease {
+            lease.spoil();
         }
         Fault {
             address: lease.map(|it| it.connection.facts().address),
@@ -209,8 +228,8 @@ impl Download {
     }
 }
 
-fn broken(error: hyper::Error) -> Fault {
-    let detail = format!("the response broke off: {}", causes(&error));
+fn broke_off(reason: &str) -> Fault {
+    let detail = format!("the response broke off: {reason}");
     Fault::new(FaultKind::Malformed, detail)
 }
 

@@ -67,7 +67,10 @@ pub(super) async fn serve<S: ClientStream>(
     let is_http2 = session.alpn_protocol() == Some(b"h2");
     let tunnel = Arc::new(tunnel.secured(version));
     if is_http2 {
-        http2::serve(place, &tunnel, stream).await;
+        match http2::serve(place, &tunnel, stream).await {
+            0 => {}
+            lost => tunnel.close_for_lost(place, lost),
+        }
     } else {
         let line = Line::new(stream, BytesMut::new());
         let scope = Scope::Within(Arc::clone(&tunnel));

@@ -5,11 +5,12 @@
 use std::pin::pin;
 use std::sync::{Arc, Mutex, PoisonError};
 
+use http::{Method, Version};
 use rustls::sign::CertifiedKey;
 
 use crate::agents;
 use crate::agents::Shown;
-use crate::audit::{End, Ending, Opening};
+use crate::audit::{Asked, End, Ending, Opening};
 use crate::exchange::{Answer, Begun, Gate, Share, Stop, unless_panicked};
 use crate::fault::{Fault, FaultKind};
 use crate::name::EnvironmentName;
@@ -144,6 +145,20 @@ impl Tunnel {
     pub(super) fn close(&self, end: End) {
         if let Some(first) = self.take_first() {
             close(first, end);
+        }
+    }
+
+    /// One record for all streams of this tunnel that never became requests: a client that probes is seen.
+    pub(super) fn close_for_lost(&self, place: &Place, streams: u64) {
+        // One that can't begin has a record of its own.
+        if let Ok(mut begun) = self.begin(&place.gate) {
+            begun.ticket.asked(Asked {
+                method: Method::CONNECT,
+                destination: self.destination.clone(),
+                version: Some(Version::HTTP_2),
+            });
+            let detail = format!("HTTP/2 streams that were no requests: {streams}");
+            close(begun, client_failed(detail));
         }
     }
 

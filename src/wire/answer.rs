@@ -177,7 +177,7 @@ pub fn believed(
 ) -> Result<Option<u64>, Disbelief> {
     let coding = only(headers, &TRANSFER_ENCODING, "it has two transfer codings")?;
     let length = only(headers, &CONTENT_LENGTH, "it has two lengths")?;
-    let empty = status == StatusCode::NO_CONTENT;
+    let empty = status == StatusCode::NO_CONTENT || status.is_informational();
     match (coding, length) {
         (Some(_), Some(_)) => Err("it has both a length and a transfer coding"),
         (Some(_), None) if version != Version::HTTP_11 => {

@@ -6,12 +6,15 @@
 //! guards nothing, so this module reads the bytes itself and refuses whatever two parsers could
 //! understand in two ways, also where RFC 9112 would let it be tolerant.
 //!
-//! Not here: sockets, deadlines, HTTP/2, who is served, and where a request may go. Nothing in this
+//! Of HTTP/2, whose messages h2 reads, only the frames are counted ([`Frames`]).
+//!
+//! Not here: sockets, deadlines, who is served, and where a request may go. Nothing in this
 //! module waits, reads a clock or writes to a log.
 
 mod answer;
 mod chunked;
 mod connection;
+mod frames;
 mod framing;
 mod head;
 mod line;
@@ -24,6 +27,7 @@ mod write;
 pub use answer::{AnswerHead, AnswerReader, Content, Disbelief, believed};
 pub use chunked::{ChunkedReader, Piece};
 pub use connection::{nominated, strip_hop_by_hop};
+pub use frames::Frames;
 pub use framing::{Framing, ReplyFraming};
 pub use head::{Head, HeadLimits, HeadReader};
 pub use malformed::Malformed;

@@ -19,65 +19,6 @@ fn with(field: &str) -> World {
 }
 
 #[test]
-fn a_reply_with_two_readings_is_not_passed_on_and_its_connection_not_used_again() {
-    for head in [
-        "200 OK\r\nContent-Length: 3\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n",
-        "200 OK\r\nTransfer-Encoding: chunked\r\nContent-Length: 3\r\n\r\n0\r\n\r\n",
-        "200 OK\r\nContent-Length: 3\r\nContent-Length: 2\r\n\r\nabc",
-        "200 OK\r\nContent-Length: 3\r\nContent-Length: 3\r\n\r\nabc",
-        "200 OK\r\nContent-Length: 3, 3\r\n\r\nabc",
-        "200 OK\r\nContent-Length: 3, 2\r\n\r\nabc",
-        "200 OK\r\nContent-Length: +3\r\n\r\nabc",
-        "200 OK\r\nContent-Length: -3\r\n\r\nabc",
-        "200 OK\r\nContent-Length: 003\r\n\r\nabc",
-        "200 OK\r\nContent-Length: 0x3\r\n\r\nabc",
-        "200 OK\r\nContent-Length: 18446744073709551619\r\n\r\nabc",
-        "200 OK\r\nContent-Length: \r\n\r\nabc",
-        "200 OK\r\nTransfer-Encoding: chunked, chunked\r\n\r\n0\r\n\r\n",
-        "200 OK\r\nTransfer-Encoding: chunked\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n",
-        "200 OK\r\nTransfer-Encoding: gzip, chunked\r\n\r\n0\r\n\r\n",
-        "200 OK\r\nTransfer-Encoding: identity\r\n\r\nabc",
-        "200 OK\r\nTransfer-Encoding: xchunked\r\n\r\nabc",
-        "200 OK\r\nContent-Length : 3\r\n\r\nabc",
-        "200 OK\r\nX: a\r\n Content-Length: 3\r\n\r\nabc",
-        "200 OK\r\nX: a\0b\r\nContent-Length: 3\r\n\r\nabc",
-        "200 OK\r\nX: a\x1bb\r\nContent-Length: 3\r\n\r\nabc",
-        "200 OK\r\nX: a\rContent-Length: 3\r\n\r\nabc",
-        "204 No Content\r\nContent-Length: 3\r\n\r\nabc",
-        "101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\r\n",
-        "099 x\r\nContent-Length: 0\r\n\r\n",
-        "999 x\r\nContent-Length: 0\r\n\r\n",
-        "600 x\r\nContent-Length: 0\r\n\r\n",
-        "1000 x\r\nContent-Length: 0\r\n\r\n",
-        "2x0 x\r\nContent-Length: 0\r\n\r\n",
-        "407 Proxy Authentication Required\r\nProxy-Authenticate: Basic\r\nContent-Length: 0\r\n\r\n",
-    ] {
-        let mut world = World::usual();
-        let reply = format!("HTTP/1.1 {head}");
-        let origin = world.origin("api.good.test", move |_| Vec::from(reply.as_str()));
-        for _ in 0..2 {
-            let answer = world.client().get(URL);
-            let got = (answer.status, answer.refusal());
-            assert_eq!(got, (502, "upstream_malformed"), "{head:?}: {answer:?}");
-            assert_eq!(answer.header("proxy-authenticate"), None);
-        }
-        let expected = if head.starts_with("407") {
-            1..=2
-        } else {
-            2..=2
-        };
-        assert!(expected.contains(&origin.connections()), "{head:?}");
-        let records = world.last_records();
-        assert_eq!(records.len(), 2, "{head:?}");
-        assert!(
-            records
-                .iter()
-                .all(|it| it["decision"] == "failed" && it["upstream_addr"] == "203.0.114.10:443")
-        );
-    }
-}
-
-#[test]
 fn bytes_that_are_no_reply_are_not_passed_on() {
     for bytes in [
         "",
@@ -99,89 +40,6 @@ fn bytes_that_are_no_reply_are_not_passed_on() {
             "{bytes:?}"
         );
         assert_eq!(world.last_records().len(), 1);
-    }
-}
-
-#[test]
-fn a_reply_whose_head_has_no_end_is_cut_off() {
-    for fields in [300, 5_000] {
-        let mut world = World::usual();
-        let reply = format!(
-            "HTTP/1.1 200 OK\r\n{}Content-Length: 0\r\n\r\n",
-            "X: yyyyyyyyyyyy\r\n".repeat(fields)
-        );
-        world.origin("api.good.test", move |_| Vec::from(reply.as_str()));
-        let answer = world.client().get(URL);
-        assert_eq!(
-            (answer.status, answer.refusal()),
-            (502, "upstream_malformed"),
-            "{fields}"
-        );
-        assert_eq!(world.last_records().len(), 1);
-    }
-}
-
-#[test]
-fn a_reply_that_breaks_off_never_ends_as_if_it_were_whole() {
-    for (reply, then) in [
-        ("Content-Length: 10\r\n\r\nabc", Then::Close),
-        ("Content-Length: 10\r\n\r\nabc", Then::Cut),
-        ("Content-Length: 10\r\n\r\n", Then::Cut),
-        ("Transfer-Encoding: chunked\r\n\r\n5\r\nabc", Then::Close),
-        (
-            "Transfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n",
-            Then::Close,
-        ),
-        (
-            "Transfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n0\r\n",
-            Then::Close,
-        ),
-        (
-            "Transfer-Encoding: chunked\r\n\r\n3\r\nabcX\r\n0\r\n\r\n",
-            Then::Stay,
-        ),
-        (
-            "Transfer-Encoding: chunked\r\n\r\n3\r\nabc\r\nzz\r\n",
-            Then::Stay,
-        ),
-        // Without a length the end has to be one that nobody on the way can make.
-        ("\r\nabc", Then::Cut),
-    ] {
-        for inside in [false, true] {
-            let mut world = World::usual();
-            let bytes = format!("HTTP/1.1 200 OK\r\n{reply}");
-            let closing = then;
-            world.origin("api.good.test", move |_| Reply::and(&bytes, closing));
-            let text = if inside {
-                let mut tunnel = world.client().tunnel("api.good.test");
-                write!(
-                    tunnel,
-                    "GET /v1/items/1 HTTP/1.1\r\nHost: api.good.test\r\n\r\n"
-                )
-                .unwrap();
-                rest(&mut tunnel)
-            } else {
-                let mut stream = world.client().connect();
-                stream.write_all(GET.as_bytes()).unwrap();
-                rest(&mut stream)
-            };
-            let (head, body) = text.split_once("\r\n\r\n").unwrap();
-            let shown = format!("{reply:?} {then:?} {inside}: {text:?}");
-            assert!(head.starts_with("HTTP/1.1 200"), "{shown}");
-            let whole = if head.contains("content-length: 10") {
-                body.len() == 10
-            } else {
-                body.ends_with("0\r\n\r\n")
-            };
-            assert!(!whole && !head.contains("connection: close"), "{shown}");
-            let record = world.record();
-            assert_eq!(record["end"], "truncated", "{shown}");
-            assert_eq!(
-                (&record["status"], &record["code"]),
-                (&200.into(), &"upstream_malformed".into())
-            );
-            assert_eq!(world.last_records().len(), 1);
-        }
     }
 }
 
@@ -210,34 +68,6 @@ fn a_reply_that_ends_with_its_connection_is_whole_where_tls_says_so() {
     let answer = world.client().get(URL);
     assert_eq!((answer.status, answer.text()), (200, "abc"));
     assert_eq!(world.record()["end"], "complete");
-}
-
-#[test]
-fn a_reply_over_the_cap_is_cut() {
-    for (reply, status) in [
-        ("Content-Length: 1000\r\n\r\n", 502),
-        ("Transfer-Encoding: chunked\r\n\r\n40\r\n", 200),
-        ("\r\n", 200),
-    ] {
-        let mut world = with("max_response_bytes: 100");
-        let chunk = format!("{}\r\n40\r\n", "a".repeat(64));
-        let bytes = format!("HTTP/1.1 200 OK\r\n{reply}{}", chunk.repeat(20));
-        world.origin("api.good.test", move |_| Vec::from(bytes.as_str()));
-        let mut stream = world.client().connect();
-        stream.write_all(GET.as_bytes()).unwrap();
-        assert_eq!(read_head(&mut stream).unwrap().status, status);
-        if status == 200 {
-            let body = rest(&mut stream);
-            assert!(body.len() < 150 && !body.ends_with("0\r\n\r\n"), "{body:?}");
-        }
-        let record = world.record();
-        assert_eq!(record["code"], "upstream_too_large", "{record}");
-        assert_eq!(
-            record["end"],
-            if status == 200 { "truncated" } else { "failed" }
-        );
-        assert_eq!(world.last_records().len(), 1);
-    }
 }
 
 #[test]
@@ -304,43 +134,6 @@ fn a_server_that_never_shakes_hands_is_not_waited_for() {
     let answer = world.client().get(URL);
     assert_eq!((answer.status, answer.refusal()), (504, "upstream_timeout"));
     assert_eq!(world.last_records().len(), 1);
-}
-
-#[test]
-fn headers_that_belong_to_the_way_or_to_us_stay_behind() {
-    let world = World::usual();
-    let reply = "HTTP/1.1 200 OK\r\nConnection: keep-alive, Set-Cookie, X-Hop\r\nX-Hop: 1\r\nSet-Cookie: a=b\r\n\
-                 Keep-Alive: timeout=5\r\nProxy-Authenticate: Basic\r\nProxy-Connection: keep-alive\r\n\
-                 Proxy-Status: x\r\nTrailer: X\r\nTE: trailers\r\nUpgrade: h2c\r\nAlt-Svc: h3=\":443\"\r\n\
-                 Exeat-Refusal: none\r\nEXEAT-Outcome: created\r\nExeat-Request-Id: forged\r\nExeat-Anything: 1\r\n\
-                 Location: http://evil.test/\r\nX-Kept: 1\r\nContent-Length: 0\r\n\r\n";
-    world.origin("api.good.test", move |_| Vec::from(reply));
-    let answer = world.client().get(URL);
-    for name in [
-        "x-hop",
-        "set-cookie",
-        "keep-alive",
-        "proxy-authenticate",
-        "proxy-connection",
-        "proxy-status",
-        "trailer",
-        "te",
-        "upgrade",
-        "alt-svc",
-        "connection",
-        "exeat-refusal",
-        "exeat-anything",
-    ] {
-        assert_eq!(answer.header(name), None, "{name}: {answer:?}");
-    }
-    assert_eq!(
-        (answer.header("x-kept"), answer.header("location")),
-        (Some("1"), Some("http://evil.test/"))
-    );
-    for (ours, theirs) in [("exeat-request-id", "forged"), ("exeat-outcome", "created")] {
-        let times = answer.head.matches(ours).count();
-        assert_eq!((times, answer.head.contains(theirs)), (1, false), "{ours}");
-    }
 }
 
 #[test]
@@ -456,36 +249,6 @@ fn a_request_that_a_server_swallows_is_sent_again_only_if_that_does_no_harm() {
             assert_eq!(records[1]["retries"], 1);
         }
     }
-}
-
-#[test]
-fn interim_answers_without_an_end_are_given_up() {
-    let mut world = World::usual();
-    let flood = "HTTP/1.1 103 Early Hints\r\nLink: </x>\r\n\r\n".repeat(10_000);
-    world.origin("api.good.test", move |_| {
-        let mut reply = Vec::from(flood.as_str());
-        reply.extend(json_reply("{}"));
-        reply
-    });
-    let answer = world.client().get(URL);
-    assert_eq!(
-        (answer.status, answer.refusal()),
-        (502, "upstream_malformed")
-    );
-    assert_eq!(world.last_records().len(), 1);
-}
-
-#[test]
-fn a_few_interim_answers_are_passed_over() {
-    let world = World::usual();
-    world.origin("api.good.test", |_| {
-        let mut reply =
-            b"HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 103 Early Hints\r\nLink: </x>\r\n\r\n".to_vec();
-        reply.extend(json_reply("{}"));
-        reply
-    });
-    let answer = world.client().get(URL);
-    assert_eq!((answer.status, answer.header("link")), (200, None));
 }
 
 #[test]

@@ -90,6 +90,11 @@ fn check_headers(headers: &HeaderMap) -> Result<(), Refusal> {
             ));
         }
     }
+    let length = headers.get(CONTENT_LENGTH).map(HeaderValue::as_bytes);
+    if length.is_some_and(|it| it.len() > 1 && it.starts_with(b"0")) {
+        let message = "the content-length begins with a zero; write it in the shortest way";
+        return Err(malformed(message));
+    }
     match headers.get(EXPECT) {
         Some(value) if !value.as_bytes().eq_ignore_ascii_case(b"100-continue") => {
             let message = "the only expectation that can be met is 100-continue";

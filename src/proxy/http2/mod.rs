@@ -1,7 +1,8 @@
 //! HTTP/2 inside an intercepted tunnel: hyper's server under our limits; each stream is an exchange of its own.
 //!
 //! hyper and h2 refuse what is malformed on the level of frames and pseudo-headers; what they let through is judged in
-//! `head`. A stream that is refused ends with an answer of its own, and its neighbours go on.
+//! `head`. A stream that is refused ends with an answer of its own, and its neighbours go on. What they do not tell us
+//! of, streams that never became requests and floods, is counted by [`flood`](crate::flood).
 
 mod head;
 mod streams;
@@ -27,6 +28,7 @@ use crate::body::Body;
 use crate::drain::Phase;
 use crate::exchange::{Answer, Arrival, Begun, Stop};
 use crate::fault::{Fault, FaultKind};
+use crate::flood::{Counted, Tally};
 use crate::patience::Patience;
 use crate::proxy::http2::streams::Streams;
 use crate::proxy::line::ClientStream;
@@ -55,9 +57,12 @@ const SEND_BUFFER: usize = 64 * 1024;
 const PING_INTERVAL: Duration = Duration::from_secs(30);
 const PING_TIMEOUT: Duration = Duration::from_secs(20);
 
-/// Serves the streams of a connection until it is over.
-pub(super) async fn serve(place: &Place, tunnel: &Arc<Tunnel>, stream: impl ClientStream) {
+/// Serves the streams of a connection until it is over. How many of them never became requests comes back: HTTP/2's own
+/// rules refused them, or the client took them back at once.
+pub(super) async fn serve(place: &Place, tunnel: &Arc<Tunnel>, stream: impl ClientStream) -> u64 {
     place.seat.waits();
+    let tally = Arc::new(Tally::default());
+    let stream = Counted::client(stream, Arc::clone(&tally));
     let streams = Arc::new(Streams::default());
     let service = {
         let (place, tunnel, streams) = (place.clone(), Arc::clone(tunnel), Arc::clone(&streams));
@@ -72,15 +77,9 @@ pub(super) async fn serve(place: &Place, tunnel: &Arc<Tunnel>, stream: impl Clie
     };
     let connection = builder().serve_connection(TokioIo::new(stream), service);
     let mut connection = pin!(connection);
-    let unused = async {
-        tokio::select! {
-            () = streams.watch(&place.limits, || place.seat.waits()) => {}
-            () = place.seat.wanted() => {}
-        }
-    };
     let ended = tokio::select! {
         ended = connection.as_mut() => ended,
-        () = unused => {
+        () = unused_or_flooded(place, &streams, &tally) => {
             connection.as_mut().graceful_shutdown();
             let closing = timeout(place.limits.linger, connection);
             closing.await.unwrap_or(Ok(()))
@@ -93,6 +92,18 @@ pub(super) async fn serve(place: &Place, tunnel: &Arc<Tunnel>, stream: impl Clie
     };
     if let Err(error) = ended {
         tracing::debug!(%error, "an HTTP/2 connection ended with an error");
+    }
+    tally.opened().saturating_sub(streams.begun())
+}
+
+/// No stream has come for too long, somebody else wants its place meanwhile, or it is flooded.
+async fn unused_or_flooded(place: &Place, streams: &Streams, tally: &Tally) {
+    tokio::select! {
+        () = streams.watch(&place.limits, || place.seat.waits()) => {}
+        () = place.seat.wanted() => {}
+        () = tally.flooded() => {
+            tracing::debug!("a client floods its HTTP/2 connection");
+        }
     }
 }
 
@@ -191,6 +202,11 @@ impl HttpBody for Upload {
         context: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, Fault>>> {
         match Pin::new(&mut self.incoming).poll_frame(context) {
+            // What hyper gives for an end also where the client resets its stream without an error.
+            Poll::Ready(None) if !self.incoming.is_end_stream() => {
+                let detail = "the client took its request back";
+                Poll::Ready(Some(Err(Fault::new(FaultKind::ClientGone, detail))))
+            }
             Poll::Ready(frame) => {
                 self.patience.renew();
                 let broken = |error| {

@@ -81,7 +81,8 @@ impl Streams {
         }
     }
 
-    fn begun(&self) -> u64 {
+    /// How many streams became requests.
+    pub(super) fn begun(&self) -> u64 {
         lock(&self.0).begun
     }
 

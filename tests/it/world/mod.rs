@@ -42,7 +42,7 @@ use exeat::sessions::{Bounds, InMemory};
 use exeat::tokens::Tokens;
 use exeat::vault::{Sources, Store, Vault};
 use rcgen::CertificateParams;
-use rustls::RootCertStore;
+use rustls::{RootCertStore, ServerConfig};
 use serde_json::{Map, Value};
 use tempfile::TempDir;
 
@@ -369,6 +369,21 @@ impl World {
     ) {
         let config = (port == 443).then(|| self.origin_ca.config(host));
         self.lead(host, port, scripted::listen(config, Box::new(script)));
+    }
+
+    /// As [`World::scripted`] on port 443, for an origin that speaks HTTP/2.
+    pub fn scripted_http2(
+        &self,
+        host: &str,
+        script: impl Fn(&mut dyn Stream) + Send + Sync + 'static,
+    ) {
+        let mut config = ServerConfig::clone(&self.origin_ca.config(host));
+        config.alpn_protocols = vec![b"h2".to_vec()];
+        self.lead(
+            host,
+            443,
+            scripted::listen(Some(Arc::new(config)), Box::new(script)),
+        );
     }
 
     /// Leads connections to a host's addresses to a socket of this machine.

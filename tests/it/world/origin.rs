@@ -32,6 +32,11 @@ pub enum Then {
 impl Reply {
     /// Ends the connection after these bytes.
     pub fn and(bytes: &str, then: Then) -> Self {
+        Self::of(bytes.as_bytes(), then)
+    }
+
+    /// As [`Reply::and`], with bytes that need not be text.
+    pub fn of(bytes: &[u8], then: Then) -> Self {
         Self {
             bytes: bytes.into(),
             then,

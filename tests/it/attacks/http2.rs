@@ -1,1 +1,0 @@
-//! Group H: HTTP/2 on both sides.

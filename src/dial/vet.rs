@@ -111,6 +111,7 @@ impl Target<'_> {
 
     fn refused(&self, refusal: AddressRefusal, port: u16) -> Fault {
         let remedy = match refusal.class {
+            _ if refusal.denied => "that wins over what is exempted",
             Class::Metadata => "nothing opens it",
             _ => "only an entry of network.allow_private with this host and port opens it",
         };
@@ -205,7 +206,7 @@ mod tests {
                 addresses: vec!["127.0.0.0/8".parse().unwrap()],
                 port: 443,
             }],
-            nat64: Vec::new(),
+            ..Network::default()
         };
         let own = Own::new(vec!["127.0.0.1:443".parse().unwrap()]);
         assert_eq!(vet(&["127.0.0.1"], &network, &own), Err(FaultKind::Address));

@@ -20,8 +20,8 @@ use ::metrics::{Counter, Gauge, Histogram, Key, KeyName, Label, Level, Metadata,
 use metrics_exporter_prometheus::{PrometheusBuilder, PrometheusHandle, PrometheusRecorder};
 
 use crate::metrics::declared::{
-    AUDIT_ERRORS, AUDIT_LOST, BUCKETS, BUILD, CA_EXPIRY, DURATION, IN_FLIGHT, LEAVES, LOADED,
-    OVERHEAD, RATE_LIMITED, REFUSALS, RELOAD_FAILED, RELOADS, REQUEST_BYTES, REQUESTS,
+    AUDIT_ERRORS, AUDIT_LOST, BUCKETS, BUILD, CA_EXPIRY, DISTRUSTED, DURATION, IN_FLIGHT, LEAVES,
+    LOADED, OVERHEAD, RATE_LIMITED, REFUSALS, RELOAD_FAILED, RELOADS, REQUEST_BYTES, REQUESTS,
     RESPONSE_BYTES, SCRUBBED, TOKENS, UPSTREAM,
 };
 use crate::metrics::secrets::Secrets;
@@ -29,6 +29,7 @@ use crate::name::{ActionName, AgentName, OutcomeName, SecretName};
 use crate::policy::SecretSource;
 use crate::refusal::Code;
 use crate::request::Door;
+use crate::request::HostPattern;
 
 pub(crate) use declared::{
     AGENT_IN_FLIGHT, AGENT_LIMIT, AUDIT_CAPACITY, AUDIT_QUEUE, BODY_ROOM, BODY_ROOM_LIMIT, POLICY,
@@ -220,6 +221,12 @@ impl Metrics {
         let opened = &self.tunnels[kind as usize];
         opened.total.increment(1);
         Gauged::of(&opened.open)
+    }
+
+    /// A client did not accept our certificate for a host of the policy, or for another.
+    pub fn distrusted(&self, host: Option<&HostPattern>) {
+        let host = host.map_or_else(|| NONE.to_owned(), ToString::to_string);
+        counter(&self.recorder, &DISTRUSTED, &[&host]).increment(1);
     }
 
     /// A connection was accepted, and is open until this is dropped.

@@ -596,6 +596,7 @@ mod tests {
         let secret = SecretName::parse("key").unwrap();
         metrics.secret_fetched(&secret, &SecretSource::Env("KEY".into()), true);
         metrics.ca_expires(1);
+        metrics.distrusted(None);
         let mut now = metrics.secret_ages(|_, _| true);
         for metric in [
             &AGENT_LIMIT,

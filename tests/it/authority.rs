@@ -397,24 +397,6 @@ fn nothing_behind_a_refused_connect_is_served() {
 }
 
 #[test]
-fn a_declared_host_is_reached_on_its_own_port_alone() {
-    let mut world = World::usual();
-    let ports = [22, 25, 80, 6379, 8443, 10250, 65535];
-    for port in ports {
-        let connect =
-            format!("CONNECT api.good.test:{port} HTTP/1.1\r\nHost: api.good.test:{port}\r\n\r\n");
-        assert_eq!(
-            world.refuses(connect.as_bytes(), (403, "port_undeclared")),
-            ""
-        );
-        let url = format!("https://api.good.test:{port}/v1/items/1");
-        let get = format!("GET {url} HTTP/1.1\r\nHost: api.good.test:{port}\r\n\r\n");
-        world.refuses(get.as_bytes(), (403, "port_undeclared"));
-    }
-    assert_eq!(world.last_records().len(), 2 * ports.len());
-}
-
-#[test]
 fn a_reply_to_connect_has_no_framing() {
     let world = World::usual();
     let (answer, stream) = world.client().open("api.good.test:443", &[]);

@@ -358,33 +358,6 @@ fn trailers_do_not_pass() {
 }
 
 #[test]
-fn redirects_are_answers() {
-    for location in [
-        "http://169.254.169.254/latest",
-        "https://evil.test/",
-        "http://api.good.test/v1/items/2",
-    ] {
-        let world = World::usual();
-        let reply =
-            format!("HTTP/1.1 302 Found\r\nLocation: {location}\r\nContent-Length: 0\r\n\r\n");
-        let origin = world.origin("api.good.test", move |_| Vec::from(reply.as_str()));
-        let answer = world.client().get(URL);
-        assert_eq!(
-            (answer.status, answer.header("location")),
-            (302, Some(location))
-        );
-        assert_eq!(
-            (
-                origin.seen().len(),
-                world.dials().len(),
-                world.lookups().len()
-            ),
-            (1, 1, 1)
-        );
-    }
-}
-
-#[test]
 fn an_answer_that_nobody_asked_for_is_given_to_nobody() {
     let forged = || String::from_utf8(json_reply("forged")).unwrap();
     for (first, status) in [

@@ -274,7 +274,7 @@ fn d16_a_server_that_says_nothing_sensible_is_not_waited_for() {
     ];
     for (what, made) in cases {
         let server = NameServer::new(made);
-        let stage = stage(&server, "400ms");
+        let stage = stage(&server, "200ms");
         let answer = get(&stage);
         let codes = ["upstream_timeout", "upstream_unreachable"];
         assert!(codes.contains(&answer.refusal()), "{what}: {answer:?}");

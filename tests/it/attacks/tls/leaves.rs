@@ -158,7 +158,7 @@ fn minted(world: &World) -> u64 {
 fn c16_names_that_an_agent_makes_up_cost_a_bounded_number_of_leaves() {
     let stage = Stage::of(Plan::of(POLICY).naming(40));
     let world = &stage.world;
-    let statuses: Vec<u16> = (0..10_000)
+    let statuses: Vec<u16> = (0..3_000)
         .map(|it| {
             world
                 .client()

@@ -199,6 +199,20 @@ mod tests {
     }
 
     #[test]
+    fn a_listener_everywhere_is_known_at_the_machines_own_address() {
+        let socket = UdpSocket::bind("0.0.0.0:0").unwrap();
+        // From where packets would go there. Nothing is sent, and a machine without a network has no such address.
+        if socket.connect("203.0.114.10:9").is_err() {
+            return;
+        }
+        let here = SocketAddr::new(socket.local_addr().unwrap().ip(), 9090);
+        for listener in ["0.0.0.0:9090", "[::]:9090"] {
+            let own = Own::new(vec![listener.parse().unwrap()]);
+            assert!(own.holds(here), "{listener} {here}");
+        }
+    }
+
+    #[test]
     fn an_exemption_does_not_open_our_own_listeners() {
         let network = Network {
             exemptions: vec![crate::policy::Exemption {

@@ -354,9 +354,11 @@ impl World {
         origin
     }
 
-    /// An origin that speaks TLS as somebody wishes it.
+    /// An origin that speaks TLS as somebody wishes it, and answers once on each connection.
     pub fn origin_with(&self, host: &str, config: Arc<ServerConfig>) -> Origin {
-        let origin = Origin::over_tls(config, Box::new(|_| json_reply("{}").into()));
+        let reply = "HTTP/1.1 200 OK\r\nContent-Length: 2\r\nConnection: close\r\n\r\n{}";
+        let reply = |_: &Seen| Reply::and(reply, Then::Close);
+        let origin = Origin::over_tls(config, Box::new(reply));
         self.lead(host, 443, origin.address());
         origin
     }

@@ -10,7 +10,7 @@ use exeat::request::Host;
 
 use super::{leads_nowhere, policy as usual, stage};
 use crate::attacks::stage::{Door, POLICY, Stage};
-use crate::world::{Desk, Plan, Started, json_reply, origin_apart};
+use crate::world::{Desk, Plan, Reply, Seen, Started, Then, json_reply, origin_apart, rest};
 
 #[test]
 fn d7_a_prefix_of_the_operators_own_is_looked_through() {
@@ -36,11 +36,13 @@ fn d7_a_prefix_of_the_operators_own_is_looked_through() {
     }
     for address in ["2001:67c:2960:6464::cb00:720a", "fd00:64::cb00:720a"] {
         stage.world.resolve("api.good.test", &[address]);
-        stage.world.origin("api.good.test", |_| json_reply("{}"));
+        let closing = "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n{}";
+        let closing = move |_: &Seen| Reply::and(closing, Then::Close);
+        stage.world.origin("api.good.test", closing);
         let answer = stage.world.client().get("http://api.good.test/v1/items/1");
         assert_eq!(answer.status, 200, "{address}: {answer:?}");
-        stage.world.reload(&format!("{policy}# {address}\n"));
     }
+    assert!(!stage.world.dials().is_empty());
     let loaded = policy::from_texts(&[(
         "p.yaml".into(),
         usual()
@@ -61,6 +63,7 @@ fn d24_our_own_listeners_are_never_a_destination() {
         stage.world.tools(),
         stage.world.admin(),
     ];
+    let mut count = 0;
     for (number, listener) in listeners.into_iter().enumerate() {
         let port = listener.port();
         for host in [format!("127.0.0.1:{port}"), format!("localhost:{port}")] {
@@ -71,6 +74,7 @@ fn d24_our_own_listeners_are_never_a_destination() {
             };
             let got = stage.world.client().raw(&get);
             assert_eq!((got.status, got.refusal()), (403, expected), "{host}");
+            count += 1;
         }
         // Declared, with everything private opened for it, by names that lead to the machine itself.
         let policy = format!(
@@ -84,6 +88,7 @@ fn d24_our_own_listeners_are_never_a_destination() {
             stage.world.resolve("metrics.wild.test", &[address]);
             let answer = stage.world.client().get(&url);
             let own = (answer.status, answer.refusal());
+            count += 1;
             if address == "::" {
                 // Nobody of ours listens on IPv6.
                 assert_ne!(own.0, 200, "{address}");
@@ -92,11 +97,32 @@ fn d24_our_own_listeners_are_never_a_destination() {
             assert_eq!(own, (403, "address_refused"), "{number} {address}");
             let called = stage.world.call("own", "", &serde_json::json!({}));
             assert_eq!(called.refusal(), "address_refused", "{address}");
-            let records = stage.world.records(0);
-            let detail = records.last().unwrap()["detail"].as_str().unwrap();
+            count += 1;
+            let records = stage.world.records(count);
+            let detail = records[count - 1]["detail"].as_str().unwrap();
             assert!(detail.contains("exeat's own listeners"), "{detail}");
         }
     }
+    // Nor is one reached by a tunnel that passes.
+    let port = stage.world.admin().port();
+    let policy = format!(
+        "version: 1\ntunnels: {{own: {{hosts: [own.good.test], ports: [{port}]}}}}\n\
+         network: {{allow_private: [{{host: own.good.test, addresses: [127.0.0.0/8], port: {port}}}]}}\n"
+    );
+    stage.world.reload(&policy);
+    stage.world.resolve("own.good.test", &["127.0.0.1"]);
+    let client = stage.world.client();
+    let (answer, mut stream) = client.open(&format!("own.good.test:{port}"), &[]);
+    assert_eq!(answer.status, 200);
+    client
+        .session("own.good.test", &[])
+        .write_tls(&mut stream)
+        .unwrap();
+    assert_eq!(rest(&mut stream), "");
+    assert_eq!(
+        stage.world.records(count + 1)[count]["code"],
+        "address_refused"
+    );
     let reached = |it: &std::net::SocketAddr| it.ip().is_loopback();
     assert!(!stage.world.dials().iter().any(reached));
 }

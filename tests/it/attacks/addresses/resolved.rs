@@ -6,7 +6,7 @@ use serde_json::json;
 
 use super::{leads_nowhere, passes_nowhere, policy, stage};
 use crate::attacks::stage::{Door, POLICY, Stage};
-use crate::world::{Plan, json_reply};
+use crate::world::{Plan, Revision, json_reply};
 
 #[test]
 fn d11_a_declared_host_in_a_private_network_is_asked_for_once_and_never_dialled() {
@@ -17,7 +17,14 @@ fn d11_a_declared_host_in_a_private_network_is_asked_for_once_and_never_dialled(
     assert_eq!((answer.status, answer.refusal()), (403, "address_refused"));
     let called = stage.world.call("priv", "", &json!({}));
     assert_eq!((called.status, called.refusal()), (403, "address_refused"));
-    assert_eq!(stage.world.lookups(), ["priv.test", "priv.test"]);
+    let mut pipe = stage.world.pipe(Revision::Stateless, None, None);
+    let told = pipe.call("priv", json!({})).to_string();
+    assert!(
+        told.contains("address_refused") && !told.contains("10.0.0.5"),
+        "{told}"
+    );
+    pipe.close();
+    assert_eq!(stage.world.lookups(), ["priv.test"; 3]);
     assert!(stage.world.dials().is_empty());
     let record = &stage.world.records(2)[0];
     assert!(

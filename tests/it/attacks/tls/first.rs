@@ -12,7 +12,7 @@ use rustls_pki_types::ServerName;
 use super::hello::{Hello, SERVER_NAME, SUPPORTED_VERSIONS, hiding, names, vector};
 use super::{Heard, OPENED, PASSED, hear, plan, refuses, stage};
 use crate::attacks::stage::Stage;
-use crate::world::{read_answer, read_head, rest};
+use crate::world::{json_reply, read_answer, read_head, rest};
 
 const MISMATCH: &str = "server_name_mismatch";
 const NOT_TLS: &str = "tls_expected";
@@ -117,9 +117,21 @@ fn c3_what_is_no_name_of_a_host_is_no_server_name() {
         }
     }
     stage.world.assert_nothing_left();
-    for same in ["api.good.test", "API.GOOD.TEST", "Api.gooD.tesT"] {
+    for same in [
+        "api.good.test",
+        "API.GOOD.TEST",
+        "Api.gooD.tesT",
+        "api.good.test.",
+    ] {
         accepts(&stage, &Hello::to(same).bytes());
     }
+    stage.world.origin(PASSED, |_| json_reply("{}"));
+    for same in ["pkg.good.test", "PKG.Good.TEST", "pkg.good.test."] {
+        let (heard, record) = hear(&stage, PASSED, &Hello::to(same).bytes());
+        assert_ne!(heard, Heard::Nothing, "{same}: {record}");
+        assert_eq!(record["decision"], "allowed", "{same}: {record}");
+    }
+    assert_eq!(stage.world.dials().len(), 3);
 }
 
 #[test]
@@ -330,6 +342,14 @@ fn c8_old_versions_of_tls_are_refused() {
         records.record_version = [2, 0];
         let (heard, record) = hear(&stage, host, &records.bytes());
         assert!(matches!(heard, Heard::Alert(_)), "{record}: {heard:?}");
+        records.record_version = [3, 0];
+        let (heard, record) = hear(&stage, host, &records.bytes());
+        // A server ignores the version of a record (RFC 8446 §5.1); for another server nobody can say.
+        let expected = match host {
+            PASSED => Heard::Alert(50),
+            _ => Heard::ServerHello,
+        };
+        assert_eq!(heard, expected, "{record}");
     }
     // What a hello offers beside its version counts where TLS ends here.
     for (list, heard) in [

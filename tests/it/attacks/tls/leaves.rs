@@ -111,6 +111,9 @@ async fn c15_a_connection_is_for_the_host_of_its_certificate_alone() {
         "https://x.api.good.test/v1/items/1",
         "https://api.good.test:444/v1/items/1",
         "https://203.0.114.10/v1/items/1",
+        "https://127.1/v1/items/1",
+        "https://0x7f000001/v1/items/1",
+        "https://[::1]/v1/items/1",
     ] {
         let asked = Request::get(url);
         let (status, code, _) = interception::stream(&mut client, asked, "").await;
@@ -119,7 +122,7 @@ async fn c15_a_connection_is_for_the_host_of_its_certificate_alone() {
         let (status, _, _) = interception::stream(&mut client, own(), "").await;
         assert_eq!(status, 200, "{url}");
     }
-    assert_eq!((origin.seen().len(), world.dials().len()), (7, 1));
+    assert_eq!((origin.seen().len(), world.dials().len()), (10, 1));
     assert_eq!(world.fetched().iter().collect::<HashSet<_>>().len(), 1);
 }
 

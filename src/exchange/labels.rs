@@ -73,7 +73,7 @@ impl Labels {
             Some(free_at) => {
                 let most = self.most;
                 let message = format!(
-                    "this agent has asked for {most} names below {parent} within an hour, as many as it may; use one of them"
+                    "this agent has asked for {most} names below {parent} in an hour, as many as it may; use one of them"
                 );
                 let wait = free_at.saturating_duration_since(at);
                 Err(Refusal::new(Code::SubdomainBudget, message).after_waiting(wait))

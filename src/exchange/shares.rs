@@ -1,5 +1,5 @@
-//! Fair shares: how many requests one agent may have under way, how many tunnels open, and how many names of a `*.` host
-//! it may ask for, so that none keeps the others out.
+//! Fair shares: how many requests one agent may have under way, how many tunnels open, and how many names of a `*.`
+//! host it may ask for, so that none keeps the others out.
 
 use std::collections::HashMap;
 use std::sync::{Arc, PoisonError, RwLock};

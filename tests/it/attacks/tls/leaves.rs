@@ -1,4 +1,4 @@
-//! Our own certificates: for one name each, made once, not without number, and what becomes of clients that refuse them.
+//! Our own certificates: for one name each, made once, not without number; and clients that refuse them.
 
 use std::collections::HashSet;
 use std::io::Write as _;

@@ -15,7 +15,7 @@ use hyper_util::rt::{TokioIo, TokioTimer};
 use serde_json::{Value, json};
 use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
-use tokio::net::TcpStream;
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::sync::Semaphore;
 
 use crate::browser;
@@ -74,7 +74,11 @@ impl Admin {
     }
 
     /// Serves one connection to its end, for which it is counted; not at all where there are too many.
-    pub async fn serve(self: Arc<Self>, stream: TcpStream, _gauged: Gauged) {
+    pub async fn serve(
+        self: Arc<Self>,
+        stream: impl AsyncRead + AsyncWrite + Unpin,
+        _gauged: Gauged,
+    ) {
         let Ok(_open) = self.open.clone().try_acquire_owned() else {
             return;
         };

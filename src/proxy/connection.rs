@@ -176,7 +176,10 @@ impl<S: ClientStream> Connection<S> {
         match &self.scope {
             Scope::Open => arrival::in_the_clear(&self.place.gate, begun, head, body).await,
             Scope::Within(tunnel) => {
-                arrival::in_a_tunnel(&self.place.gate, (tunnel, begun), head, body)
+                let gate = &self.place.gate;
+                let arrival = arrival::in_a_tunnel(gate, (tunnel, begun), head, body)?;
+                tunnel.vouch(gate, &begun.policy).await?;
+                Ok(arrival)
             }
         }
     }

@@ -3,6 +3,8 @@
 //!
 //! Strict, since the server behind the tunnel reads the same bytes: what two parsers could read in two ways is refused.
 //! Intercepted tunnels are rustls's.
+//!
+//! Pure: it is handed the bytes that have come, and waits for none.
 
 use rustls::AlertDescription;
 
@@ -19,7 +21,7 @@ const SERVER_NAME: u16 = 0;
 
 /// Why a ClientHello is not passed on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Bad {
+pub enum Bad {
     /// Not TLS, or not a ClientHello that can be read in one way.
     NotTls,
     /// TLS 1.1 or older, which RFC 8996 forbids and no server behind an action is reached with either.
@@ -58,22 +60,26 @@ impl Alert {
 
 /// Puts a ClientHello together from records, however they and the segments are cut.
 #[derive(Debug, Default)]
-pub(super) struct HelloReader {
+pub struct HelloReader {
     /// Where in the bytes the next record begins.
     at: usize,
     message: Vec<u8>,
 }
 
 impl HelloReader {
-    /// Reads what has come of the stream since its beginning: the server name, or `None` while more has to come.
+    /// Reads what has come of the stream since its beginning: the server name, or `None` while more has to come. How
+    /// the bytes are cut into calls changes no result.
     ///
     /// # Errors
     /// Why it can't be passed on.
-    pub(super) fn read(&mut self, bytes: &[u8]) -> Result<Option<String>, Bad> {
+    pub fn read(&mut self, bytes: &[u8]) -> Result<Option<String>, Bad> {
         if bytes.first().is_some_and(|first| *first != HANDSHAKE) {
             return Err(Bad::NotTls);
         }
         while let Some((fragment, end)) = record(bytes, self.at)? {
+            if end > MOST_BYTES {
+                return Err(Bad::NotTls);
+            }
             self.message.extend_from_slice(fragment);
             self.at = end;
             if let Some(hello) = whole(&self.message)? {
@@ -247,6 +253,16 @@ mod tests {
         let whole = records(&message, 20);
         for length in 0..whole.len() {
             assert_eq!(read(&whole[..length], 1), Ok(None), "{length}");
+        }
+    }
+
+    #[test]
+    fn a_hello_that_is_too_long_is_refused_also_where_all_of_it_comes_at_once() {
+        let message = message(&[names(&["a.test"]), extension(21, &[0; 3000])]);
+        let bytes = records(&message, 1);
+        assert!(message.len() < MOST_BYTES && bytes.len() > MOST_BYTES);
+        for segment in [1, 5000, bytes.len()] {
+            assert_eq!(read(&bytes, segment), Err(Bad::NotTls), "{segment}");
         }
     }
 

@@ -8,6 +8,7 @@ use std::sync::Arc;
 use bytes::BytesMut;
 use rustls::AlertDescription;
 use rustls::Error;
+use rustls::PeerMisbehaved;
 use rustls::ProtocolVersion;
 use rustls::server::Acceptor;
 use rustls::sign::CertifiedKey;
@@ -196,6 +197,9 @@ fn broke(error: &io::Error) -> End {
     match cause(error) {
         Some(Error::AlertReceived(alert)) => {
             tunnel::client_failed(format!("client_alert={}", snake_case(*alert)))
+        }
+        Some(Error::PeerMisbehaved(PeerMisbehaved::ServerNameMustContainOneHostName)) => {
+            End::Refused(Code::ServerNameMismatch)
         }
         Some(
             Error::InvalidMessage(_)

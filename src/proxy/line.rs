@@ -35,8 +35,8 @@ const BODY_ROOM: usize = 64 * 1024;
 /// watched, and is read again after its answer.
 const AHEAD: usize = 8 * 1024;
 
-/// What a client is connected by.
-pub(super) trait ClientStream: AsyncRead + AsyncWrite + Unpin + Send + 'static {
+/// What a client is connected by: TCP, TLS inside a tunnel, or memory.
+pub trait ClientStream: AsyncRead + AsyncWrite + Unpin + Send + 'static {
     /// Has the connection end with an error for the client, where its end would be taken for that of an answer.
     fn abort(&mut self);
 }

@@ -6,12 +6,14 @@
 //! name the same one, and who is asking.
 //!
 //! A CONNECT is answered in `tunnel`, opened in `intercept` or passed on unopened in `passthrough`. Requests that were
-//! through exeat before are not looked for by a mark on the request, which would tell every server about us: `dial`
-//! never connects to a listener of this process, which ends every loop at its first step.
+//! through exeat before are not looked for by a mark on the request, which would tell every server about us. Three
+//! things end a loop without one: `dial` never connects to a listener of this process; what leaves, a path or TLS, is
+//! never what this listener takes, a whole URL or a CONNECT; and a server that asks us anew while it is asked can do so
+//! as often as its agent may have requests under way.
 
 mod arrival;
 mod connection;
-mod hello;
+pub mod hello;
 mod http2;
 mod intercept;
 mod limits;
@@ -31,9 +33,10 @@ use tokio::net::TcpStream;
 
 use crate::exchange::Gate;
 use crate::proxy::connection::{Connection, Scope};
-use crate::proxy::line::{ClientStream, Line};
+use crate::proxy::line::Line;
 
 pub use limits::ClientLimits;
+pub use line::ClientStream;
 
 /// Serves one accepted connection to its end. Nothing it meets makes it fail: what a client does wrong is answered,
 /// recorded, or logged at debug.
@@ -43,7 +46,17 @@ pub async fn serve(gate: Arc<Gate>, stream: TcpStream, limits: Arc<ClientLimits>
         tracing::debug!(%error, "the client's connection is gone before its first byte");
         return;
     }
-    serve_stream(Place { gate, limits }, stream).await;
+    serve_stream(gate, stream, limits).await;
+}
+
+/// As [`serve`], whatever the client is connected by.
+pub async fn serve_stream<S: ClientStream>(gate: Arc<Gate>, stream: S, limits: Arc<ClientLimits>) {
+    let place = Place { gate, limits };
+    let line = Line::new(stream, BytesMut::new());
+    let connection = Connection::new(place.clone(), line, Scope::Open);
+    if let Some(connect) = connection.run().await {
+        Box::pin(tunnel::open(&place, connect)).await;
+    }
 }
 
 /// Where connections are served: this thread's gate, and what clients may take.
@@ -51,12 +64,4 @@ pub async fn serve(gate: Arc<Gate>, stream: TcpStream, limits: Arc<ClientLimits>
 struct Place {
     gate: Arc<Gate>,
     limits: Arc<ClientLimits>,
-}
-
-async fn serve_stream<S: ClientStream>(place: Place, stream: S) {
-    let line = Line::new(stream, BytesMut::new());
-    let connection = Connection::new(place.clone(), line, Scope::Open);
-    if let Some(connect) = connection.run().await {
-        Box::pin(tunnel::open(&place, connect)).await;
-    }
 }

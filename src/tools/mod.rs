@@ -27,7 +27,7 @@ use hyper::body::Incoming;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
-use tokio::net::TcpStream;
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::time::timeout;
 
 use crate::agents;
@@ -91,7 +91,7 @@ impl Tools {
     }
 
     /// Serves one connection to its end. A client that goes away takes its calls with it.
-    pub async fn serve(self: Arc<Self>, stream: TcpStream) {
+    pub async fn serve(self: Arc<Self>, stream: impl AsyncRead + AsyncWrite + Unpin) {
         let drain = self.gate.services.drain.clone();
         let has_asked = Arc::new(AtomicBool::new(false));
         let asked = has_asked.clone();

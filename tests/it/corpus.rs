@@ -13,9 +13,18 @@ mod targets;
 type Promise = fn(&[u8]);
 
 /// The fuzz targets: names of their folders, and their promises.
-const TARGETS: [(&str, Promise); 4] = [
+const TARGETS: [(&str, Promise); 13] = [
+    ("authority", targets::authority::check),
+    ("canonical", targets::canonical::check),
+    ("client_hello", targets::client_hello::check),
+    ("form", targets::form::check),
+    ("head", targets::head::check),
     ("inversion", targets::inversion::check),
     ("jsonpath", targets::jsonpath::check),
+    ("listeners", targets::listeners::check),
+    ("path_query", targets::path_query::check),
+    ("scrub", targets::scrub::check),
+    ("strict_json", targets::strict_json::check),
     ("template", targets::template::check),
     ("yaml", targets::yaml::check),
 ];

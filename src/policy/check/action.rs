@@ -19,8 +19,8 @@ use crate::policy::check::requires::{Known, Preconditions};
 use crate::policy::check::target::Target;
 use crate::policy::check::told::Told;
 use crate::policy::check::{
-    body, connection, connector, content, doors, example, header, hints, leak, lists, passes,
-    rates, sensitive, site,
+    body, connection, connector, content, doors, example, giveaway, header, hints, leak, lists,
+    passes, rates, sensitive, site,
 };
 use crate::policy::raw::action::{Action as Raw, Door};
 use crate::policy::raw::decode::Text;
@@ -279,6 +279,8 @@ impl<'a> Declared<'_, 'a> {
             remembered: shared.remembered.clone(),
             passes: shared.passes,
         };
+        let path = self.raw.path.as_ref().map(|it| &it.place);
+        giveaway::tell(&action, path.unwrap_or(target.url), told);
         Some(Built {
             action: Arc::new(action),
             name: self.name,

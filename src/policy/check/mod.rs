@@ -14,6 +14,7 @@ mod content;
 mod doors;
 mod entries;
 mod example;
+mod giveaway;
 mod ground;
 mod header;
 mod hints;

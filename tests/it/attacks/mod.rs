@@ -3,8 +3,10 @@
 //!
 //! `tests/attacks` runs them all and prints how many of each group passed.
 
+mod frames;
 mod rows;
 mod stage;
+mod texts;
 
 mod addresses;
 mod authority;

@@ -189,6 +189,22 @@ impl Stage {
         assert_eq!(self.refuses(door, &behind, expected), "", "{case}");
     }
 
+    /// The one record of something that asks, dials, fetches and sends nothing.
+    pub fn records_alone(&self, case: &str, act: impl FnOnce()) -> Value {
+        let before = Before::of(self);
+        act();
+        let record = before.one_more(self, case);
+        before.assert_nothing_left(self, case);
+        record
+    }
+
+    /// Comes back when what was done has its record, so that the next one is of what is done next.
+    pub fn recorded(&self, act: impl FnOnce()) -> Value {
+        let before = self.world.recorded();
+        act();
+        self.world.records_behind(before, 1).remove(0)
+    }
+
     /// Bytes that are answered with 200: what came to an origin, and the record.
     pub fn serves(&self, door: Door, sent: &[u8]) -> (Seen, Value) {
         let case = shown(door, sent);
@@ -279,7 +295,7 @@ impl Before {
     fn of(stage: &Stage) -> Self {
         let world = &stage.world;
         Self {
-            records: world.records(0).len(),
+            records: world.recorded(),
             lookups: world.lookups().len(),
             dials: world.dials(),
             fetched: world.fetched().len(),
@@ -289,10 +305,7 @@ impl Before {
 
     /// The one record that was written since.
     fn one_more(&self, stage: &Stage, case: &str) -> Value {
-        let mut records = stage
-            .world
-            .records(self.records + 1)
-            .split_off(self.records);
+        let mut records = stage.world.records_behind(self.records, 1);
         assert_eq!(records.len(), 1, "{case}: {records:#?}");
         records.remove(0)
     }

@@ -41,7 +41,7 @@ use exeat::secret::Secret;
 use exeat::sessions::{Bounds, InMemory};
 use exeat::tokens::Tokens;
 use exeat::vault::{Sources, Store, Vault};
-use rcgen::{CertifiedIssuer, KeyPair};
+use rcgen::{CertificateParams, CertifiedIssuer, KeyPair};
 use rustls::{RootCertStore, ServerConfig};
 use serde_json::{Map, Value};
 use tempfile::TempDir;
@@ -354,6 +354,16 @@ impl World {
         origin
     }
 
+    /// An origin whose certificate is as somebody wishes it, from the CA that exeat trusts or from another one.
+    pub fn certified_origin(&self, host: &str, params: CertificateParams, trusted: bool) -> Origin {
+        let config = if trusted {
+            self.origin_ca.issue(params)
+        } else {
+            OriginCa::new().issue(params)
+        };
+        self.origin_with(host, config)
+    }
+
     /// An origin that speaks TLS as somebody wishes it, and answers once on each connection.
     pub fn origin_with(&self, host: &str, config: Arc<ServerConfig>) -> Origin {
         let reply = "HTTP/1.1 200 OK\r\nContent-Length: 2\r\nConnection: close\r\n\r\n{}";
@@ -366,6 +376,11 @@ impl World {
     /// Who signs the certificates of the origins.
     pub fn origin_ca(&self) -> &CertifiedIssuer<'static, KeyPair> {
         self.origin_ca.issuer()
+    }
+
+    /// A good certificate for a host and its key, as PEM, for a server of somebody else's.
+    pub fn certificate(&self, host: &str) -> (String, String) {
+        self.origin_ca.certificate(host)
     }
 
     /// An origin in cleartext at the usual address of a host.
@@ -407,6 +422,11 @@ impl World {
     /// A secret that can't be read from now on.
     pub fn lose_secret(&self, name: &str) {
         self.safe.lose(name);
+    }
+
+    /// A secret that is another one from now on.
+    pub fn change_secret(&self, name: &str, value: &str) {
+        self.safe.change(name, value);
     }
 
     /// A client of the proxy that trusts its CA.
@@ -517,19 +537,29 @@ impl World {
 
     /// The records, once there are as many as a test expects; an exchange's is written after its last byte.
     pub fn records(&self, count: usize) -> Vec<Value> {
+        self.records_behind(0, count)
+    }
+
+    /// As [`World::records`], without the first ones.
+    pub fn records_behind(&self, first: usize, count: usize) -> Vec<Value> {
         let deadline = Instant::now() + Duration::from_secs(10);
         loop {
             let lines = self.audit.lines();
-            if lines.len() >= count {
+            if lines.len() >= first + count {
                 let read = |line: &String| serde_json::from_str(line).unwrap();
-                return lines.iter().map(read).collect();
+                return lines[first..].iter().map(read).collect();
             }
             assert!(
                 Instant::now() < deadline,
-                "{count} records expected: {lines:#?}"
+                "{count} records behind {first} expected: {lines:#?}"
             );
             std::thread::yield_now();
         }
+    }
+
+    /// How many records there are so far.
+    pub fn recorded(&self) -> usize {
+        self.audit.lines().len()
     }
 
     /// The only record so far.

@@ -26,6 +26,11 @@ impl Safe {
         self.secrets.lock().unwrap().remove(name);
     }
 
+    pub(super) fn change(&self, name: &str, value: &str) {
+        let mut secrets = self.secrets.lock().unwrap();
+        secrets.insert(name.into(), value.into());
+    }
+
     pub(super) fn fetched(&self) -> Vec<String> {
         self.fetched.lock().unwrap().clone()
     }

@@ -1,1 +1,0 @@
-//! Group A: who a request is for, spelled in every odd way.

@@ -1,1 +1,0 @@
-//! Group N: policy files, and reloading them.

@@ -1,1 +1,0 @@
-//! Group O: what is written down, and what is not.

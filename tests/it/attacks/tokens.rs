@@ -1,1 +1,0 @@
-//! Group K: tokens by client credentials.

@@ -230,6 +230,22 @@ fn of_embedding(address: Ipv6Addr) -> Option<(Form, Class)> {
     Some((form, class))
 }
 
+/// Every IPv4 address that an IPv6 address can be read to have inside, whatever the form; none for most.
+pub fn inside(address: Ipv6Addr, nat64: &[Nat64Prefix]) -> Vec<Ipv4Addr> {
+    let last = rfc6052(address, 96);
+    let form = EMBEDDINGS.iter().find(|(net, _)| net.contains(&address));
+    let by_form = match form.map(|(_, form)| form) {
+        Some(Form::SixToFour) => vec![rfc6052(address, 16)],
+        Some(Form::Teredo) => vec![Ipv4Addr::from(!last.to_bits()), rfc6052(address, 32)],
+        Some(Form::LocalNat64) => [48, 56, 64, 96].map(|it| rfc6052(address, it)).into(),
+        Some(_) => vec![last],
+        None if WELL_KNOWN_NAT64.contains(&address) || is_isatap(address) => vec![last],
+        None => Vec::new(),
+    };
+    let own = nat64.iter().filter_map(|prefix| prefix.embedded(address));
+    own.chain(by_form).collect()
+}
+
 /// `0:5efe` or, with the bit for "universal" set, `200:5efe` before the IPv4 address (RFC 5214 §6.1).
 fn is_isatap(address: Ipv6Addr) -> bool {
     let [_, _, _, _, high, low, _, _] = address.segments();

@@ -88,6 +88,7 @@ codes! {
     PageUnknown "page_unknown" 404 false "The tools listener has no such page.";
     VariableMissing "variable_missing" 403 false "A variable that the request needs is not set in this session.";
     RateLimited "rate_limited" 429 true "The rate limit of the action, the connection or the agent is used up.";
+    SubdomainBudget "subdomain_budget" 429 true "The agent has asked for as many names of a `*.` host as it may.";
     TooLarge "too_large" 413 false "The body is larger than the limit.";
     HeadTooLarge "head_too_large" 431 false "The header section has more bytes or more fields than the limit.";
     TargetTooLong "target_too_long" 414 false "The request target is longer than the limit.";

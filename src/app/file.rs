@@ -83,7 +83,7 @@ impl Setting {
 }
 
 /// The settings of the file.
-const SETTINGS: [Setting; 20] = [
+const SETTINGS: [Setting; 21] = [
     Setting::new("policies", text, |it, node| {
         it.given.policies = it.path(node)
     }),
@@ -127,6 +127,9 @@ const SETTINGS: [Setting; 20] = [
     }),
     Setting::new("agent_tunnels", at_least_one, |it, node| {
         it.given.agent_tunnels = it.number(node, "tunnels")
+    }),
+    Setting::new("max_distinct_labels", at_least_one, |it, node| {
+        it.given.max_distinct_labels = it.number(node, "names")
     }),
     Setting::new("connections", at_least_one, |it, node| {
         it.given.connections = it.number(node, "connections")

@@ -14,7 +14,7 @@ use crate::app::flags::{HostEntry, OnEchoFlag, PlainHttpFlag, Span};
 use crate::app::records::{AuditSettings, GivenAudit};
 use crate::app::setup::{DRAIN, default_state_dir};
 use crate::dial::Answer;
-use crate::exchange::{AGENT_REQUESTS, AGENT_TUNNELS, OnEcho, PlainHttp};
+use crate::exchange::{AGENT_REQUESTS, AGENT_TUNNELS, MAX_DISTINCT_LABELS, OnEcho, PlainHttp};
 use crate::lease::GRACE;
 use crate::name::EnvironmentName;
 use crate::request::Host;
@@ -78,6 +78,9 @@ pub struct Given {
     /// Tunnels that one agent may have open [default: 256]
     #[arg(long, env = "EXEAT_AGENT_TUNNELS", value_name = "N")]
     pub agent_tunnels: Option<usize>,
+    /// Names of a `*.` host that one agent may use within an hour [default: 100]
+    #[arg(long, env = "EXEAT_MAX_DISTINCT_LABELS", value_name = "N")]
+    pub max_distinct_labels: Option<usize>,
     /// Connections of clients that each worker serves [default: 4096]
     #[arg(long, env = "EXEAT_CONNECTIONS", value_name = "N")]
     pub connections: Option<usize>,
@@ -136,6 +139,8 @@ pub struct Settings {
     pub stop_delay: Duration,
     /// At least one: tunnels that one agent may have open.
     pub agent_tunnels: usize,
+    /// At least one: names of a `*.` host that one agent may use within an hour.
+    pub max_distinct_labels: usize,
     /// At least one: connections of one worker.
     pub connections: usize,
     /// How much sessions keep, and for how long. Not to be set from outside yet.
@@ -189,6 +194,12 @@ impl Settings {
             },
             agent_requests: at_least(1, given.agent_requests, "agent_requests", AGENT_REQUESTS)?,
             agent_tunnels: at_least(1, given.agent_tunnels, "agent_tunnels", AGENT_TUNNELS)?,
+            max_distinct_labels: at_least(
+                1,
+                given.max_distinct_labels,
+                "max_distinct_labels",
+                MAX_DISTINCT_LABELS,
+            )?,
             connections: at_least(1, given.connections, "connections", CONNECTIONS)?,
             watch: given.watch.unwrap_or(true),
             grace: given.grace.map_or(GRACE, |it| it.0),
@@ -244,6 +255,7 @@ impl Given {
             drain: self.drain.or(other.drain),
             stop_delay: self.stop_delay.or(other.stop_delay),
             agent_tunnels: self.agent_tunnels.or(other.agent_tunnels),
+            max_distinct_labels: self.max_distinct_labels.or(other.max_distinct_labels),
             connections: self.connections.or(other.connections),
         }
     }

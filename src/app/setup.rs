@@ -127,7 +127,8 @@ fn services(settings: &Settings, policy: Policy) -> anyhow::Result<Services> {
         metrics,
         authority,
         room: exchange::Room::default(),
-        shares: exchange::Shares::of(settings.agent_requests, settings.agent_tunnels),
+        shares: exchange::Shares::of(settings.agent_requests, settings.agent_tunnels)
+            .naming(settings.max_distinct_labels),
         settings: exchange::Settings {
             environment: settings.environment.clone(),
             plain_http: settings.plain_http,

@@ -336,6 +336,26 @@ async fn refusing_many_hosts_does_not_cost_many_signatures() {
     );
 }
 
+#[tokio::test]
+async fn leaves_are_kept_to_a_bound_whatever_is_asked_for() {
+    let folder = folder();
+    let authority = Authority::open_or_create(folder.path()).unwrap();
+    let favourite = host("api.good.test");
+    let first = authority.leaf(&favourite).await.unwrap();
+    for number in 0..KEPT + 1_000 {
+        authority
+            .leaf(&host(&format!("r{number}.wild.test")))
+            .await
+            .unwrap();
+        authority.leaf(&favourite).await.unwrap();
+    }
+    authority.leaves.run_pending_tasks().await;
+    assert!(authority.leaves.entry_count() <= KEPT);
+    // What is asked for again and again is not pushed out by what is asked for once.
+    let again = authority.leaf(&favourite).await.unwrap();
+    assert!(Arc::ptr_eq(&first, &again));
+}
+
 /// One handshake over memory; what the client and the server then know of it.
 async fn handshake(authority: &Authority, client: &Arc<ClientConfig>, name: &str) -> Shaken {
     let (near, far) = tokio::io::duplex(16 * 1024);

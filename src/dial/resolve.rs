@@ -11,10 +11,14 @@ use std::str::FromStr;
 use std::sync::Arc;
 use std::time::Duration;
 
+use hickory_resolver::Hosts;
 use hickory_resolver::ResolverBuilder;
 use hickory_resolver::TokioResolver;
+use hickory_resolver::config::ConnectionConfig;
 use hickory_resolver::config::LookupIpStrategy;
+use hickory_resolver::config::NameServerConfig;
 use hickory_resolver::config::ResolveHosts;
+use hickory_resolver::config::ResolverConfig;
 use hickory_resolver::net::NetError;
 use hickory_resolver::net::runtime::TokioRuntimeProvider;
 use hickory_resolver::proto::rr::Name;
@@ -105,6 +109,30 @@ impl System {
             resolver: build().map_err(|error| error.to_string()),
         }
     }
+
+    /// As it would be where the system had this one name server, over UDP and TCP, and this text in `/etc/hosts`.
+    pub fn of(server: SocketAddr, hosts: &str) -> Self {
+        let built = || {
+            let mut listed = Hosts::default();
+            listed.read_hosts_conf(hosts.as_bytes())?;
+            let mut resolver = bounded(builder(server))?;
+            resolver.set_hosts(Arc::new(listed));
+            Ok::<_, NetError>(resolver)
+        };
+        Self {
+            resolver: built().map_err(|error| error.to_string()),
+        }
+    }
+}
+
+fn builder(server: SocketAddr) -> ResolverBuilder<TokioRuntimeProvider> {
+    let ways = [ConnectionConfig::udp(), ConnectionConfig::tcp()].map(|mut way| {
+        way.port = server.port();
+        way
+    });
+    let server = NameServerConfig::new(server.ip(), true, ways.into());
+    let config = ResolverConfig::from_parts(None, Vec::new(), vec![server]);
+    TokioResolver::builder_with_config(config, TokioRuntimeProvider::default())
 }
 
 impl Default for System {

@@ -111,6 +111,7 @@ impl Target<'_> {
 
     fn refused(&self, refusal: AddressRefusal, port: u16) -> Fault {
         let remedy = match refusal.class {
+            _ if refusal.denied => "that wins over what is exempted",
             Class::Metadata => "nothing opens it",
             _ => "only an entry of network.allow_private with this host and port opens it",
         };
@@ -198,6 +199,20 @@ mod tests {
     }
 
     #[test]
+    fn a_listener_everywhere_is_known_at_the_machines_own_address() {
+        let socket = UdpSocket::bind("0.0.0.0:0").unwrap();
+        // From where packets would go there. Nothing is sent, and a machine without a network has no such address.
+        if socket.connect("203.0.114.10:9").is_err() {
+            return;
+        }
+        let here = SocketAddr::new(socket.local_addr().unwrap().ip(), 9090);
+        for listener in ["0.0.0.0:9090", "[::]:9090"] {
+            let own = Own::new(vec![listener.parse().unwrap()]);
+            assert!(own.holds(here), "{listener} {here}");
+        }
+    }
+
+    #[test]
     fn an_exemption_does_not_open_our_own_listeners() {
         let network = Network {
             exemptions: vec![crate::policy::Exemption {
@@ -205,7 +220,7 @@ mod tests {
                 addresses: vec!["127.0.0.0/8".parse().unwrap()],
                 port: 443,
             }],
-            nat64: Vec::new(),
+            ..Network::default()
         };
         let own = Own::new(vec!["127.0.0.1:443".parse().unwrap()]);
         assert_eq!(vet(&["127.0.0.1"], &network, &own), Err(FaultKind::Address));

@@ -15,6 +15,7 @@ mod call;
 mod deadline;
 mod figures;
 mod keys;
+mod labels;
 mod note;
 mod outgoing;
 mod panicked;
@@ -47,7 +48,7 @@ use crate::fault::{Fault, FaultKind};
 use crate::policy;
 use crate::policy::{Head, Permit, Policy, Selected, Stake};
 use crate::refusal::Refusal;
-use crate::request::{Caller, Destination, Door, Host, Intent};
+use crate::request::{Caller, Destination, Door, Host, HostPattern, Intent};
 use crate::sessions;
 use crate::sessions::Moment;
 
@@ -55,6 +56,7 @@ pub use answer::Answer;
 pub use body::Room;
 pub use call::{Call, Called, Denied, Done};
 pub use deadline::Deadline;
+pub use labels::MAX_DISTINCT_LABELS;
 pub use panicked::unless_panicked;
 pub use respond::OnEcho;
 pub use shared::{Services, Settings};
@@ -274,6 +276,11 @@ impl Gate {
         ticket.prepared(meant.prepared);
         if door != Door::Proxy {
             call::note_planned(&permit, ticket)?;
+        }
+        if let HostPattern::OneLabel(_) = permit.action().host {
+            self.services
+                .shares
+                .name(caller.agent.as_ref(), &meant.host)?;
         }
         self.services.meter.take(&permit, &meant.facts)?;
         let wanted = Wanted::by(&permit, &caller.environment)?;

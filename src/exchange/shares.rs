@@ -1,14 +1,16 @@
-//! Fair shares: how many requests one agent may have under way, and how many tunnels open, so that none keeps the
-//! others out.
+//! Fair shares: how many requests one agent may have under way, how many tunnels open, and how many names of a `*.`
+//! host it may ask for, so that none keeps the others out.
 
 use std::collections::HashMap;
 use std::sync::{Arc, PoisonError, RwLock};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, TryAcquireError};
 
+use crate::exchange::labels::{Labels, MAX_DISTINCT_LABELS};
 use crate::name::AgentName;
 use crate::refusal::{Code, Refusal};
+use crate::request::Host;
 
 /// A quarter of the connections that one worker takes: agents call a few times at once, a runtime of many conversations
 /// some hundreds, and it takes several agents gone wild before others find no connection.
@@ -27,6 +29,7 @@ const WAIT: Duration = Duration::from_secs(1);
 pub struct Shares {
     requests: Pool,
     tunnels: Pool,
+    labels: Labels,
 }
 
 /// So many of one thing for each agent.
@@ -55,7 +58,15 @@ impl Shares {
         Self {
             requests: Pool::of("requests under way", requests),
             tunnels: Pool::of("tunnels open", tunnels),
+            labels: Labels::of(MAX_DISTINCT_LABELS),
         }
+    }
+
+    /// With so many names of a `*.` host for each agent.
+    #[must_use]
+    pub fn naming(mut self, most: usize) -> Self {
+        self.labels = Labels::of(most);
+        self
     }
 
     /// Begins a request of an agent.
@@ -74,10 +85,19 @@ impl Shares {
         self.tunnels.take(agent)
     }
 
+    /// Counts a name that the policy has by a `*.` alone, before it is looked up or gets a certificate.
+    ///
+    /// # Errors
+    /// [`Code::SubdomainBudget`] where the agent has asked for as many others as it may.
+    pub fn name(&self, agent: Option<&AgentName>, host: &Host) -> Result<(), Refusal> {
+        self.labels.take(agent, host, Instant::now())
+    }
+
     /// Forgets agents that have nothing under way. Those that the policy still has begin anew.
     pub(in crate::exchange) fn forget_idle(&self) {
         self.requests.forget_idle();
         self.tunnels.forget_idle();
+        self.labels.forget_idle(Instant::now());
     }
 
     /// How many requests one agent may have under way.

@@ -114,6 +114,12 @@ pub(crate) const TUNNELS: Metric = Metric {
     labels: &["kind"],
     help: "Tunnels that were opened: `intercepted`, or `passed` on unread.",
 };
+pub(crate) const DISTRUSTED: Metric = Metric {
+    name: "exeat_tunnels_distrusted_total",
+    kind: Kind::Counter,
+    labels: &["host"],
+    help: "Tunnels whose client did not accept our certificate, by the host as the policy writes it.",
+};
 pub(crate) const CONNECTIONS_OPEN: Metric = Metric {
     name: "exeat_connections_open",
     kind: Kind::Gauge,
@@ -308,6 +314,7 @@ pub const METRICS: &[Metric] = &[
     BODY_ROOM_LIMIT,
     TUNNELS_OPEN,
     TUNNELS,
+    DISTRUSTED,
     CONNECTIONS_OPEN,
     CONNECTIONS,
     CLOSED_UNREAD,

@@ -21,15 +21,16 @@ use metrics_exporter_prometheus::{PrometheusBuilder, PrometheusHandle, Prometheu
 
 use crate::log;
 use crate::metrics::declared::{
-    AUDIT_ERRORS, AUDIT_LOST, BUCKETS, BUILD, CA_EXPIRY, DURATION, IN_FLIGHT, LEAVES, LOADED,
-    LOG_LOST, OVERHEAD, RATE_LIMITED, REFUSALS, RELOAD_FAILED, RELOADS, REQUEST_BYTES, REQUESTS,
-    RESPONSE_BYTES, SCRUBBED, TOKENS, UPSTREAM,
+    AUDIT_ERRORS, AUDIT_LOST, BUCKETS, BUILD, CA_EXPIRY, DISTRUSTED, DURATION, IN_FLIGHT, LEAVES,
+    LOADED, LOG_LOST, OVERHEAD, RATE_LIMITED, REFUSALS, RELOAD_FAILED, RELOADS, REQUEST_BYTES,
+    REQUESTS, RESPONSE_BYTES, SCRUBBED, TOKENS, UPSTREAM,
 };
 use crate::metrics::secrets::Secrets;
 use crate::name::{ActionName, AgentName, OutcomeName, SecretName};
 use crate::policy::SecretSource;
 use crate::refusal::Code;
 use crate::request::Door;
+use crate::request::HostPattern;
 
 pub(crate) use declared::{
     AGENT_IN_FLIGHT, AGENT_LIMIT, AUDIT_CAPACITY, AUDIT_QUEUE, BODY_ROOM, BODY_ROOM_LIMIT, POLICY,
@@ -221,6 +222,12 @@ impl Metrics {
         let opened = &self.tunnels[kind as usize];
         opened.total.increment(1);
         Gauged::of(&opened.open)
+    }
+
+    /// A client did not accept our certificate for a host of the policy, or for another.
+    pub fn distrusted(&self, host: Option<&HostPattern>) {
+        let host = host.map_or_else(|| NONE.to_owned(), ToString::to_string);
+        counter(&self.recorder, &DISTRUSTED, &[&host]).increment(1);
     }
 
     /// A connection was accepted, and is open until this is dropped.
@@ -591,6 +598,7 @@ mod tests {
         let secret = SecretName::parse("key").unwrap();
         metrics.secret_fetched(&secret, &SecretSource::Env("KEY".into()), true);
         metrics.ca_expires(1);
+        metrics.distrusted(None);
         let mut now = metrics.secret_ages(|_, _| true);
         for metric in [
             &AGENT_LIMIT,

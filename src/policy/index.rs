@@ -89,6 +89,15 @@ impl Index {
             .is_some_and(|site| site.port(port).is_some())
     }
 
+    /// A host as the policy writes it: itself, or the `*.` that covers it.
+    pub fn written(&self, host: &Host) -> Option<HostPattern> {
+        if self.exact.contains_key(host) {
+            return Some(HostPattern::Exact(host.clone()));
+        }
+        let (parent, _) = self.one_label.get_key_value(host.parent()?)?;
+        Some(HostPattern::OneLabel(parent.clone()))
+    }
+
     /// The action for a request.
     pub(super) fn find(&self, host: &Host, port: u16, method: &Method, path: &Path) -> Found<'_> {
         let Some(site) = self.site(host) else {

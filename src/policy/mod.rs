@@ -284,6 +284,15 @@ impl Policy {
         &self.network
     }
 
+    /// Whether a host that the policy reaches is one of as many as anybody likes: it has it by a `*.` alone.
+    pub fn leaves_open(&self, environment: &EnvironmentName, host: &Host) -> bool {
+        let of_actions = self.environment(environment);
+        let of_actions = of_actions.and_then(|it| it.index.written(host));
+        let of_tunnels = self.tunnels.iter().flat_map(|it| &it.hosts);
+        let mut all = of_tunnels.chain(&of_actions);
+        !all.any(|it| matches!(it, HostPattern::Exact(exact) if exact == host))
+    }
+
     /// What a CONNECT to this host and port would reach.
     pub fn reach(&self, environment: &EnvironmentName, host: &Host, port: u16) -> Reach {
         let index = self.environment(environment).map(|it| &it.index);

@@ -15,15 +15,17 @@ pub(super) const HANDSHAKE: u8 = 22;
 const MOST_BYTES: usize = 16 * 1024;
 
 const CLIENT_HELLO: u8 = 1;
+/// As a hello says it; TLS 1.3 says the same in this place (RFC 8446 §4.1.2).
+const TLS_1_2: [u8; 2] = [3, 3];
 const SERVER_NAME: u16 = 0;
-/// RFC 9849: what names the server is encrypted.
-const ENCRYPTED_HELLO: u16 = 0xfe0d;
 
 /// Why a ClientHello is not passed on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Bad {
     /// Not TLS, or not a ClientHello that can be read in one way.
     NotTls,
+    /// TLS 1.1 or older, which RFC 8996 forbids and no server behind an action is reached with either.
+    TooOld,
     /// It has no server name.
     NoName,
     /// The name that counts is encrypted, so nobody here can know it.
@@ -39,6 +41,8 @@ pub(super) enum Alert {
     MissingExtension,
     /// What came is no ClientHello.
     DecodeError,
+    /// What came is older than TLS 1.2.
+    ProtocolVersion,
 }
 
 impl Alert {
@@ -48,6 +52,7 @@ impl Alert {
             Self::UnrecognizedName => AlertDescription::UnrecognisedName,
             Self::MissingExtension => AlertDescription::MissingExtension,
             Self::DecodeError => AlertDescription::DecodeError,
+            Self::ProtocolVersion => AlertDescription::ProtocolVersion,
         };
         [21, 3, 3, 0, 2, 2, u8::from(description)]
     }
@@ -118,6 +123,9 @@ fn whole(message: &[u8]) -> Result<Option<&[u8]>, Bad> {
 }
 
 fn server_name(hello: &[u8]) -> Result<String, Bad> {
+    if hello.get(..2).is_some_and(|version| version < &TLS_1_2[..]) {
+        return Err(Bad::TooOld);
+    }
     let extensions = extensions(hello).ok_or(Bad::NotTls)?;
     let mut seen = Vec::new();
     let mut name = None;
@@ -132,10 +140,16 @@ fn server_name(hello: &[u8]) -> Result<String, Bad> {
             name = Some(only_name(content).ok_or(Bad::NotTls)?);
         }
     }
-    if seen.contains(&ENCRYPTED_HELLO) {
+    if seen.iter().any(|kind| hides_a_name(*kind)) {
         return Err(Bad::Encrypted);
     }
     name.ok_or(Bad::NoName)
+}
+
+/// Encrypted Client Hello (RFC 9849, the last in the range) and what its drafts were called, which some servers still
+/// understand.
+fn hides_a_name(extension: u16) -> bool {
+    matches!(extension, 0xfe08..=0xfe0d | 0xff02 | 0xffce)
 }
 
 /// The extensions, which end where the message does.
@@ -254,7 +268,7 @@ mod tests {
 
     #[test]
     fn what_has_no_name_or_two_readings_is_not_passed_on() {
-        let encrypted = extension(ENCRYPTED_HELLO, &[0; 40]);
+        let encrypted = extension(0xfe0d, &[0; 40]);
         for (extensions, bad) in [
             (vec![], Bad::NoName),
             (vec![extension(10, &[])], Bad::NoName),
@@ -271,6 +285,22 @@ mod tests {
         ] {
             let bytes = records(&message(&extensions), 1000);
             assert_eq!(read(&bytes, 10_000), Err(bad), "C2, C4, C5: {extensions:?}");
+        }
+    }
+
+    #[test]
+    fn what_is_older_than_tls_1_2_is_not_passed_on() {
+        for (version, expected) in [
+            ([0, 2], Err(Bad::TooOld)),
+            ([3, 0], Err(Bad::TooOld)),
+            ([3, 1], Err(Bad::TooOld)),
+            ([3, 2], Err(Bad::TooOld)),
+            ([3, 3], Ok(Some("a.test".into()))),
+        ] {
+            let mut message = message(&[names(&["a.test"])]);
+            message[4..6].copy_from_slice(&version);
+            let found = read(&records(&message, 1000), 10_000);
+            assert_eq!(found, expected, "C8: {version:?}");
         }
     }
 

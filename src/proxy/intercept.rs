@@ -7,6 +7,8 @@ use std::sync::Arc;
 
 use bytes::BytesMut;
 use rustls::AlertDescription;
+use rustls::Error;
+use rustls::PeerMisbehaved;
 use rustls::ProtocolVersion;
 use rustls::server::Acceptor;
 use rustls::sign::CertifiedKey;
@@ -51,6 +53,9 @@ pub(super) async fn serve<S: ClientStream>(
     let stream = match shaken {
         Ok(stream) => stream,
         Err(failed) => {
+            if failed.distrusts {
+                tunnel.distrusted(&place.gate);
+            }
             tunnel.close(failed.end);
             if let Some((mut stream, alert)) = failed.farewell {
                 turn_away(&mut stream, alert, &place.limits).await;
@@ -86,6 +91,8 @@ pub(super) async fn serve<S: ClientStream>(
 /// How a handshake failed, and what is left to do after it is recorded.
 struct Failed<S> {
     end: End,
+    /// Whether the client did not accept our certificate.
+    distrusts: bool,
     farewell: Option<(Rewound<S>, Option<Alert>)>,
 }
 
@@ -93,6 +100,7 @@ impl<S> From<End> for Failed<S> {
     fn from(end: End) -> Self {
         Self {
             end,
+            distrusts: false,
             farewell: None,
         }
     }
@@ -111,6 +119,7 @@ async fn handshake<S: ClientStream>(
         Some(_) => {
             return Err(Failed {
                 end: End::Refused(Code::TlsExpected),
+                distrusts: false,
                 farewell: Some((stream, None)),
             });
         }
@@ -123,14 +132,42 @@ async fn handshake<S: ClientStream>(
     if let Err(alert) = check_name(&start, host) {
         return Err(Failed {
             end: End::Refused(Code::ServerNameMismatch),
+            distrusts: false,
             farewell: Some((start.io, Some(alert))),
         });
     }
     let config = place.gate.services.authority.config_for(leaf);
     let secured = timeout_at(deadline, start.into_stream(config)).await;
-    Ok(secured
-        .map_err(|_| slow())?
-        .map_err(|error| broke(&error))?)
+    let secured = secured.map_err(|_| slow())?;
+    secured.map_err(|error| Failed {
+        end: broke(&error),
+        distrusts: distrusts(&error),
+        farewell: None,
+    })
+}
+
+/// Whether a handshake ended since the client did not accept our certificate (RFC 8446 §6.2).
+fn distrusts(error: &io::Error) -> bool {
+    use AlertDescription::{
+        AccessDenied, BadCertificate, CertificateExpired, CertificateRevoked, CertificateUnknown,
+        UnknownCA, UnsupportedCertificate,
+    };
+    matches!(
+        cause(error),
+        Some(Error::AlertReceived(
+            AccessDenied
+                | BadCertificate
+                | UnsupportedCertificate
+                | CertificateRevoked
+                | CertificateExpired
+                | CertificateUnknown
+                | UnknownCA
+        ))
+    )
+}
+
+fn cause(error: &io::Error) -> Option<&Error> {
+    error.get_ref().and_then(|it| it.downcast_ref())
 }
 
 /// The server name must be there and be the host of the CONNECT.
@@ -170,17 +207,21 @@ pub(super) fn slow() -> End {
 
 /// Why a handshake ended: an alert of the client says what it thinks of us, above all of our CA.
 fn broke(error: &io::Error) -> End {
-    let cause = error
-        .get_ref()
-        .and_then(|it| it.downcast_ref::<rustls::Error>());
-    match cause {
-        Some(rustls::Error::AlertReceived(alert)) => {
+    match cause(error) {
+        Some(Error::AlertReceived(alert)) => {
             tunnel::client_failed(format!("client_alert={}", snake_case(*alert)))
         }
-        Some(rustls::Error::InvalidMessage(_)) => End::Refused(Code::TlsExpected),
-        Some(rustls::Error::PeerMisbehaved(
-            rustls::PeerMisbehaved::ServerNameMustContainOneHostName,
-        )) => End::Refused(Code::ServerNameMismatch),
+        Some(Error::PeerMisbehaved(PeerMisbehaved::ServerNameMustContainOneHostName)) => {
+            End::Refused(Code::ServerNameMismatch)
+        }
+        Some(
+            Error::InvalidMessage(_)
+            | Error::InappropriateMessage { .. }
+            | Error::InappropriateHandshakeMessage { .. }
+            | Error::PeerMisbehaved(_)
+            | Error::PeerSentOversizedRecord
+            | Error::DecryptError,
+        ) => End::Refused(Code::TlsExpected),
         _ => tunnel::client_failed(format!("the TLS handshake in the tunnel failed: {error}")),
     }
 }

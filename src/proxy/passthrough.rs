@@ -119,6 +119,7 @@ async fn hello<S: ClientStream>(stream: &mut Rewound<S>, host: &Host) -> Result<
 fn refused(bad: Bad) -> Refused {
     let (code, alert) = match bad {
         Bad::NotTls => (Code::TlsExpected, Alert::DecodeError),
+        Bad::TooOld => (Code::TlsExpected, Alert::ProtocolVersion),
         Bad::NoName => (Code::ServerNameMismatch, Alert::MissingExtension),
         // What the server would read is not what stands in the clear, so it is not known to be the host.
         Bad::Encrypted => (Code::ServerNameMismatch, Alert::UnrecognizedName),

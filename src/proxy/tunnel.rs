@@ -130,6 +130,14 @@ impl Tunnel {
         agents::rehomed(&self.caller, policy, self.given.as_ref())
     }
 
+    /// Counts that the client does not trust us where it should: its own roots, or a pinned certificate.
+    pub(super) fn distrusted(&self, gate: &Gate) {
+        let policy = gate.services.live.snapshot();
+        let environment = policy.environment(&self.caller.environment);
+        let host = environment.and_then(|it| it.index.written(&self.destination.host));
+        gate.services.metrics.distrusted(host.as_ref());
+    }
+
     /// Asks again, for a request inside, by what its caller is known.
     ///
     /// # Errors
@@ -192,12 +200,16 @@ async fn settle(
     let (caller, shown) = who.into_parts();
     let (host, port) = (&destination.host, destination.port);
     let authority = &place.gate.services.authority;
-    let way = match begun.policy.reach(&caller.environment, host, port) {
+    let shares = &place.gate.services.shares;
+    let reach = begun.policy.reach(&caller.environment, host, port);
+    if let Reach::Actions | Reach::Tunnel(_) = reach
+        && begun.policy.leaves_open(&caller.environment, host)
+    {
+        shares.name(caller.agent.as_ref(), host)?;
+    }
+    let way = match reach {
         Reach::Actions => Way::Intercept(authority.leaf(host).await?),
-        Reach::Tunnel(passage) => {
-            let shares = &place.gate.services.shares;
-            Way::PassThrough(passage, shares.tunnel(caller.agent.as_ref())?)
-        }
+        Reach::Tunnel(passage) => Way::PassThrough(passage, shares.tunnel(caller.agent.as_ref())?),
         Reach::PortUndeclared => return Err(port_undeclared(&destination).into()),
         // Most clients show nothing of an answer to CONNECT but its status. On the port of HTTPS the refusal is given
         // inside, where agents can read it; the exchange gives it, as for any request to such a host.

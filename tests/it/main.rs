@@ -13,7 +13,6 @@
 
 mod world;
 
-mod addresses;
 mod admin;
 mod agents;
 mod attacks;

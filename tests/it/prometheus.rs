@@ -14,7 +14,7 @@ use serde_json::{Value, json};
 use tempfile::TempDir;
 
 use crate::metrics::{login, page};
-use crate::world::{Plan, World, json_reply, read_answer};
+use crate::world::{Plan, World, json_reply, read_answer, rest};
 
 const TOKEN: &str = "token-of-the-operator";
 
@@ -147,6 +147,15 @@ impl Scene {
             ("none", 2.0),
         ];
         counts.into()
+    }
+
+    /// A client comes that trusts others than our CA.
+    fn distrust(&self) {
+        let client = self.world.client().trusting(&self.world.origin_roots());
+        let bot = login("bot", "bot-secret");
+        let mut tunnel = client.tunnel_as("api.good.test", "api.good.test", &[&bot]);
+        assert!(tunnel.conn.complete_io(&mut tunnel.sock).is_err());
+        assert_eq!(rest(&mut tunnel.sock), "");
     }
 }
 
@@ -332,6 +341,7 @@ fn prometheus_counts_what_was_sent() {
 fn the_page_of_metrics_has_no_lint_and_every_metric() {
     let scene = Scene::set();
     scene.play();
+    scene.distrust();
     let page = page(&scene.world, Some(TOKEN));
     let said = promtool(Path::new("/"), &["check", "metrics"], &page);
     assert_eq!(said, "", "{page}");

@@ -156,98 +156,6 @@ fn nobody_is_asked_or_dialled_before_the_hello_is_judged() {
 }
 
 #[test]
-fn what_does_not_name_the_server_is_not_passed_on() {
-    let host = "api.good.test";
-    type Case<'a> = (&'a str, &'a dyn Fn(&Client) -> Vec<u8>, &'a str);
-    let other = |to: &'static [u8]| {
-        move |client: &Client| {
-            let mut bytes = hello(client, host);
-            let found = bytes
-                .windows(host.len())
-                .position(|it| it == host.as_bytes());
-            let at = found.unwrap();
-            bytes[at..at + host.len()].copy_from_slice(to);
-            bytes
-        }
-    };
-    let (zero, comma, space) = (
-        other(b"api.good.tes\0"),
-        other(b"api.good,test"),
-        other(b"api.good.test"),
-    );
-    let cases: [Case<'_>; 10] = [
-        (
-            "another name",
-            &|it| hello(it, "evil.test"),
-            "server_name_mismatch",
-        ),
-        (
-            "a declared name of an action",
-            &|it| hello(it, "api.two.test"),
-            "server_name_mismatch",
-        ),
-        (
-            "an address",
-            &|it| hello(it, "203.0.114.10"),
-            "server_name_mismatch",
-        ),
-        ("a zero", &zero, "server_name_mismatch"),
-        ("a comma", &comma, "server_name_mismatch"),
-        ("SSH", &|_| b"SSH-2.0-x\r\n".to_vec(), "tls_expected"),
-        (
-            "HTTP",
-            &|_| b"GET / HTTP/1.1\r\nHost: api.good.test\r\n\r\n".to_vec(),
-            "tls_expected",
-        ),
-        (
-            "SSL 2",
-            &|_| b"\x80\x2e\x01\x03\x01".to_vec(),
-            "tls_expected",
-        ),
-        (
-            "an alert",
-            &|_| b"\x15\x03\x01\0\x02\x02\x28".to_vec(),
-            "tls_expected",
-        ),
-        (
-            "a ServerHello",
-            &|_| b"\x16\x03\x03\0\x04\x02\0\0\0".to_vec(),
-            "tls_expected",
-        ),
-    ];
-    for (what, bytes, code) in cases {
-        let mut world = world();
-        let origin = world.origin(host, |_| json_reply("{}"));
-        let client = world.client();
-        let mut stream = open(&client);
-        stream.write_all(&bytes(&client)).unwrap();
-        stream.shutdown(Shutdown::Write).unwrap();
-        let back = end(stream);
-        assert_eq!(
-            (back.len(), back[0]),
-            (7, 21),
-            "{what}: an alert and no more"
-        );
-        assert_eq!(origin.connections(), 0, "{what}");
-        world.assert_nothing_left();
-        let records = world.last_records();
-        assert_eq!(
-            (records.len(), &records[0]["code"]),
-            (1, &code.into()),
-            "{what}"
-        );
-    }
-    // The case without a change shows that the changed ones are refused for their change.
-    let world = world();
-    world.origin(host, |_| json_reply("{}"));
-    let mut stream = open(&world.client());
-    stream.write_all(&space(&world.client())).unwrap();
-    let mut first = [0];
-    stream.read_exact(&mut first).unwrap();
-    assert_eq!(first, [22]);
-}
-
-#[test]
 fn a_tunnel_is_for_its_own_host_and_ports_and_for_connect_alone() {
     let mut world = world();
     let connect = |target: &str| format!("CONNECT {target} HTTP/1.1\r\nHost: {target}\r\n\r\n");
@@ -263,22 +171,6 @@ fn a_tunnel_is_for_its_own_host_and_ports_and_for_connect_alone() {
         world.refuses(bytes.as_bytes(), (403, code));
     }
     assert_eq!(world.last_records().len(), 6);
-}
-
-#[test]
-fn a_tunnel_to_a_private_address_is_asked_for_once_and_never_dialled() {
-    let mut world = world();
-    world.resolve("api.good.test", &["203.0.114.10", "10.0.0.5"]);
-    let client = world.client();
-    let mut stream = open(&client);
-    stream.write_all(&hello(&client, "api.good.test")).unwrap();
-    assert_eq!(end(stream), b"");
-    assert_eq!((world.lookups().len(), world.dials().len()), (1, 0));
-    let records = world.last_records();
-    assert_eq!(
-        (records.len(), &records[0]["code"]),
-        (1, &"address_refused".into())
-    );
 }
 
 #[test]

@@ -5,8 +5,6 @@ use std::net::TcpListener;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
-use rcgen::{CertificateParams, DnType, ExtendedKeyUsagePurpose, date_time_ymd};
-
 use crate::world::{POLICY, Plan, Reply, Then, World, json_reply, read_answer, read_head, rest};
 
 const URL: &str = "http://api.good.test/v1/items/1";
@@ -153,33 +151,6 @@ fn trailers_do_not_pass() {
 }
 
 #[test]
-fn redirects_are_answers() {
-    for location in [
-        "http://169.254.169.254/latest",
-        "https://evil.test/",
-        "http://api.good.test/v1/items/2",
-    ] {
-        let world = World::usual();
-        let reply =
-            format!("HTTP/1.1 302 Found\r\nLocation: {location}\r\nContent-Length: 0\r\n\r\n");
-        let origin = world.origin("api.good.test", move |_| Vec::from(reply.as_str()));
-        let answer = world.client().get(URL);
-        assert_eq!(
-            (answer.status, answer.header("location")),
-            (302, Some(location))
-        );
-        assert_eq!(
-            (
-                origin.seen().len(),
-                world.dials().len(),
-                world.lookups().len()
-            ),
-            (1, 1, 1)
-        );
-    }
-}
-
-#[test]
 fn an_answer_that_nobody_asked_for_is_given_to_nobody() {
     let forged = || String::from_utf8(json_reply("forged")).unwrap();
     for (first, status) in [
@@ -248,67 +219,6 @@ fn a_request_that_a_server_swallows_is_sent_again_only_if_that_does_no_harm() {
         if sent == 3 {
             assert_eq!(records[1]["retries"], 1);
         }
-    }
-}
-
-#[test]
-fn a_server_that_is_not_who_it_should_be_gets_no_request() {
-    let named = |name: &str| CertificateParams::new(vec![name.to_owned()]).unwrap();
-    let good = || named("api.good.test");
-    let mut expired = good();
-    (expired.not_before, expired.not_after) =
-        (date_time_ymd(2020, 1, 1), date_time_ymd(2021, 1, 1));
-    let mut early = good();
-    (early.not_before, early.not_after) = (date_time_ymd(2090, 1, 1), date_time_ymd(2091, 1, 1));
-    let mut for_clients = good();
-    for_clients.extended_key_usages = vec![ExtendedKeyUsagePurpose::ClientAuth];
-    let mut common_name = CertificateParams::default();
-    common_name
-        .distinguished_name
-        .push(DnType::CommonName, "api.good.test");
-    for (what, params, trusted) in [
-        ("unknown issuer", good(), false),
-        ("expired", expired, true),
-        ("not valid yet", early, true),
-        ("for clients", for_clients, true),
-        ("common name only", common_name, true),
-        ("another name", named("evil.test"), true),
-        ("a name below", named("x.api.good.test"), true),
-        ("a wildcard above", named("*.test"), true),
-        ("a wildcard below", named("*.api.good.test"), true),
-        ("an address", named("203.0.114.10"), true),
-    ] {
-        let mut world = World::usual();
-        let origin = world.certified_origin("api.good.test", params, trusted);
-        for inside in [false, true] {
-            let client = world.client();
-            let answer = if inside {
-                client.send_inside("GET", "https://api.good.test/v1/items/1", &[], "")
-            } else {
-                client.get(URL)
-            };
-            assert_eq!(
-                (answer.status, answer.refusal()),
-                (502, "upstream_tls"),
-                "{what}"
-            );
-        }
-        assert_eq!((origin.connections(), origin.seen()), (2, vec![]), "{what}");
-        let records = world.last_records();
-        assert_eq!(records.len(), 2, "{what}");
-        assert!(
-            records[0]["detail"]
-                .as_str()
-                .unwrap()
-                .contains("certificate"),
-            "{}",
-            records[0]
-        );
-    }
-    for name in ["api.good.test", "*.good.test"] {
-        let world = World::usual();
-        world.certified_origin("api.good.test", named(name), true);
-        assert_eq!(world.client().get(URL).status, 200, "{name}");
     }
 }
 

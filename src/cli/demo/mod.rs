@@ -16,7 +16,7 @@ use crate::app;
 use crate::app::{AuditSettings, AuditTarget, Running, Settings};
 use crate::cli::{Verdict, say};
 use crate::dial::Answer;
-use crate::exchange::{AGENT_REQUESTS, AGENT_TUNNELS, OnEcho, PlainHttp};
+use crate::exchange::{AGENT_REQUESTS, AGENT_TUNNELS, MAX_DISTINCT_LABELS, OnEcho, PlainHttp};
 use crate::policy;
 use crate::request::Host;
 use crate::sessions::Bounds;
@@ -126,6 +126,7 @@ fn start(folder: &Path, api: &api::Api) -> anyhow::Result<Running> {
         connections: app::CONNECTIONS,
         agent_requests: AGENT_REQUESTS,
         agent_tunnels: AGENT_TUNNELS,
+        max_distinct_labels: MAX_DISTINCT_LABELS,
         watch: false,
         grace: Duration::ZERO,
         drain: Duration::from_secs(1),

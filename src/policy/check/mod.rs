@@ -152,7 +152,7 @@ fn check(raw: &raw::Policy, hash: Arc<str>, told: &mut Told<'_>) -> Policy {
         tunnels: &tunnels,
         connectors: &connectors,
     };
-    let network = Arc::new(network::exemptions(&declared, told));
+    let network = Arc::new(network::read(&declared, told));
     let agents = agents::read(&ground, told);
     if let Some(agents) = &agents {
         requires::tell_out_of_reach(&ground, agents, told);

@@ -3,9 +3,10 @@
 use std::collections::HashMap;
 use std::net::IpAddr;
 
-use ipnet::IpNet;
+use ipnet::{IpNet, Ipv6Net};
 
 use crate::address::Class;
+use crate::address::Nat64Prefix;
 use crate::name::TunnelName;
 use crate::policy::check::connector::Connectors;
 use crate::policy::check::ground::{Ground, name};
@@ -80,16 +81,29 @@ fn tunnel(name: TunnelName, raw: &RawTunnel, told: &mut Told<'_>) -> Option<Chec
     Some(CheckedTunnel { tunnel, places })
 }
 
-/// Reads `network.allow_private`.
-pub(super) fn exemptions(declared: &Declared<'_, '_>, told: &mut Told<'_>) -> Network {
-    let raw = declared.ground.raw.allow_private.iter();
-    let exemptions = raw
-        .filter_map(|raw| declared.exemption(raw, told))
-        .collect();
+/// Reads `network`.
+pub(super) fn read(declared: &Declared<'_, '_>, told: &mut Told<'_>) -> Network {
+    let raw = declared.ground.raw;
+    let exemptions = raw.allow_private.iter();
+    let exemptions = exemptions.filter_map(|it| declared.exemption(it, told));
     Network {
-        exemptions,
-        nat64: Vec::new(),
+        exemptions: exemptions.collect(),
+        nat64: raw.nat64.iter().filter_map(|it| nat64(it, told)).collect(),
+        denied: raw.deny.iter().filter_map(|it| net(it, told)).collect(),
     }
+}
+
+fn nat64(text: &Text, told: &mut Told<'_>) -> Option<Nat64Prefix> {
+    let net = text.value.parse::<Ipv6Net>().ok();
+    let prefix = net
+        .filter(|it| it.trunc() == *it)
+        .and_then(Nat64Prefix::new);
+    if prefix.is_none() {
+        let message = format!("`{}` is not a prefix of NAT64", text.value);
+        let remedy = "write it as `2001:db8:64::/96`, with a length of 32, 40, 48, 56, 64 or 96";
+        told.error(&text.place, message, remedy);
+    }
+    prefix
 }
 
 /// Every host that a policy declares.
@@ -163,7 +177,7 @@ impl Declared<'_, '_> {
     }
 }
 
-fn network(text: &Text, told: &mut Told<'_>) -> Option<IpNet> {
+fn net(text: &Text, told: &mut Told<'_>) -> Option<IpNet> {
     let single = || text.value.parse::<IpAddr>().map(IpNet::from);
     let Ok(net) = text.value.parse::<IpNet>().or_else(|_| single()) else {
         let message = format!("`{}` is not a network", text.value);
@@ -175,6 +189,12 @@ fn network(text: &Text, told: &mut Told<'_>) -> Option<IpNet> {
         told.error(&text.place, message, &format!("write `{}`", net.trunc()));
         return None;
     }
+    Some(net)
+}
+
+/// A network that is to be opened.
+fn network(text: &Text, told: &mut Told<'_>) -> Option<IpNet> {
+    let net = net(text, told)?;
     let is_metadata = |address| Class::of(address, &[]) == Class::Metadata;
     if is_metadata(net.network()) && is_metadata(net.broadcast()) {
         told.error(

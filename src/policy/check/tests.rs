@@ -994,6 +994,17 @@ agents: {x: {token: {secret: s}, allow: [a, "b*", aa, "c*"]}, y: {token: {secret
         ],
     ),
     (
+        r#"network: {deny: [10.0.0.53, 10.0.0.0/8, "::/0", 10.0.0.1/24, x], nat64: ["2001:67c:64::/96", "2001:67c::/33", "2001:67c::1/96", 10.0.0.0/8, x]}"#,
+        &[
+            "2:49 `10.0.0.1/24` has bits behind its prefix",
+            "2:62 `x` is not a network",
+            "2:94 `2001:67c::/33` is not a prefix of NAT64",
+            "2:111 `2001:67c::1/96` is not a prefix of NAT64",
+            "2:129 `10.0.0.0/8` is not a prefix of NAT64",
+            "2:141 `x` is not a prefix of NAT64",
+        ],
+    ),
+    (
         r#"network: {allow_private: [{host: hh.example.com, addresses: [10.0.0.0/24], port: 443}, {host: i.example.com, addresses: [10.0.0.0/24], port: 443}]}"#,
         &["2:34 no host `hh.example.com` is declared"],
     ),

@@ -64,6 +64,10 @@ pub(in crate::policy) struct Policy {
     pub(in crate::policy) agents: Names<Agent>,
     /// Hosts with addresses that are not public.
     pub(in crate::policy) allow_private: Vec<AllowPrivate>,
+    /// Addresses that nothing may reach.
+    pub(in crate::policy) deny: Vec<Text>,
+    /// Prefixes of NAT64.
+    pub(in crate::policy) nat64: Vec<Text>,
     /// Hosts that are reached without an action.
     pub(in crate::policy) tunnels: Names<Tunnel>,
     /// Whether a file, or a section of one, could not be read: a name that is not declared may
@@ -88,9 +92,19 @@ impl Policy {
         self.actions.merge(file.actions, decoder);
         self.agents.merge(file.agents, decoder);
         self.tunnels.merge(file.tunnels, decoder);
-        let allow_private = file.network.and_then(|network| network.allow_private);
+        if let Some(network) = file.network {
+            self.add_network(network);
+        }
+    }
+
+    fn add_network(&mut self, network: Network) {
+        let allow_private = network.allow_private.into_iter();
         self.allow_private
-            .extend(allow_private.into_iter().flat_map(|list| list.items));
+            .extend(allow_private.flat_map(|list| list.items));
+        let deny = network.deny.into_iter();
+        self.deny.extend(deny.flat_map(|list| list.items));
+        let nat64 = network.nat64.into_iter();
+        self.nat64.extend(nat64.flat_map(|list| list.items));
     }
 
     fn add_environments(&mut self, more: Option<List<Text>>, decoder: &mut Decoder<'_>) {

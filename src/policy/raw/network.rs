@@ -8,6 +8,8 @@ section! {
     /// Exceptions of the network rules.
     Network, "`network`" {
         allow_private: List<AllowPrivate>, Optional, "hosts with addresses that are not public";
+        deny: List<Text>, Optional, "addresses that nothing may reach: `10.0.0.53`";
+        nat64: List<Text>, Optional, "prefixes by which your own network reaches IPv4";
     }
 }
 

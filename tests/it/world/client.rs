@@ -133,6 +133,11 @@ impl Client {
         ClientConnection::new(Arc::new(config), name).unwrap()
     }
 
+    /// Whom it trusts.
+    pub fn roots(&self) -> &RootCertStore {
+        &self.roots
+    }
+
     /// How this client speaks TLS.
     pub fn tls(&self) -> ClientConfig {
         let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());

@@ -23,7 +23,7 @@ use std::time::{Duration, Instant};
 use exeat::app::{self, CONNECTIONS, Parts, Running};
 use exeat::audit::{Audit, MemorySink};
 use exeat::authority::Authority;
-use exeat::dial::{Limits, Offer, Own, Setup, Tls};
+use exeat::dial::{Limits, Offer, Own, Resolve, Setup, Tls};
 use exeat::drain::Drain;
 use exeat::exchange::{
     AGENT_REQUESTS, AGENT_TUNNELS, OnEcho, PlainHttp, Room, Services, Settings, Shares,
@@ -41,7 +41,7 @@ use exeat::secret::Secret;
 use exeat::sessions::{Bounds, InMemory};
 use exeat::tokens::Tokens;
 use exeat::vault::{Sources, Store, Vault};
-use rcgen::CertificateParams;
+use rcgen::{CertificateParams, CertifiedIssuer, KeyPair};
 use rustls::{RootCertStore, ServerConfig};
 use serde_json::{Map, Value};
 use tempfile::TempDir;
@@ -129,7 +129,11 @@ pub struct Plan {
     workers: usize,
     connections: usize,
     clients: ClientLimits,
+    resolving: Option<Resolving>,
 }
+
+/// Makes a resolver on the runtime to which it belongs.
+type Resolving = Arc<dyn Fn() -> Arc<dyn Resolve> + Send + Sync>;
 
 impl Plan {
     /// A world with this policy.
@@ -151,7 +155,23 @@ impl Plan {
             workers: 2,
             connections: CONNECTIONS,
             clients: ClientLimits::default(),
+            resolving: None,
         }
+    }
+
+    /// With a real resolver instead of the scripted names, which then count nothing.
+    pub fn resolving<R: Resolve + 'static>(
+        mut self,
+        made: impl Fn() -> R + Send + Sync + 'static,
+    ) -> Self {
+        self.resolving = Some(Arc::new(move || Arc::new(made())));
+        self
+    }
+
+    /// With so many names of a `*.` host for each agent.
+    pub fn naming(mut self, most: usize) -> Self {
+        self.shares = self.shares.naming(most);
+        self
     }
 
     /// With a token that operators have to show.
@@ -283,7 +303,10 @@ impl World {
         };
         let (names, switchboard) = (Arc::new(Names::usual()), Arc::new(Switchboard::default()));
         let origin_ca = OriginCa::new();
-        let dial = dialling(&names, &switchboard, &origin_ca);
+        let scripted = names.clone();
+        let resolving = plan.resolving;
+        let resolving = resolving.unwrap_or_else(|| Arc::new(move || scripted.clone()));
+        let dial = dialling(resolving, &switchboard, &origin_ca);
         let running = app::start(Parts {
             services: Arc::new(services),
             dial: dial.clone(),
@@ -338,9 +361,21 @@ impl World {
         } else {
             OriginCa::new().issue(params)
         };
-        let origin = Origin::over_tls(config, Box::new(|_| json_reply("{}").into()));
+        self.origin_with(host, config)
+    }
+
+    /// An origin that speaks TLS as somebody wishes it, and answers once on each connection.
+    pub fn origin_with(&self, host: &str, config: Arc<ServerConfig>) -> Origin {
+        let reply = "HTTP/1.1 200 OK\r\nContent-Length: 2\r\nConnection: close\r\n\r\n{}";
+        let reply = |_: &Seen| Reply::and(reply, Then::Close);
+        let origin = Origin::over_tls(config, Box::new(reply));
         self.lead(host, 443, origin.address());
         origin
+    }
+
+    /// Who signs the certificates of the origins.
+    pub fn origin_ca(&self) -> &CertifiedIssuer<'static, KeyPair> {
+        self.origin_ca.issuer()
     }
 
     /// A good certificate for a host and its key, as PEM, for a server of somebody else's.
@@ -640,11 +675,15 @@ fn read(policy: &str) -> Policy {
     loaded.policy.unwrap_or_else(|| panic!("{problems:#?}"))
 }
 
-fn dialling(names: &Arc<Names>, switchboard: &Arc<Switchboard>, origin_ca: &OriginCa) -> Dialling {
+fn dialling(
+    resolving: Resolving,
+    switchboard: &Arc<Switchboard>,
+    origin_ca: &OriginCa,
+) -> Dialling {
     let tls = Tls::trusting(origin_ca.roots(), Offer::Both);
-    let (names, switchboard) = (names.clone(), switchboard.clone());
+    let switchboard = switchboard.clone();
     Arc::new(move || Setup {
-        resolver: names.clone(),
+        resolver: resolving(),
         connector: switchboard.clone(),
         tls: tls.clone(),
         own: Own::default(),

@@ -266,6 +266,11 @@ impl OriginCa {
         roots
     }
 
+    /// The CA itself.
+    pub(super) fn issuer(&self) -> &CertifiedIssuer<'static, KeyPair> {
+        &self.0
+    }
+
     /// As others trust it.
     pub(super) fn pem(&self) -> String {
         self.0.pem()

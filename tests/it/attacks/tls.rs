@@ -1,1 +1,0 @@
-//! Group C: TLS on both sides, server names, interception.

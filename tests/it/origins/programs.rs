@@ -14,7 +14,7 @@ use tokio::net::TcpSocket;
 use crate::clients::installed;
 
 /// How long a server may live, as timeout(1) reads it: longer than any test, should one end without its destructors.
-const LIFE: &str = "300";
+const LIFE: &str = "900";
 
 /// Where Debian puts Apache's modules.
 const MODULES: &str = "/usr/lib/apache2/modules";

@@ -166,7 +166,7 @@ mod tests {
         let before = lost();
         let line = vec![b'x'; 1024];
         for _ in 0..3000 {
-            (&mut log.clone()).write_all(&line).unwrap();
+            log.clone().write_all(&line).unwrap();
         }
         let gone = lost() - before;
         assert_eq!(gone, 3000 - BYTES as u64 / 1024);
@@ -174,7 +174,7 @@ mod tests {
             turn.send(()).unwrap();
             assert_eq!(lines.recv().unwrap(), line);
         }
-        (&mut log.clone()).write_all(b"again").unwrap();
+        log.clone().write_all(b"again").unwrap();
         turn.send(()).unwrap();
         assert_eq!(lines.recv().unwrap(), b"again");
         log.finish();

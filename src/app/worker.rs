@@ -250,12 +250,7 @@ impl Worker {
                     }
                     Face::Tools(listener) => {
                         let tools = Arc::new(Tools::new(gate, listener, clients.write_stall));
-                        let serve = |stream: TcpStream, seat| {
-                            // As at the proxy, so that no event waits for an acknowledgement of the one before. Where
-                            // it fails, the connection is gone.
-                            let _ = stream.set_nodelay(true);
-                            tools.clone().serve(stream, seat)
-                        };
+                        let serve = |stream, seat| serve_tools(tools.clone(), stream, seat);
                         serve_each((waiting, counted), &drain, serve).await;
                     }
                 }
@@ -281,6 +276,13 @@ async fn follow(gate: Arc<Gate>) {
     while changes.next().await {
         gate.dialer.revet(&gate.services.live.snapshot());
     }
+}
+
+async fn serve_tools(tools: Arc<Tools>, stream: TcpStream, seat: Seat) {
+    // As at the proxy, so that no event waits for an acknowledgement of the one before. Where it fails, the connection is
+    // gone.
+    let _ = stream.set_nodelay(true);
+    tools.serve(stream, seat).await;
 }
 
 async fn serve_each<F: Future<Output = ()> + Send + 'static>(

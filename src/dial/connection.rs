@@ -45,10 +45,6 @@ pub(super) struct Facts {
 }
 
 /// An open connection.
-#[expect(
-    clippy::large_enum_variant,
-    reason = "most are of HTTP/1.1, and a box would be an allocation for each"
-)]
 pub(super) enum Connection {
     /// On the heap: it goes from the pool to a request, to its reply and back.
     Http1(Box<Http1>),

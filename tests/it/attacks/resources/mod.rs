@@ -44,7 +44,8 @@ fn crowd(most: usize) -> (MutexGuard<'static, ()>, usize) {
 
 /// A process, and its server.
 struct Apart {
-    desk: Desk,
+    // Its folder lives as long as it does.
+    _desk: Desk,
     started: Started,
     _origin: Origin,
 }
@@ -57,7 +58,7 @@ impl Apart {
         all.extend(arguments);
         let started = Started::on(&desk, &all);
         Self {
-            desk,
+            _desk: desk,
             started,
             _origin: origin,
         }
@@ -70,7 +71,7 @@ impl Apart {
         let all: Vec<&str> = hosts.iter().map(String::as_str).collect();
         let started = Started::by(desk.through_shell(&format!("ulimit -n {number}")), &all);
         Self {
-            desk,
+            _desk: desk,
             started,
             _origin: origin,
         }

@@ -16,7 +16,6 @@ use serde_json::{Value, json};
 use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
 use tokio::io::{AsyncRead, AsyncWrite};
-use tokio::sync::Semaphore;
 
 use crate::browser;
 use crate::browser::Browser;
@@ -26,12 +25,14 @@ use crate::live::Refused;
 use crate::metrics::Gauged;
 use crate::patience::Impatient;
 use crate::problem::Problem;
+use crate::seats::Seats;
 use crate::secret::Secret;
 
 /// A scraper sends its head at once; one that does not is not served.
 const HEADER_DEADLINE: Duration = Duration::from_secs(10);
 
-/// A few scrapers, probes and people with browsers. It is the operator's own door: one past these is closed unread.
+/// A few scrapers, probes and people with browsers. For one past these, the one that is there longest is closed: answers
+/// are there at once, so it waits for its client.
 const CONNECTIONS: usize = 256;
 
 /// The operator's pages.
@@ -40,7 +41,7 @@ pub struct Admin {
     listener: SocketAddr,
     token: Option<Secret>,
     stall: Duration,
-    open: Arc<Semaphore>,
+    seats: Arc<Seats>,
 }
 
 /// A page.
@@ -64,7 +65,7 @@ impl Admin {
             listener,
             token,
             stall,
-            open: Arc::new(Semaphore::new(CONNECTIONS)),
+            seats: Arc::default(),
         }
     }
 
@@ -73,15 +74,16 @@ impl Admin {
         &self.services
     }
 
-    /// Serves one connection to its end, for which it is counted; not at all where there are too many.
+    /// Serves one connection to its end, for which it is counted, or until its place is wanted.
     pub async fn serve(
         self: Arc<Self>,
         stream: impl AsyncRead + AsyncWrite + Unpin,
         _gauged: Gauged,
     ) {
-        let Ok(_open) = self.open.clone().try_acquire_owned() else {
-            return;
-        };
+        if self.seats.taken() >= CONNECTIONS {
+            self.seats.make_room();
+        }
+        let seat = self.seats.sit();
         let stream = Impatient::new(stream, self.stall);
         let service = service_fn(move |request| {
             let admin = self.clone();
@@ -91,8 +93,11 @@ impl Admin {
             .timer(TokioTimer::new())
             .header_read_timeout(HEADER_DEADLINE)
             .serve_connection(TokioIo::new(stream), service);
-        if let Err(error) = serving.await {
-            tracing::debug!(%error, "an admin connection broke off");
+        tokio::select! {
+            () = seat.wanted() => {}
+            ended = serving => if let Err(error) = ended {
+                tracing::debug!(%error, "an admin connection broke off");
+            },
         }
     }
 

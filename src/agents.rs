@@ -38,17 +38,21 @@ pub async fn identify(
     vault: &dyn Vault,
     headers: &HeaderMap,
     environment: &EnvironmentName,
-) -> Result<Caller, Unidentified> {
+) -> Result<Identified, Unidentified> {
     let presented = headers.get(PROXY_AUTHORIZATION).and_then(read_basic);
     let Some(agents) = policy.agents() else {
         // What else clients call themselves says nothing here.
         let named = presented
             .as_ref()
             .and_then(|(name, _)| name.strip_prefix('~'));
-        return Ok(Caller {
+        let caller = Caller {
             agent: None,
             environment: environment.clone(),
             session: named.map(session).transpose()?,
+        };
+        return Ok(Identified {
+            caller,
+            token: None,
         });
     };
     let Some((login, token)) = presented else {
@@ -69,11 +73,61 @@ pub async fn identify(
     if !expected.matches(&token) {
         return Err(Unidentified::Refused(unknown()));
     }
-    Ok(Caller {
+    let caller = Caller {
         agent: Some(name.clone()),
         environment: environment.clone(),
         session: named.map(session).transpose()?,
+    };
+    Ok(Identified {
+        caller,
+        token: Some(expected),
     })
+}
+
+/// Who asks, and by what that is known.
+pub struct Identified {
+    /// Who it is.
+    pub caller: Caller,
+    /// None without `agents:`.
+    token: Option<Secret>,
+}
+
+impl Identified {
+    /// Who it is, and what they have shown, for what goes on after this request.
+    pub fn into_parts(self) -> (Caller, Shown) {
+        let digest = self.token.map(|it| sha256(it.expose()));
+        (self.caller, Shown(digest))
+    }
+}
+
+/// What opened a tunnel: not the token, but by what it is known again.
+#[derive(Clone, Copy)]
+pub struct Shown(Option<Digest>);
+
+impl Shown {
+    /// Holds what was shown against the token that the agent has now: one that was replaced opens nothing any more.
+    ///
+    /// Whom the policy does not have has no token either, and may do nothing.
+    ///
+    /// # Errors
+    /// As [`identify`].
+    pub async fn is_still_good(
+        self,
+        policy: &Policy,
+        vault: &dyn Vault,
+        caller: &Caller,
+    ) -> Result<(), Unidentified> {
+        let agent = caller.agent.as_ref();
+        let agent = agent.and_then(|name| policy.agents()?.get(name));
+        let (Some(shown), Some(agent)) = (self.0, agent) else {
+            return Ok(());
+        };
+        let token = token_of(policy, vault, &agent.token, &caller.environment).await?;
+        match sha256(token.expose()) == shown {
+            true => Ok(()),
+            false => Err(Unidentified::Refused(unknown())),
+        }
+    }
 }
 
 /// Says which agent is meant, where one token is that of several: a runtime's.

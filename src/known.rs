@@ -121,6 +121,8 @@ impl Known {
                 "a secret has fewer than {SHORTEST} bytes: it is not looked for in replies"
             );
         }
+        // One that comes back, or comes late because it was read before the last one, takes no second place.
+        of_origin.retain(|it| !it.secret.matches(secret.expose()));
         of_origin.push(Kept {
             secret: secret.clone(),
             until,
@@ -284,6 +286,19 @@ mod tests {
         for (number, known) in [(20, false), (21, true), (29, true)] {
             assert_eq!(world.knows(&format!("SECRET-{number}")), known, "{number}");
         }
+    }
+
+    #[test]
+    fn a_value_that_comes_back_takes_one_place() {
+        let world = World::new();
+        world.learn("A", "SECRET-1");
+        for _ in 0..20 {
+            world.learn("A", "SECRET-2");
+            world.learn("A", "SECRET-3");
+        }
+        assert!(world.knows("SECRET-1") && world.knows("SECRET-2"));
+        world.pass(3600);
+        assert!(!world.knows("SECRET-2") && world.knows("SECRET-3"));
     }
 
     fn origins(names: &[&str]) -> HashSet<Origin> {

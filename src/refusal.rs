@@ -31,7 +31,7 @@ macro_rules! codes {
             /// The HTTP status that carries it.
             pub fn status(self) -> StatusCode {
                 let status = match self { $(Self::$variant => $status,)* };
-                StatusCode::from_u16(status).expect("the table holds statuses from 400 to 508")
+                StatusCode::from_u16(status).expect("the table holds statuses from 400 to 504")
             }
 
             /// The HTTP status that carries it at the tool doors, whose callers are no clients of a proxy, and where an
@@ -101,7 +101,6 @@ codes! {
     UpstreamTooLarge "upstream_too_large" 502 false "The server's answer is larger than the limit of the action.";
     SecretEchoed "secret_echoed" 502 false "The server's answer holds a credential.";
     SecretOutgoing "secret_outgoing" 403 false "A parameter holds a known secret.";
-    LoopDetected "loop_detected" 508 false "The request has been through exeat before.";
     TlsExpected "tls_expected" 400 false "The bytes in the tunnel are not TLS.";
     ServerNameMismatch "server_name_mismatch" 421 false "The TLS server name is not the host of the CONNECT.";
     ClientGone "client_gone" 400 false "The client left before its request was whole, or did not trust the tunnel it asked for.";

@@ -89,6 +89,8 @@ impl Stage {
             &argument(setup.layout),
             "--body",
             &argument(setup.body),
+            "--heads",
+            &argument(setup.heads),
         ]);
         command
             .arg("--plain")

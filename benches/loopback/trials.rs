@@ -7,6 +7,7 @@ use anyhow::ensure;
 use clap::ValueEnum;
 
 use crate::bare::Body;
+use crate::bare::Heads;
 use crate::bare::Layout;
 use crate::bare::Setup;
 use crate::exeat;
@@ -57,6 +58,8 @@ enum Trial {
     Layouts,
     /// Do bodies stream through, or are they collected first?
     Bodies,
+    /// What does it cost to read requests strictly?
+    Heads,
     /// What does exeat add to the bare stack?
     Exeat,
     /// What do the doors of tools add to the proxy's, and how much memory do many calls at once take?
@@ -64,7 +67,13 @@ enum Trial {
 }
 
 /// Run when no trial is named.
-const DEFAULT_TRIALS: [Trial; 4] = [Trial::Exeat, Trial::Doors, Trial::Layouts, Trial::Bodies];
+const DEFAULT_TRIALS: [Trial; 5] = [
+    Trial::Exeat,
+    Trial::Doors,
+    Trial::Heads,
+    Trial::Layouts,
+    Trial::Bodies,
+];
 
 /// Runs the trials and prints a table for each.
 pub(crate) fn run(args: &Args, smoke: bool) -> anyhow::Result<()> {
@@ -81,6 +90,7 @@ pub(crate) fn run(args: &Args, smoke: bool) -> anyhow::Result<()> {
         match trial {
             Trial::Layouts => layouts(&effort)?,
             Trial::Bodies => bodies(&effort)?,
+            Trial::Heads => heads(&effort)?,
             Trial::Exeat => against_exeat(args, &effort)?,
             Trial::Doors => doors(&effort)?,
         }
@@ -114,6 +124,7 @@ const REFERENCE: Setup = Setup {
     layout: Layout::CurrentThread,
     threads: 1,
     body: Body::Stream,
+    heads: Heads::Lenient,
 };
 
 fn layouts(effort: &Effort) -> anyhow::Result<()> {
@@ -177,6 +188,27 @@ fn bodies(effort: &Effort) -> anyhow::Result<()> {
         &stage,
         &contenders,
         &scenarios,
+        effort,
+    )
+}
+
+fn heads(effort: &Effort) -> anyhow::Result<()> {
+    let stage = Stage::open(1)?;
+    let strict = Setup {
+        heads: Heads::Strict,
+        ..REFERENCE
+    };
+    let contenders = [
+        stage.bare("lenient", REFERENCE)?,
+        stage.bare("strict", strict)?,
+    ];
+    let title = "Heads of requests in the bare stack, cores: 1";
+    let modes = [Mode::Forward, Mode::Carried, Mode::Intercepted];
+    compare(
+        title,
+        &stage,
+        &contenders,
+        &across(&modes, &[Size::Small]),
         effort,
     )
 }

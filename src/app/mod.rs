@@ -38,7 +38,9 @@ pub use flags::{Age, AuditTarget};
 pub use records::{AuditSettings, GivenAudit};
 pub use reload::{Reloader, Signature};
 pub use settings::{Given, Settings};
-pub use setup::{ca_file, ca_folder, environment, gate, open_authority, prepare, store, to_pem};
+pub use setup::{
+    ca_file, ca_folder, environment, gate, open_authority, prepare, read_secrets, store, to_pem,
+};
 pub use worker::CONNECTIONS;
 use worker::{Closing, Workers};
 
@@ -214,7 +216,6 @@ impl Front {
         upkeep.abort();
         admin.abort();
         if was_cut {
-            // Last: whoever reads the log may have stopped, and then this waits.
             let limit = self.drain;
             tracing::warn!("what had not ended after {limit:?} is cut off");
         }

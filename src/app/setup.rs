@@ -3,6 +3,7 @@
 use std::net::{SocketAddr, TcpListener};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::sync::mpsc;
 use std::time::Duration;
 
 use anyhow::{Context as _, bail};
@@ -66,8 +67,10 @@ pub fn store(state_dir: &Path) -> Store {
 pub fn prepare(settings: &Settings, policy: Policy) -> anyhow::Result<Parts> {
     let admin_token = read_admin_token(settings)?;
     refuse_open_listeners(settings, &policy, admin_token.is_some())?;
+    let services = Arc::new(services(settings, policy)?);
+    read_secrets(&services);
     Ok(Parts {
-        services: Arc::new(services(settings, policy)?),
+        services,
         dial: dialling(settings)?,
         proxy: bind(settings.proxy_listen, "proxy_listen")?,
         tools: bind(settings.tools_listen, "tools_listen")?,
@@ -82,6 +85,7 @@ pub fn prepare(settings: &Settings, policy: Policy) -> anyhow::Result<Parts> {
 }
 
 /// A gate without listeners, on the runtime that this is called in: for a command that carries out a request itself.
+/// No secret is read yet ([`read_secrets`]).
 ///
 /// # Errors
 /// As [`prepare`].
@@ -132,6 +136,31 @@ fn services(settings: &Settings, policy: Policy) -> anyhow::Result<Services> {
             redaction: settings.audit.redaction.clone(),
         },
     })
+}
+
+/// How long secrets may take that nobody waits for yet: a file may lie on a network that hangs.
+const READING: Duration = Duration::from_secs(2);
+
+/// Has [`Services::read_secrets`] done on a thread of its own, since a file that hangs cannot be given up.
+pub fn read_secrets(services: &Arc<Services>) {
+    let (done, waiting) = mpsc::channel();
+    let services = services.clone();
+    let read = move || {
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_all()
+            .build();
+        if let Ok(runtime) = runtime {
+            runtime.block_on(services.read_secrets());
+            // An error means that nobody waited so long.
+            let _ = done.send(());
+        }
+    };
+    let thread = std::thread::Builder::new().name("exeat-secrets".into());
+    if thread.spawn(read).is_err() || waiting.recv_timeout(READING).is_err() {
+        tracing::warn!(
+            "not all secrets could be read yet; until then replies are not searched for them"
+        );
+    }
 }
 
 /// A certificate as text (RFC 7468 §5).

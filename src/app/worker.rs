@@ -25,6 +25,7 @@ use crate::exchange::{Answer, Gate};
 use crate::metrics::{Gauged, Listener, Metrics};
 use crate::proxy;
 use crate::refusal::{Code, Refusal};
+use crate::seats::{Seat, Seats};
 use crate::tools::Tools;
 use crate::wire::{ReplyFraming, reply_head};
 
@@ -32,7 +33,8 @@ use crate::wire::{ReplyFraming, reply_head};
 const WAITING: usize = 1024;
 
 /// Connections of one worker. Each may make us hold a head of 64 KiB before we know who it is, so these hold 256 MiB at
-/// worst. One that comes when every worker has so many is turned away unread.
+/// worst. One that comes when every worker has so many takes the place of one that waits for its client, or is turned
+/// away unread.
 pub const CONNECTIONS: usize = 4096;
 
 /// When the time of a stop is over, streams and tunnels say in their records that they were stopped. That takes a turn
@@ -76,12 +78,14 @@ struct Overload {
     closed: u64,
 }
 
-/// A socket on its way to its worker, counted among those that are open.
-type Accepted = (StdTcpStream, Gauged);
+/// A socket on its way to its worker, counted among those that are open. It has its seat already: also while its worker
+/// is busy it can be told to leave.
+type Accepted = (StdTcpStream, Seat, Gauged);
 
 struct Worker {
     sockets: mpsc::Sender<Accepted>,
     open: Arc<AtomicUsize>,
+    seats: Arc<Seats>,
     closing: Closing,
 }
 
@@ -126,7 +130,8 @@ impl Workers {
         }
     }
 
-    /// To the worker with the fewest connections: agents keep theirs for long, so taking turns would not even out.
+    /// To the worker with the fewest connections: agents keep theirs for long, so taking turns would not even out. Where
+    /// that one has as many as it may, one that waits for its client leaves.
     pub(super) fn hand_over(&self, stream: StdTcpStream) {
         let least = self
             .all
@@ -137,8 +142,9 @@ impl Workers {
         };
         let open = worker.open.fetch_add(1, Ordering::Relaxed);
         match worker.sockets.try_reserve() {
-            Ok(place) if open < self.connections => {
-                place.send((stream, self.metrics.connection(self.listener)));
+            Ok(place) if open < self.connections || worker.seats.make_room() => {
+                let counted = self.metrics.connection(self.listener);
+                place.send((stream, worker.seats.sit(), counted));
             }
             _ => {
                 worker.end_one();
@@ -238,12 +244,13 @@ impl Worker {
                 match face {
                     Face::Proxy => {
                         let limits = Arc::new(clients);
-                        let serve = |stream| proxy::serve(gate.clone(), stream, limits.clone());
+                        let place = |seat| (limits.clone(), seat);
+                        let serve = |stream, seat| proxy::serve(gate.clone(), stream, place(seat));
                         serve_each((waiting, counted), &drain, serve).await;
                     }
                     Face::Tools(listener) => {
                         let tools = Arc::new(Tools::new(gate, listener, clients.write_stall));
-                        let serve = |stream| tools.clone().serve(stream);
+                        let serve = |stream, seat| tools.clone().serve(stream, seat);
                         serve_each((waiting, counted), &drain, serve).await;
                     }
                 }
@@ -257,6 +264,7 @@ impl Worker {
         Ok(Self {
             sockets,
             open,
+            seats: Arc::default(),
             closing: Closing { thread, ended },
         })
     }
@@ -273,7 +281,7 @@ async fn follow(gate: Arc<Gate>) {
 async fn serve_each<F: Future<Output = ()> + Send + 'static>(
     (mut waiting, open): (mpsc::Receiver<Accepted>, Arc<AtomicUsize>),
     drain: &Drain,
-    serve: impl Fn(TcpStream) -> F,
+    serve: impl Fn(TcpStream, Seat) -> F,
 ) {
     let mut connections = JoinSet::new();
     loop {
@@ -281,13 +289,13 @@ async fn serve_each<F: Future<Output = ()> + Send + 'static>(
             Some(_) = connections.join_next() => continue,
             accepted = waiting.recv() => accepted,
         };
-        let Some((stream, gauged)) = accepted else {
+        let Some((stream, seat, gauged)) = accepted else {
             break;
         };
         let open = (Counted(open.clone()), gauged);
         match TcpStream::from_std(stream) {
             Ok(stream) => {
-                let serving = serve(stream);
+                let serving = serve(stream, seat);
                 connections.spawn(async move {
                     let _open = open;
                     serving.await;
@@ -346,6 +354,7 @@ mod tests {
             let all = vec![Worker {
                 sockets,
                 open: Arc::new(AtomicUsize::new(open)),
+                seats: Arc::default(),
                 closing: Closing {
                     thread: std::thread::spawn(|| {}),
                     ended: oneshot::channel().1,

@@ -55,7 +55,7 @@ pub(super) enum Mark {
     Stopped,
     /// So many records could not be written.
     Lost(u64),
-    /// Another, which is a request's: it has begun.
+    /// Another, which is no process's: a request has begun, or a policy was refused.
     Other,
 }
 

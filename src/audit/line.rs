@@ -14,8 +14,10 @@ use time::OffsetDateTime;
 use time::format_description::BorrowedFormatItem;
 use time::macros::format_description;
 
+use crate::audit::PolicyRefused;
 use crate::audit::chain;
 use crate::audit::chain::{Head, Torn};
+use crate::audit::quote::{is_plain, quote};
 use crate::audit::ticket::{Event, Record, Steps};
 use crate::name::{ActionName, AgentName, OutcomeName};
 use crate::redact::MARK;
@@ -26,6 +28,8 @@ use crate::request::SessionId;
 pub(super) enum Entry<'a> {
     /// Of a request.
     Record(&'a Record),
+    /// Of a policy that was not put in force.
+    PolicyRefused(&'a PolicyRefused),
     /// This process begins to write, behind these bytes that are not whole lines.
     Started(Option<Torn>),
     /// It ends.
@@ -102,6 +106,7 @@ impl Pen {
         line.plain("prev_hash", self.head.hash.as_str());
         match entry {
             Entry::Record(record) => write_record(&mut line, record, share),
+            Entry::PolicyRefused(refused) => write_policy_refused(&mut line, refused),
             Entry::Started(torn) => write_start(&mut line, torn.as_ref()),
             Entry::Stopped => line.plain("event", "stopped"),
             Entry::Lost(count) => {
@@ -138,6 +143,14 @@ fn write_start(line: &mut Line<'_>, torn: Option<&Torn>) {
         line.number("torn", torn.bytes);
         line.plain("torn_hash", torn.hash.as_str());
     }
+}
+
+/// Names in a policy may be as long as its files: their beginning is enough to find them.
+fn write_policy_refused(line: &mut Line<'_>, refused: &PolicyRefused) {
+    line.plain("event", "policy_refused");
+    line.text("policy_hash", &refused.in_force);
+    line.number("problems", refused.problems as u64);
+    line.text("detail", &shortened(&refused.first, Share::Short));
 }
 
 fn write_record(line: &mut Line<'_>, record: &Record, share: Share) {
@@ -277,12 +290,17 @@ fn write_ending(line: &mut Line<'_>, record: &Record) {
     let outcome = record.steps.outcome.as_ref();
     line.optional("outcome", outcome.map(OutcomeName::as_str));
     line.optional("end", record.event.end());
-    if let Event::Closed(ending) = &record.event {
-        if let Some(status) = ending.status {
-            line.number("status", u64::from(status.as_u16()));
+    match &record.event {
+        Event::Closed(ending) => {
+            if let Some(status) = ending.status {
+                line.number("status", u64::from(status.as_u16()));
+            }
+            line.number("bytes_in", ending.bytes_in);
+            line.number("bytes_out", ending.bytes_out);
         }
-        line.number("bytes_in", ending.bytes_in);
-        line.number("bytes_out", ending.bytes_out);
+        // Nothing has gone out.
+        Event::Abandoned { .. } => line.number("bytes_in", record.steps.received()),
+        Event::Opened => {}
     }
     line.milliseconds("duration_ms", record.duration);
 }
@@ -432,69 +450,4 @@ impl Line<'_> {
         }
         self.0.push(b'"');
     }
-}
-
-/// A JSON string, in which whatever is not harmless is escaped.
-fn quote(out: &mut Vec<u8>, value: &str) {
-    out.push(b'"');
-    match value.bytes().all(is_plain) {
-        true => out.extend_from_slice(value.as_bytes()),
-        false => escape(out, value),
-    }
-    out.push(b'"');
-}
-
-fn is_plain(byte: u8) -> bool {
-    matches!(byte, b' '..=b'~') && byte != b'"' && byte != b'\\'
-}
-
-fn escape(out: &mut Vec<u8>, value: &str) {
-    let mut room = [0; 4];
-    for character in value.chars() {
-        match character {
-            '"' => out.extend_from_slice(b"\\\""),
-            '\\' => out.extend_from_slice(b"\\\\"),
-            '\n' => out.extend_from_slice(b"\\n"),
-            '\r' => out.extend_from_slice(b"\\r"),
-            '\t' => out.extend_from_slice(b"\\t"),
-            odd if is_odd(odd) => {
-                let mut units = [0; 2];
-                for unit in odd.encode_utf16(&mut units) {
-                    write!(out, "\\u{unit:04x}").expect("a vector takes every byte");
-                }
-            }
-            harmless => out.extend_from_slice(harmless.encode_utf8(&mut room).as_bytes()),
-        }
-    }
-}
-
-/// Text that somebody may have changed, so that it drives no terminal. What is escaped in a JSON string stays JSON.
-pub fn harmless(text: &str) -> Cow<'_, str> {
-    if !text.contains(is_odd) {
-        return text.into();
-    }
-    let mut out = Vec::with_capacity(text.len() + 16);
-    for character in text.chars() {
-        match is_odd(character) {
-            true => escape(&mut out, character.encode_utf8(&mut [0; 4])),
-            false => out.extend_from_slice(character.encode_utf8(&mut [0; 4]).as_bytes()),
-        }
-    }
-    String::from_utf8_lossy(&out).into_owned().into()
-}
-
-/// Controls, which terminals obey, DEL and C1 among them; the separators U+2028 and U+2029, which some take for line
-/// ends; and what is not seen or turns the direction of text.
-fn is_odd(character: char) -> bool {
-    character.is_control()
-        || matches!(
-            character,
-            '\u{61c}'
-                | '\u{200b}'..='\u{200f}'
-                | '\u{2028}'..='\u{202e}'
-                | '\u{2060}'..='\u{206f}'
-                | '\u{feff}'
-                | '\u{fff9}'..='\u{fffb}'
-                | '\u{e0000}'..='\u{e007f}'
-        )
 }

@@ -15,10 +15,11 @@
 //! | `request_id` | the request's ULID, as in refusals |
 //! | `seq`, `prev_hash`, `hash` | the line's number in its chain, from 1; the hash of the line before; and its own |
 //! | `trace_id`, `span_id`, `parent_id` | the W3C trace, where the caller traces: our span in it, and the caller's |
-//! | `event` | on a line that is not terminal: `opened`, a tunnel, a WebSocket or an event stream has begun; `started`, `stopped` and `lost` are of the writer |
+//! | `event` | on a line that is not terminal: `opened`, a tunnel, a WebSocket or an event stream has begun; `policy_refused`, another policy was not put in force; `started`, `stopped` and `lost` are of the writer |
 //! | `version` | of `started`: that of exeat |
 //! | `torn`, `torn_hash` | of `started`: how many bytes before this line are not whole lines, and their hash |
 //! | `lost` | of `lost`: how many records could not be written |
+//! | `problems` | of `policy_refused`: how many mistakes its files have; `detail` tells the first |
 //! | `policy_hash`, `door` | the policy that decided, and the way in |
 //! | `agent`, `session`, `environment` | who asked, in which session: a hash of the id that was named |
 //! | `action`, `decision`, `code` | what for; `allowed`, `refused` or `failed`; and why not |
@@ -46,6 +47,7 @@ mod past;
 mod sink;
 mod file;
 mod ticket;
+mod quote;
 mod line;
 mod writer;
 pub mod read;
@@ -69,8 +71,8 @@ use crate::request::Door;
 
 pub use chain::{Hash, Head, SEAL, chain_place};
 pub use file::Rotation;
-pub use line::harmless;
 pub use past::head;
+pub use quote::harmless;
 pub use sink::{MemorySink, Sink, StreamSink};
 pub use ticket::{Asked, End, Ending, Given, Opening, Prepared, Target, Ticket, Upstream};
 
@@ -119,6 +121,17 @@ struct Desk {
     shared: Arc<Shared>,
     metrics: Arc<Metrics>,
     when_blocked: WhenBlocked,
+}
+
+/// A policy that was read while exeat runs, and not put in force.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PolicyRefused {
+    /// The one that stays in force.
+    pub in_force: Arc<str>,
+    /// How many mistakes there are.
+    pub problems: usize,
+    /// The first of them, with its place and no line of the files.
+    pub first: String,
 }
 
 /// The identity of one request, in the audit record, in refusals and in logs.
@@ -270,6 +283,15 @@ impl Audit {
             self.0.without_place(opening.door)?;
         }
         Ok(Ticket::open(opening, place, &self.0))
+    }
+
+    /// Has a line written that says that the policy in the files was not put in force. Where the queue has no place it
+    /// is lost, and counted: whoever reads policies does not wait for a disk.
+    pub fn policy_refused(&self, refused: PolicyRefused) {
+        let line = Message::PolicyRefused(Box::new(refused));
+        if self.0.queue.try_send(line).is_err() {
+            self.0.shared.lose();
+        }
     }
 
     /// How many places there are for records that are open or not yet written.

@@ -4,7 +4,7 @@
 
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use http::{Method, StatusCode, Version};
@@ -154,6 +154,8 @@ pub(super) struct Steps {
     pub(super) target: Option<Target>,
     pub(super) hides_host: bool,
     pub(super) given: Option<Box<Given>>,
+    /// Bytes of body that have come from the client so far.
+    pub(super) received: Option<Arc<AtomicU64>>,
     /// Of a body that could not be read.
     pub(super) unparsed: Option<Box<Hash>>,
     pub(super) action: Option<ActionName>,
@@ -174,6 +176,7 @@ impl Steps {
             target: None,
             hides_host: false,
             given: None,
+            received: None,
             unparsed: None,
             action: None,
             outcome: None,
@@ -181,6 +184,11 @@ impl Steps {
             upstream: None,
             redactions: 0,
         }
+    }
+
+    pub(super) fn received(&self) -> u64 {
+        let counted = self.received.as_ref();
+        counted.map_or(0, |it| it.load(Ordering::Relaxed))
     }
 }
 
@@ -230,7 +238,8 @@ impl Record {
     fn measured(&self) -> Measured {
         let bytes = match &self.event {
             Event::Closed(ending) => (ending.bytes_in, ending.bytes_out),
-            Event::Opened | Event::Abandoned { .. } => (0, 0),
+            Event::Abandoned { .. } => (self.steps.received(), 0),
+            Event::Opened => (0, 0),
         };
         Measured {
             duration: self.duration,
@@ -375,6 +384,11 @@ impl Ticket {
     pub fn given(&mut self, mut given: Given) {
         bound(&mut given.names);
         self.steps().given = Some(Box::new(given));
+    }
+
+    /// Here the bytes of the body are counted as they come: a record that nobody closes has them from there.
+    pub fn receives(&mut self, counted: Arc<AtomicU64>) {
+        self.steps().received = Some(counted);
     }
 
     /// The body is not what its action takes. Nothing of it is shown but its SHA-256, by which it can be found again.

@@ -16,6 +16,7 @@ use tokio::sync::{Notify, mpsc, oneshot};
 use tokio::time::Instant;
 use tokio::time::timeout_at;
 
+use crate::audit::PolicyRefused;
 use crate::audit::chain::Head;
 use crate::audit::file::Beginning;
 use crate::audit::line::{Entry, Pen};
@@ -40,6 +41,8 @@ const SYNC: Duration = Duration::from_secs(1);
 pub(super) enum Message {
     /// A line to write.
     Line(Box<Record>),
+    /// A line about a policy.
+    PolicyRefused(Box<PolicyRefused>),
     /// Says when everything before it is written.
     Flush(oneshot::Sender<()>),
     /// The same, with a line that says that the process ends.
@@ -163,6 +166,7 @@ impl<S: Sink> Writer<S> {
             for message in batch.drain(..) {
                 match message {
                     Message::Line(record) => self.add(&Entry::Record(&record)),
+                    Message::PolicyRefused(it) => self.add(&Entry::PolicyRefused(&it)),
                     Message::Flush(done) => self.flush(done),
                     Message::Close(done) => self.close(done),
                 }

@@ -72,6 +72,9 @@ impl Call {
             Ok(call) => call,
             Err(refusal) => return self.refused(&refusal, ""),
         };
+        if !self.dry_run {
+            app::read_secrets(&gate.services);
+        }
         let verdict = match self.dry_run {
             true => self.show(&gate, &runtime, call),
             false => self.send(&gate, &runtime, call),

@@ -53,6 +53,7 @@ impl Mcp {
         let mut caller = load::caller(agent, &environment);
         let said = load::context(&self.context, &policy)?;
         let gate = Arc::new(app::gate(settings, policy)?);
+        app::read_secrets(&gate.services);
         let sessions = &gate.services.sessions;
         let opened = sessions.open(caller.agent.as_ref(), said).await?;
         caller.session = Some(opened.context("no session could be opened for the client")?);

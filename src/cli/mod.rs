@@ -31,6 +31,7 @@ use tracing_subscriber::registry;
 use tracing_subscriber::util::SubscriberInitExt as _;
 
 use crate::app::Given;
+use crate::log::Log;
 use crate::refusal::Refusal;
 
 /// exeat: the gate between AI agents and the internet.
@@ -93,7 +94,7 @@ enum Verdict {
 /// Runs the command that the process was called with.
 pub fn main() -> ExitCode {
     let arguments = Arguments::parse();
-    log_to_stderr();
+    let log = log_to_stderr();
     keep_memory_private();
     let verdict = match arguments.command {
         Command::Run(run) => run.run(),
@@ -110,6 +111,10 @@ pub fn main() -> ExitCode {
         Command::Secret(secret) => secret.run(),
         Command::Demo(demo) => demo.run(),
     };
+    // What was logged comes before the last word.
+    if let Some(log) = log {
+        log.finish();
+    }
     match verdict {
         Ok(Verdict::Good) => ExitCode::SUCCESS,
         Ok(Verdict::Findings) => ExitCode::from(1),
@@ -166,13 +171,16 @@ fn say_or_end(text: impl Display) -> anyhow::Result<bool> {
 /// Text on a terminal, JSON otherwise. `EXEAT_LOG` is a level (`error` to `trace`), `warn` if it is none.
 ///
 /// Only exeat's own words: at `trace`, libraries write down requests as they leave, with a credential in the query.
-fn log_to_stderr() {
+fn log_to_stderr() -> Option<Log> {
     let level = std::env::var("EXEAT_LOG").ok();
     let level = level.and_then(|level| level.parse().ok());
     let own = Targets::new().with_target("exeat", level.unwrap_or(LevelFilter::WARN));
+    let log = Log::to(std::io::stderr())
+        .inspect_err(|error| eprintln!("exeat: there will be no log: {error}"))
+        .ok()?;
     // Nobody may be reading any more. Told of on standard error, as is usual, that would be a panic.
     let layer = fmt::layer()
-        .with_writer(std::io::stderr)
+        .with_writer(log.clone())
         .log_internal_errors(false);
     let set = if std::io::stderr().is_terminal() {
         registry().with(layer.with_filter(own)).try_init()
@@ -186,4 +194,5 @@ fn log_to_stderr() {
     if let Err(error) = set {
         eprintln!("exeat: there will be no log: {error}");
     }
+    Some(log)
 }

@@ -1,32 +1,25 @@
 //! One open connection, HTTP/1.1 or HTTP/2, and one request on it.
 //!
-//! Who keeps connections between requests is `pool`; what comes back is read in `reply`.
+//! HTTP/1.1 is `http1`'s, HTTP/2 hyper's. Who keeps connections between requests is `pool`; what comes back is read in
+//! `reply`.
 
 use std::error::Error as _;
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use http::{Request, Response, Version};
 use hyper::body::Incoming;
 use hyper::client::conn::TrySendError;
-use hyper::client::conn::{http1, http2};
+use hyper::client::conn::http2;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use tokio::io::{AsyncRead, AsyncWrite};
-use tokio::sync::Notify;
-use tokio::task::AbortHandle;
 
+use crate::dial::http1::Http1;
+use crate::dial::http1::MAX_HEAD;
 use crate::dial::message::Upload;
 use crate::fault::{Fault, FaultKind};
-use crate::metrics::{Gauged, Upstreams};
-
-/// The most bytes of a response's head: four times what common servers accept in requests. hyper's own limit of a
-/// hundred fields stays, since another would put them on the heap for every response.
-const MAX_HEAD: usize = 64 * 1024;
-
-/// The most bytes of a response that hyper holds for a slow client, per HTTP/1.1 connection.
-const MAX_BUFFER: usize = 128 * 1024;
+use crate::metrics::Upstreams;
 
 /// How much an HTTP/2 server may send ahead of a slow client, per stream and per connection. hyper's 2 MiB and 5 MiB
 /// would let a hundred slow clients hold as much as the rest of the process together.
@@ -36,10 +29,6 @@ const CONNECTION_WINDOW: u32 = 2 * 1024 * 1024;
 /// The most requests at once on an HTTP/2 connection; servers rarely allow more (RFC 9113 §6.5.2 advises at least
 /// this many).
 const MAX_STREAMS: usize = 100;
-
-/// The most interim answers (RFC 9110 §15.2) to a request over HTTP/1.1. Servers have one or two to give; hyper passes
-/// over any number for as long as the request has time.
-const MAX_INTERIM: usize = 8;
 
 /// How often, and for how long, an HTTP/2 server is asked whether it is still there while it owes an answer. Without
 /// it, one connection that a firewall forgot would swallow every request to its host until the kernel gives up.
@@ -59,15 +48,6 @@ pub(super) enum Connection {
     Http2(Http2),
 }
 
-/// Carries one request at a time. Dropping it closes it at once, also in the middle of a request.
-pub(super) struct Http1 {
-    sender: http1::SendRequest<Upload>,
-    pub(super) facts: Facts,
-    /// While the pool has it.
-    idle: Option<Gauged>,
-    _task: Task,
-}
-
 /// Carries many requests; clones share the connection.
 #[derive(Clone)]
 pub(super) struct Http2 {
@@ -76,13 +56,12 @@ pub(super) struct Http2 {
     users: Arc<()>,
 }
 
-/// Ends hyper's task with the connection. hyper alone would go on writing a request whose response is over.
-struct Task(AbortHandle);
-
-impl Drop for Task {
-    fn drop(&mut self) {
-        self.0.abort();
-    }
+/// The content of a response.
+pub(super) enum Content {
+    /// Read from the connection itself.
+    Http1,
+    /// Read from the stream.
+    Http2(Incoming),
 }
 
 /// A request that got no response.
@@ -96,38 +75,12 @@ pub(super) struct Unanswered {
 }
 
 impl Connection {
-    /// Starts HTTP/1.1 on an open stream, from which it may switch to another protocol.
-    pub(super) async fn http1<S>(
-        stream: S,
-        facts: Facts,
-        (counted, switches): (&Upstreams, bool),
-    ) -> Result<Self, Fault>
+    /// Starts HTTP/1.1 on an open stream.
+    pub(super) fn http1<S>(stream: S, facts: Facts, counted: &Upstreams) -> Self
     where
         S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
     {
-        let mut builder = http1::Builder::new();
-        builder.max_header_size(MAX_HEAD).max_buf_size(MAX_BUFFER);
-        let (sender, connection) = builder
-            .handshake(TokioIo::new(stream))
-            .await
-            .map_err(|error| no_answer(&error).at(facts.address))?;
-        let open = counted.open();
-        let task = tokio::spawn(async move {
-            let _open = open;
-            let ended = match switches {
-                true => connection.with_upgrades().await,
-                false => connection.await,
-            };
-            if let Err(error) = ended {
-                tracing::debug!(address = %facts.address, %error, "an upstream connection broke");
-            }
-        });
-        Ok(Self::Http1(Http1 {
-            sender,
-            facts,
-            idle: None,
-            _task: Task(task.abort_handle()),
-        }))
+        Self::Http1(Http1::new(Box::new(stream), facts, counted))
     }
 
     /// Starts HTTP/2 on an open stream.
@@ -183,85 +136,34 @@ impl Connection {
     /// Sends a request and waits for the head of its response.
     pub(super) async fn send(
         &mut self,
-        mut request: Request<Upload>,
-    ) -> Result<Response<Incoming>, Box<Unanswered>> {
-        let address = self.facts().address;
-        let answer = match self {
+        request: Request<Upload>,
+    ) -> Result<Response<Content>, Box<Unanswered>> {
+        match self {
             Self::Http1(connection) => {
-                let flooded = too_many_interim(&mut request);
-                tokio::select! {
-                    biased;
-                    () = flooded.notified() => return Err(Box::new(Unanswered::flooded(address))),
-                    answer = connection.sender.try_send_request(request) => answer,
-                }
+                let response = connection.send(request).await?;
+                Ok(response.map(|()| Content::Http1))
             }
-            Self::Http2(connection) => connection.sender.try_send_request(request).await,
-        };
-        answer.map_err(|error| Box::new(self.unanswered(error, address)))
-    }
-
-    fn unanswered(&self, mut error: TrySendError<Request<Upload>>, at: SocketAddr) -> Unanswered {
-        let unsent = error.take_message();
-        let error = error.into_error();
-        let closed = match self {
-            Self::Http1(_) => true, // any error ends it
-            Self::Http2(connection) => connection.sender.is_closed(),
-        };
-        Unanswered {
-            unsent,
-            dead: closed && !error.is_parse() && !error.is_user(),
-            fault: no_answer(&error).at(at),
+            Self::Http2(connection) => {
+                let answer = connection.sender.try_send_request(request).await;
+                let response = answer.map_err(|error| Box::new(connection.unanswered(error)))?;
+                Ok(response.map(Content::Http2))
+            }
         }
-    }
-}
-
-impl Unanswered {
-    fn flooded(at: SocketAddr) -> Self {
-        let detail = format!("the server sent more than {MAX_INTERIM} interim answers");
-        Self {
-            unsent: None,
-            dead: false,
-            fault: Fault::new(FaultKind::Malformed, detail).at(at),
-        }
-    }
-}
-
-/// Counts the interim answers to a request, and says when there are too many.
-fn too_many_interim(request: &mut Request<Upload>) -> Arc<Notify> {
-    let flooded = Arc::new(Notify::new());
-    let (seen, notify) = (AtomicUsize::new(0), Arc::clone(&flooded));
-    hyper::ext::on_informational(request, move |_| {
-        if seen.fetch_add(1, Ordering::Relaxed) == MAX_INTERIM {
-            notify.notify_one();
-        }
-    });
-    flooded
-}
-
-impl Http1 {
-    /// The pool keeps it.
-    pub(super) fn parked(&mut self, counted: &Upstreams) {
-        self.idle = Some(counted.idle());
-    }
-
-    /// Somebody uses it again.
-    pub(super) fn taken(mut self) -> Self {
-        self.idle = None;
-        self
-    }
-
-    /// Whether request and response are over, both ways, and nothing came after them.
-    pub(super) fn is_ready(&self) -> bool {
-        self.sender.is_ready()
-    }
-
-    /// Waits until [`Http1::is_ready`]; false where that can't be any more.
-    pub(super) async fn ready(&mut self) -> bool {
-        self.sender.ready().await.is_ok()
     }
 }
 
 impl Http2 {
+    fn unanswered(&self, mut error: TrySendError<Request<Upload>>) -> Unanswered {
+        let unsent = error.take_message();
+        let error = error.into_error();
+        let dead = self.sender.is_closed() && !error.is_parse() && !error.is_user();
+        Unanswered {
+            unsent,
+            dead,
+            fault: no_answer(&error).at(self.facts.address),
+        }
+    }
+
     pub(super) fn is_closed(&self) -> bool {
         self.sender.is_closed()
     }

@@ -7,6 +7,7 @@
 
 mod connect;
 mod connection;
+mod http1;
 mod message;
 mod pool;
 mod reply;
@@ -21,12 +22,12 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use http::{HeaderMap, Method, Request, Response, StatusCode};
-use hyper::body::Incoming;
 use tokio::net::TcpStream;
 
 use crate::action::Passes;
 use crate::body::Body;
 use crate::dial::connection::Connection;
+use crate::dial::connection::Content;
 use crate::dial::connection::Facts;
 use crate::dial::connection::Unanswered;
 use crate::dial::message::Broken;
@@ -105,7 +106,7 @@ struct Route {
 
 /// A response, and how it was come by.
 struct Answered {
-    response: Response<Incoming>,
+    response: Response<Content>,
     connection: Connection,
     reused: bool,
     retries: u32,
@@ -234,7 +235,7 @@ impl Dialer {
         match self.carry(&route, request, idempotent).await {
             Ok(answered) => {
                 let kept = self.keep(route, broken);
-                receive(answered, kept, asked).await
+                receive(answered, kept, asked)
             }
             Err(fault) => Err(broken.fault().unwrap_or(fault)),
         }
@@ -319,7 +320,7 @@ impl Dialer {
         let (stream, address) = self.reach(to, &route.network).await?;
         if to.scheme == Scheme::Http {
             let facts = Facts { address, tls: None };
-            return Connection::http1(stream, facts, (&self.setup.counted, switches)).await;
+            return Ok(Connection::http1(stream, facts, &self.setup.counted));
         }
         let handshake = match switches {
             // HTTP/2 has no `Upgrade` (RFC 9113 §8.6).
@@ -336,7 +337,7 @@ impl Dialer {
         if is_http2 {
             Connection::http2(stream, facts, &self.setup.counted).await
         } else {
-            Connection::http1(stream, facts, (&self.setup.counted, switches)).await
+            Ok(Connection::http1(stream, facts, &self.setup.counted))
         }
     }
 
@@ -374,7 +375,7 @@ async fn converse(
     route: &Route,
     mut connection: Connection,
     mut request: Request<Upload>,
-) -> Result<(Response<Incoming>, Connection), Box<Unanswered>> {
+) -> Result<(Response<Content>, Connection), Box<Unanswered>> {
     message::direct(&mut request, &route.destination, connection.version());
     message::ask_for(&mut request, route.passes, connection.version());
     let response = connection.send(request).await?;
@@ -382,7 +383,7 @@ async fn converse(
 }
 
 /// Reads the head of a response, and takes over the connection where it grants another protocol.
-async fn receive(answered: Answered, kept: Kept, asked: Option<HeaderMap>) -> Result<Reply, Fault> {
+fn receive(answered: Answered, kept: Kept, asked: Option<HeaderMap>) -> Result<Reply, Fault> {
     let Answered {
         response,
         connection,
@@ -400,7 +401,7 @@ async fn receive(answered: Answered, kept: Kept, asked: Option<HeaderMap>) -> Re
     let lease = Lease { connection, kept };
     let (status, headers, body, switched) = match asked {
         Some(asked) if response.status() == StatusCode::SWITCHING_PROTOCOLS => {
-            let (headers, switched) = lease.switch(&asked, response).await?;
+            let (headers, switched) = lease.switch(&asked, response)?;
             (
                 StatusCode::SWITCHING_PROTOCOLS,
                 headers,

@@ -1,6 +1,6 @@
 //! Connections between requests: kept by scheme, exact host, port and TLS identity, bounded, and dropped when idle.
 //!
-//! A pool belongs to one runtime: its connections' tasks run there. The address of a connection is no part of its key
+//! A pool belongs to one runtime, which watches its sockets. The address of a connection is no part of its key
 //! but is judged again before every use, so a connection does not outlive the rule that allowed it.
 
 use std::collections::{BTreeMap, HashMap, HashSet, VecDeque};
@@ -9,8 +9,8 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::{Duration, Instant};
 
 use crate::dial::connection::Connection;
-use crate::dial::connection::Http1;
 use crate::dial::connection::Http2;
+use crate::dial::http1::Http1;
 use crate::metrics::Upstreams;
 use crate::request::Destination;
 use crate::request::Host;
@@ -261,10 +261,10 @@ impl Shelf {
         idle: Duration,
     ) -> Option<Http1> {
         let slot = self.slots.get_mut(key)?;
-        while let Some((ticket, connection)) = slot.idle.pop_back() {
+        while let Some((ticket, mut connection)) = slot.idle.pop_back() {
             let parked = self.order.remove(&ticket);
             let is_fresh = parked.is_some_and(|(since, _)| now.duration_since(since) < idle);
-            if is_fresh && connection.is_ready() && open(connection.facts.address) {
+            if is_fresh && connection.is_quiet() && open(connection.facts.address) {
                 return Some(connection.taken());
             }
         }
@@ -306,18 +306,13 @@ mod tests {
     use crate::dial::connection::Facts;
 
     /// A parked connection over memory; the other end is returned, since dropping it would close it.
-    async fn connection() -> (Http1, tokio::io::DuplexStream) {
+    fn connection() -> (Http1, tokio::io::DuplexStream) {
         let (ours, theirs) = tokio::io::duplex(1024);
         let facts = Facts {
             address: "203.0.114.10:443".parse().unwrap(),
             tls: None,
         };
-        let Ok(Connection::Http1(mut connection)) =
-            Connection::http1(ours, facts, (&Upstreams::default(), false)).await
-        else {
-            panic!("HTTP/1.1 was asked for");
-        };
-        assert!(connection.ready().await);
+        let connection = Http1::new(Box::new(ours), facts, &Upstreams::default());
         (connection, theirs)
     }
 
@@ -347,7 +342,7 @@ mod tests {
         let (pool, now) = (pool(2, 2), Instant::now());
         let mut ends = Vec::new();
         for host in ["a.test", "b.test", "c.test"] {
-            let (connection, end) = connection().await;
+            let (connection, end) = connection();
             pool.park(&key(host), connection, now);
             ends.push(end);
         }
@@ -364,7 +359,7 @@ mod tests {
         let (pool, now) = (pool(10, 2), Instant::now());
         let mut ends = Vec::new();
         for _ in 0..3 {
-            let (connection, end) = connection().await;
+            let (connection, end) = connection();
             pool.park(&key("a.test"), connection, now);
             ends.push(end);
         }
@@ -375,10 +370,10 @@ mod tests {
     async fn an_idle_connection_is_not_used_after_its_time() {
         let (pool, now) = (pool(10, 10), Instant::now());
         let idle = Limits::default().idle;
-        let (first, _end) = connection().await;
+        let (first, _end) = connection();
         pool.park(&key("a.test"), first, now);
         assert!(pool.take(&key("a.test"), |_| true, now + idle).is_none());
-        let (second, _end) = connection().await;
+        let (second, _end) = connection();
         pool.park(&key("a.test"), second, now);
         pool.0.shelf().drop_expired(now + idle / 2, idle);
         assert_eq!(counts(&pool), (1, 1));
@@ -389,18 +384,16 @@ mod tests {
     #[tokio::test]
     async fn a_connection_that_the_server_closed_meanwhile_is_not_used() {
         let (pool, now) = (pool(10, 10), Instant::now());
-        let (connection, end) = connection().await;
+        let (connection, end) = connection();
         pool.park(&key("a.test"), connection, now);
         drop(end);
-        // In memory and on one thread, the connection's task is next.
-        tokio::task::yield_now().await;
         assert!(pool.take(&key("a.test"), |_| true, now).is_none());
     }
 
     #[tokio::test]
     async fn an_address_that_is_closed_meanwhile_is_not_used() {
         let (pool, now) = (pool(10, 10), Instant::now());
-        let (connection, _end) = connection().await;
+        let (connection, _end) = connection();
         pool.park(&key("a.test"), connection, now);
         assert!(pool.take(&key("a.test"), |_| false, now).is_none());
         assert_eq!(counts(&pool), (0, 0));
@@ -411,15 +404,13 @@ mod tests {
         let (pool, now) = (pool(10, 10), Instant::now());
         let mut ends = Vec::new();
         for host in ["a.test", "a.test", "b.test"] {
-            let (connection, end) = connection().await;
+            let (connection, end) = connection();
             pool.park(&key(host), connection, now);
             ends.push(end);
         }
         pool.retain(|it, _| *it == key("b.test"));
         assert_eq!(counts(&pool), (1, 1));
         for (end, left) in ends.iter_mut().zip([false, false, true]) {
-            // A closed end reads as such once its connection's task has had its turn.
-            tokio::task::yield_now().await;
             let mut byte = [0];
             let reading = tokio::io::AsyncReadExt::read(end, &mut byte);
             let moment = Duration::from_millis(50);
@@ -431,7 +422,7 @@ mod tests {
     #[tokio::test]
     async fn another_host_port_or_scheme_is_another_connection() {
         let (pool, now) = (pool(10, 10), Instant::now());
-        let (connection, _end) = connection().await;
+        let (connection, _end) = connection();
         pool.park(&key("a.test"), connection, now);
         for other in ["https://b.test", "https://a.test:8443", "http://a.test:443"] {
             let other = Destination::of_absolute(other).unwrap().destination;

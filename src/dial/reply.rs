@@ -5,30 +5,25 @@
 use std::fmt;
 use std::net::SocketAddr;
 use std::pin::Pin;
-use std::task::{Context, Poll};
-use std::time::{Duration, Instant};
+use std::task::{Context, Poll, ready};
+use std::time::Instant;
 
 use bytes::Bytes;
 use http::{HeaderMap, Response, StatusCode, Version};
 use http_body::{Body as HttpBody, Frame, SizeHint};
-use hyper::body::Incoming;
-use hyper_util::rt::TokioIo;
-use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite};
 
 use crate::body::Body;
 use crate::dial::connection::Connection;
-use crate::dial::connection::Http1;
+use crate::dial::connection::Content;
 use crate::dial::connection::causes;
+use crate::dial::http1::Duplex;
+use crate::dial::http1::Http1;
 use crate::dial::message::Broken;
-use crate::dial::message::distrust;
 use crate::dial::pool::Key;
 use crate::dial::pool::Pool;
 use crate::fault::{Fault, FaultKind};
-use crate::wire::read_grant;
-
-/// How long a connection whose response is over may take to get rid of its request. A server that answers without
-/// reading all of a request would read the rest of it as the next one.
-const LAST_BYTES: Duration = Duration::from_secs(1);
+use crate::wire::{believed, read_grant};
 
 /// A server's answer.
 #[derive(Debug)]
@@ -46,10 +41,11 @@ pub struct Reply {
 }
 
 /// A connection to a server that has switched to another protocol: bytes both ways.
-pub struct Switched(Box<dyn Duplex>);
-
-trait Duplex: AsyncRead + AsyncWrite + Send + Unpin {}
-impl<T: AsyncRead + AsyncWrite + Send + Unpin> Duplex for T {}
+pub struct Switched {
+    stream: Box<dyn Duplex>,
+    /// What came right behind the 101.
+    ahead: Bytes,
+}
 
 impl fmt::Debug for Switched {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -65,7 +61,8 @@ impl Switched {
         impl AsyncRead + Send + Unpin,
         impl AsyncWrite + Send + Unpin,
     ) {
-        tokio::io::split(self.0)
+        let (from, to) = tokio::io::split(self.stream);
+        (std::io::Cursor::new(self.ahead).chain(from), to)
     }
 }
 
@@ -101,89 +98,120 @@ impl Lease {
     /// Reads the head of a response. One that is not believed takes its connection with it.
     pub(super) fn receive(
         self,
-        response: Response<Incoming>,
+        response: Response<Content>,
     ) -> Result<(StatusCode, HeaderMap, Body), Fault> {
-        let (head, incoming) = response.into_parts();
-        let address = self.connection.facts().address;
-        distrust(head.version, head.status, &head.headers).map_err(|reason| {
-            let detail = format!("the response is not believed: {reason}");
-            Fault::new(FaultKind::Malformed, detail).at(address)
-        })?;
-        let body = if incoming.is_end_stream() {
-            self.give_back();
+        let (head, content) = response.into_parts();
+        believe(&head).map_err(|reason| self.malformed(reason))?;
+        let download = Download {
+            content,
+            lease: Some(self),
+        };
+        let body = if download.is_end_stream() {
+            download.end();
             Body::Empty
         } else {
-            Body::stream(Download {
-                incoming,
-                lease: Some(self),
-            })
+            Body::stream(download)
         };
         Ok((head.status, head.headers, body))
     }
 
     /// Takes the connection over from HTTP, if this 101 grants what was asked for.
-    pub(super) async fn switch(
+    pub(super) fn switch(
         self,
         asked: &HeaderMap,
-        mut response: Response<Incoming>,
+        response: Response<Content>,
     ) -> Result<(HeaderMap, Switched), Fault> {
-        let address = self.connection.facts().address;
-        let malformed = |detail: String| Fault::new(FaultKind::Malformed, detail).at(address);
-        let granted = read_grant(asked, response.headers());
-        granted.map_err(|reason| malformed(format!("the response is not believed: {reason}")))?;
-        let upgraded = hyper::upgrade::on(&mut response).await;
-        let upgraded = upgraded.map_err(|error| {
-            malformed(format!(
-                "the protocol could not be switched: {}",
-                causes(&error)
-            ))
-        })?;
-        let switched = Switched(Box::new(TokioIo::new(upgraded)));
-        Ok((response.into_parts().0.headers, switched))
+        let headers = response.into_parts().0.headers;
+        read_grant(asked, &headers).map_err(|reason| self.malformed(reason))?;
+        match self.connection {
+            Connection::Http1(connection) => {
+                let (stream, ahead) = connection.into_parts();
+                Ok((headers, Switched { stream, ahead }))
+            }
+            Connection::Http2(_) => Err(self.malformed("HTTP/2 has no 101")),
+        }
+    }
+
+    fn malformed(&self, reason: &str) -> Fault {
+        let detail = format!("the response is not believed: {reason}");
+        Fault::new(FaultKind::Malformed, detail).at(self.connection.facts().address)
     }
 
     fn give_back(self) {
         let Some((key, pool)) = self.kept.place else {
             return;
         };
-        match self.connection {
-            Connection::Http1(connection) if connection.is_ready() => {
-                pool.park(&key, connection, Instant::now());
-            }
-            Connection::Http1(connection) => {
-                tokio::spawn(park_when_ready(connection, key, pool));
-            }
-            // The pool has it, or wanted none.
-            Connection::Http2(_) => {}
+        // The pool has an HTTP/2 connection already, or wanted none.
+        if let Connection::Http1(connection) = self.connection
+            && connection.may_be_kept()
+        {
+            pool.park(&key, connection, Instant::now());
         }
     }
 }
 
-async fn park_when_ready(mut connection: Http1, key: Key, pool: Pool) {
-    if let Ok(true) = tokio::time::timeout(LAST_BYTES, connection.ready()).await {
-        pool.park(&key, connection, Instant::now());
+/// What no version of HTTP lets a reply be, whoever has read its framing.
+fn believe(head: &http::response::Parts) -> Result<(), &'static str> {
+    if head.status == StatusCode::SWITCHING_PROTOCOLS {
+        return Err("it switches protocols, which nobody asked for");
     }
+    if !(200..600).contains(&head.status.as_u16()) {
+        return Err("its status is not from 200 to 599");
+    }
+    believed(head.version, head.status, &head.headers).map(drop)
 }
 
 /// A response body. Dropped before its end, it closes its HTTP/1.1 connection or resets its HTTP/2 stream.
 struct Download {
-    incoming: Incoming,
+    content: Content,
+    /// Until the end.
     lease: Option<Lease>,
 }
 
 impl Download {
+    fn end(mut self) {
+        if let Some(lease) = self.lease.take() {
+            lease.give_back();
+        }
+    }
+
+    fn poll_content(
+        &mut self,
+        context: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, Fault>>> {
+        match (&mut self.content, &mut self.lease) {
+            (Content::Http2(incoming), _) => Pin::new(incoming).poll_frame(context).map_err(broken),
+            (Content::Http1, Some(lease)) => match &mut lease.connection {
+                Connection::Http1(connection) => connection.poll_frame(context),
+                Connection::Http2(_) => Poll::Ready(None),
+            },
+            (Content::Http1, None) => Poll::Ready(None),
+        }
+    }
+
     /// The reason is the client's if the request broke off first.
-    fn fault(&mut self, error: &hyper::Error) -> Fault {
+    fn fault(&mut self, fault: Fault) -> Fault {
         let lease = self.lease.take();
         if let Some(fault) = lease.as_ref().and_then(|it| it.kept.broken.fault()) {
             return fault;
         }
-        let detail = format!("the response broke off: {}", causes(error));
         Fault {
             address: lease.map(|it| it.connection.facts().address),
-            ..Fault::new(FaultKind::Malformed, detail)
+            ..fault
         }
     }
+
+    fn http1(&self) -> Option<&Http1> {
+        match &self.lease.as_ref()?.connection {
+            Connection::Http1(connection) => Some(connection),
+            Connection::Http2(_) => None,
+        }
+    }
+}
+
+fn broken(error: hyper::Error) -> Fault {
+    let detail = format!("the response broke off: {}", causes(&error));
+    Fault::new(FaultKind::Malformed, detail)
 }
 
 impl HttpBody for Download {
@@ -194,25 +222,32 @@ impl HttpBody for Download {
         mut self: Pin<&mut Self>,
         context: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, Fault>>> {
-        let frame = match Pin::new(&mut self.incoming).poll_frame(context) {
-            Poll::Pending => return Poll::Pending,
-            Poll::Ready(Some(Err(error))) => return Poll::Ready(Some(Err(self.fault(&error)))),
-            Poll::Ready(frame) => frame.and_then(Result::ok),
+        let frame = match ready!(self.poll_content(context)) {
+            Some(Err(fault)) => return Poll::Ready(Some(Err(self.fault(fault)))),
+            frame => frame,
         };
         // Whoever knows the length stops asking after the last byte, so the end is not always a `None`.
-        if (frame.is_none() || self.incoming.is_end_stream())
+        if (frame.is_none() || self.is_end_stream())
             && let Some(lease) = self.lease.take()
         {
             lease.give_back();
         }
-        Poll::Ready(frame.map(Ok))
+        Poll::Ready(frame)
     }
 
     fn is_end_stream(&self) -> bool {
-        self.incoming.is_end_stream()
+        match &self.content {
+            Content::Http2(incoming) => incoming.is_end_stream(),
+            Content::Http1 => self.http1().is_none_or(Http1::is_over),
+        }
     }
 
     fn size_hint(&self) -> SizeHint {
-        self.incoming.size_hint()
+        match &self.content {
+            Content::Http2(incoming) => incoming.size_hint(),
+            Content::Http1 => self
+                .http1()
+                .map_or(SizeHint::with_exact(0), Http1::size_hint),
+        }
     }
 }

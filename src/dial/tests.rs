@@ -15,6 +15,7 @@ use bytes::Bytes;
 use http::{Method, Request, Version};
 use http_body::{Body as HttpBody, Frame};
 use http_body_util::BodyExt;
+use hyper::body::Incoming;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioExecutor, TokioIo};
 use rcgen::{BasicConstraints, CertificateParams, DnType, IsCa, Issuer, KeyPair};

@@ -11,7 +11,9 @@ use crate::action::outcome::OutputName;
 use crate::action::{Action, Facts};
 use crate::audit::{Asked, Prepared, RequestId, Target, Ticket};
 use crate::exchange::body::{Hold, no_room};
-use crate::exchange::{Begun, Carried, Deadline, Gate, Meant, Received, Steps, Stop, respond};
+use crate::exchange::{
+    Begun, Carried, Deadline, Gate, Meant, Received, Steps, Stop, respond, unless_panicked,
+};
 use crate::name::{ActionName, OutcomeName};
 use crate::policy;
 use crate::policy::{Masked, Permit, Policy, Selected};
@@ -111,7 +113,11 @@ impl Gate {
         } = begun;
         let received = Received::default();
         received.add(call.bytes);
-        match Box::pin(self.carry_call((&policy, steps), call, &mut ticket)).await {
+        ticket.receives(received.0.clone());
+        let id = ticket.request_id();
+        let carrying = Box::pin(self.carry_call((&policy, steps), call, &mut ticket));
+        let carried = unless_panicked(Some(id), carrying).await;
+        match carried {
             Ok(carried) => respond::done(carried, &received, ticket),
             Err(stop) => Err(respond::denied(stop, &received, ticket)),
         }

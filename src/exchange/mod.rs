@@ -17,6 +17,7 @@ mod figures;
 mod keys;
 mod note;
 mod outgoing;
+mod panicked;
 mod renew;
 mod respond;
 mod shared;
@@ -54,6 +55,7 @@ pub use answer::Answer;
 pub use body::Room;
 pub use call::{Call, Called, Denied, Done};
 pub use deadline::Deadline;
+pub use panicked::unless_panicked;
 pub use respond::OnEcho;
 pub use shared::{Services, Settings};
 pub use shares::{AGENT_REQUESTS, AGENT_TUNNELS, Share, Shares};
@@ -207,7 +209,13 @@ impl Gate {
             policy, mut ticket, ..
         } = begun;
         let received = Received::default();
-        match self.carry(&policy, arrival, &received, &mut ticket).await {
+        ticket.receives(received.0.clone());
+        let id = ticket.request_id();
+        let carried = {
+            let carrying = pin!(self.carry(&policy, arrival, &received, &mut ticket));
+            unless_panicked(Some(id), carrying).await
+        };
+        match carried {
             Ok(carried) => {
                 let lease = |stake| self.services.leases.lease(&policy, stake);
                 respond::reply(carried, (received, lease), ticket)

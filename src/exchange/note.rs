@@ -24,7 +24,7 @@ impl Services {
     pub fn note_asked(&self, mut asked: Asked, ticket: &mut Ticket) {
         // Somebody may try to carry a secret out in a name.
         let forms = self.known.forms();
-        if forms.stand_in(asked.destination.host.as_str().as_bytes()) {
+        if forms.stand_in_name(asked.destination.host.as_str().as_bytes()) {
             ticket.hide_host();
         }
         if forms.stand_in(asked.method.as_str().as_bytes()) {

@@ -9,7 +9,7 @@ use std::sync::Arc;
 use crate::exchange::Services;
 use crate::known::Origin;
 use crate::metrics::Reload;
-use crate::policy::Policy;
+use crate::policy::{Policy, SecretSource};
 
 impl Services {
     /// Puts another policy in force, for every request that begins from now on.
@@ -30,5 +30,17 @@ impl Services {
         self.tokens.keep(policy.token_sources());
         self.meter.keep(policy.rates());
         self.shares.forget_idle();
+    }
+
+    /// Reads what the policy in force may need, so that replies are searched for all of it from the first one on. A
+    /// command is run for a request alone: it may ask somebody, or cost something. What cannot be read is told to
+    /// whoever needs it.
+    pub async fn read_secrets(&self) {
+        let policy = self.live.snapshot();
+        for (name, source) in policy.secrets_at_home(self.settings.environment.as_ref()) {
+            if !matches!(source, SecretSource::Command { .. }) {
+                let _ = self.vault.get(name, source).await;
+            }
+        }
     }
 }

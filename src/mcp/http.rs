@@ -96,14 +96,20 @@ impl Mcp {
         let reply = match head.method {
             Method::POST => match agent.post(head, body).await? {
                 Ok(reply) => reply,
-                Err(unreadable) => {
+                Err((status, unreadable)) => {
                     self.place.turn_away(&caller, unreadable.refusal());
-                    return Ok(bad_request(&unreadable));
+                    return Ok(unread(status, &unreadable));
                 }
             },
             _ => {
                 let reply = agent.attend(head).await?;
                 self.note(&caller, reply.status());
+                if is_in_words_of_its_own(&reply) {
+                    let (head, _) = reply.into_parts();
+                    let mut told = unread(head.status, &Unreadable::no_request());
+                    told.headers_mut().extend(head.headers);
+                    return Ok(told);
+                }
                 let lasting = Lasting::of(&self.place, &policy, caller);
                 reply.map(|body| Attended::of(body, lasting).boxed())
             }
@@ -150,6 +156,8 @@ impl Agent {
         let sessions = Arc::new(sessions);
         let config = StreamableHttpServerConfig::default()
             .disable_allowed_hosts()
+            // A message is read by now, under the caps of actions.
+            .with_max_request_body_bytes(usize::MAX)
             .with_sse_retry(None)
             .with_json_response(true);
         let face = move || Ok(Face::new(place.clone(), Whose::EachRequests));
@@ -162,7 +170,7 @@ impl Agent {
     async fn post(&self, head: Parts, body: &[u8]) -> Result<Posted, Refusal> {
         let message = match Message::read(body) {
             Ok(message) => message,
-            Err(unreadable) => return Ok(Err(unreadable)),
+            Err(unreadable) => return Ok(Err((StatusCode::BAD_REQUEST, unreadable))),
         };
         if message.is_initialize() && self.sessions.sessions.read().await.len() >= SESSIONS {
             return Err(Refusal::new(
@@ -174,8 +182,11 @@ impl Agent {
         let reply = self.protocol.handle(request).await;
         Ok(match reply.status() {
             // rmcp's word for JSON that is no message; the media type is known to be good by now.
-            StatusCode::UNSUPPORTED_MEDIA_TYPE => Err(Unreadable::no_message()),
+            StatusCode::UNSUPPORTED_MEDIA_TYPE => {
+                Err((StatusCode::BAD_REQUEST, Unreadable::no_message()))
+            }
             StatusCode::NOT_FOUND if !is_json(&reply) => return Err(no_session()),
+            status if is_in_words_of_its_own(&reply) => Err((status, Unreadable::no_request())),
             _ => Ok(reply),
         })
     }
@@ -196,8 +207,8 @@ impl Agent {
     }
 }
 
-/// What came of a message: an answer, or that it is none.
-type Posted = Result<Reply, Unreadable>;
+/// What came of a message: an answer, or that it is none, under the status that says so.
+type Posted = Result<Reply, (StatusCode, Unreadable)>;
 
 /// The exeat session that calls belong to.
 fn session(headers: &HeaderMap) -> Result<Option<SessionId>, Refusal> {
@@ -222,6 +233,12 @@ fn is_json(reply: &Reply) -> bool {
     kind.is_some_and(|it| it.as_bytes().starts_with(b"application/json"))
 }
 
+/// What rmcp refuses for its headers it tells in plain text, which may quote them.
+fn is_in_words_of_its_own(reply: &Reply) -> bool {
+    let status = reply.status();
+    (status.is_client_error() || status.is_server_error()) && !is_json(reply)
+}
+
 /// Whether it has ended, was another agent's or never was, is not told. Clients begin anew then (2025-11-25,
 /// basic/transports, session management).
 fn no_session() -> Refusal {
@@ -231,10 +248,10 @@ fn no_session() -> Refusal {
     )
 }
 
-fn bad_request(unreadable: &Unreadable) -> Reply {
+fn unread(status: StatusCode, unreadable: &Unreadable) -> Reply {
     let body = Bytes::from(unreadable.to_json().to_string());
     let mut reply = Response::new(Full::new(body).boxed());
-    *reply.status_mut() = StatusCode::BAD_REQUEST;
+    *reply.status_mut() = status;
     let json = HeaderValue::from_static("application/json");
     reply.headers_mut().insert(CONTENT_TYPE, json);
     reply

@@ -64,6 +64,17 @@ impl Unreadable {
         }
     }
 
+    /// Headers with which MCP sends nothing.
+    pub(super) fn no_request() -> Self {
+        Self {
+            code: -32600,
+            message: "Invalid Request: Accept must have application/json and text/event-stream (for a GET the \
+                latter), MCP-Protocol-Version a revision that exeat speaks, and Mcp-Session-Id the session where \
+                there is one"
+                .into(),
+        }
+    }
+
     /// More than is read.
     pub(super) fn too_long(longest: usize) -> Self {
         Self {

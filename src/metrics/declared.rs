@@ -265,6 +265,13 @@ pub(crate) const PROCESS_START: Metric = Metric {
     help: "When the process started, as Unix time.",
 };
 
+pub(crate) const LOG_LOST: Metric = Metric {
+    name: "exeat_log_lost_lines_total",
+    kind: Kind::Counter,
+    labels: &[],
+    help: "Lines of the log that were lost because nobody has read standard error.",
+};
+
 pub(crate) const RELOADS: Metric = Metric {
     name: "exeat_policy_reloads_total",
     kind: Kind::Counter,
@@ -319,6 +326,7 @@ pub const METRICS: &[Metric] = &[
     AUDIT_QUEUE,
     AUDIT_CAPACITY,
     AUDIT_LOST,
+    LOG_LOST,
     BUILD,
     POLICY,
     RELOADS,

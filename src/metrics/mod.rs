@@ -19,9 +19,10 @@ use std::time::{Duration, SystemTime};
 use ::metrics::{Counter, Gauge, Histogram, Key, KeyName, Label, Level, Metadata, Recorder};
 use metrics_exporter_prometheus::{PrometheusBuilder, PrometheusHandle, PrometheusRecorder};
 
+use crate::log;
 use crate::metrics::declared::{
     AUDIT_ERRORS, AUDIT_LOST, BUCKETS, BUILD, CA_EXPIRY, DURATION, IN_FLIGHT, LEAVES, LOADED,
-    OVERHEAD, RATE_LIMITED, REFUSALS, RELOAD_FAILED, RELOADS, REQUEST_BYTES, REQUESTS,
+    LOG_LOST, OVERHEAD, RATE_LIMITED, REFUSALS, RELOAD_FAILED, RELOADS, REQUEST_BYTES, REQUESTS,
     RESPONSE_BYTES, SCRUBBED, TOKENS, UPSTREAM,
 };
 use crate::metrics::secrets::Secrets;
@@ -291,6 +292,7 @@ impl Metrics {
     pub fn render(&self, now: &[Sample]) -> String {
         let mut text = self.handle.render();
         text::push(&mut text, now);
+        text::push(&mut text, &[Sample::of(&LOG_LOST, &[], log::lost() as f64)]);
         text::push(&mut text, &process::samples());
         text
     }

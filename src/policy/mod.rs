@@ -217,6 +217,24 @@ impl Policy {
         self.tokens.get(&(connector.clone(), environment.clone()))
     }
 
+    /// The secrets of every environment in which somebody lives, with where they come from. `given` as for
+    /// [`Policy::home`].
+    pub fn secrets_at_home<'a>(
+        &'a self,
+        given: Option<&'a EnvironmentName>,
+    ) -> impl Iterator<Item = (&'a SecretName, &'a SecretSource)> {
+        let homes: HashSet<_> = match &self.agents {
+            Some(agents) => agents
+                .keys()
+                .filter_map(|it| self.home(Some(it), given))
+                .collect(),
+            None => self.home(None, given).into_iter().collect(),
+        };
+        let all = self.secrets.iter();
+        let lived_in = all.filter(move |((_, environment), _)| homes.contains(environment));
+        lived_in.map(|((name, _), source)| (name, source))
+    }
+
     /// Everywhere secrets come from, in any environment.
     pub fn secret_sources(&self) -> impl Iterator<Item = &SecretSource> {
         self.secrets.values()

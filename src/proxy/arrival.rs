@@ -6,7 +6,7 @@ use http::Version;
 use http::header::{PROXY_AUTHORIZATION, UPGRADE};
 
 use crate::agents;
-use crate::agents::Unidentified;
+use crate::agents::{Identified, Unidentified};
 use crate::audit::Asked;
 use crate::body::Body;
 use crate::exchange::{Arrival, Begun, Gate, Stop};
@@ -33,7 +33,7 @@ pub(super) async fn in_the_clear(
     if !names(&head, &destination) {
         return Err(two_servers(Code::RequestMalformed, &destination).into());
     }
-    let caller = identify(gate, begun, &head).await?;
+    let caller = identify(gate, begun, &head).await?.caller;
     Ok(arrival(head, body, (caller, destination, path_and_query)))
 }
 
@@ -76,17 +76,26 @@ pub(super) fn in_a_tunnel(
 ///
 /// # Errors
 /// As [`agents::identify`].
-pub(super) async fn identify(gate: &Gate, begun: &mut Begun, head: &Head) -> Result<Caller, Stop> {
+pub(super) async fn identify(
+    gate: &Gate,
+    begun: &mut Begun,
+    head: &Head,
+) -> Result<Identified, Stop> {
     let services = &gate.services;
     let environment = services.settings.home(&begun.policy);
     let vault = services.vault.as_ref();
     let found = agents::identify(&begun.policy, vault, &head.headers, environment).await;
-    let caller = found.map_err(|why| match why {
+    let found = found.map_err(unidentified)?;
+    begun.ticket.known(&found.caller);
+    Ok(found)
+}
+
+/// Why nobody was identified, as the end of an exchange.
+pub(super) fn unidentified(why: Unidentified) -> Stop {
+    match why {
         Unidentified::Refused(refusal) => Stop::Refused(refusal),
         Unidentified::Broke(fault) => Stop::Broke(fault),
-    })?;
-    begun.ticket.known(&caller);
-    Ok(caller)
+    }
 }
 
 /// Tells the record what a head asks for.

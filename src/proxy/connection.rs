@@ -13,7 +13,7 @@ use tokio::time::sleep;
 use crate::audit::{End, Ending};
 use crate::body::Body;
 use crate::drain::Phase;
-use crate::exchange::{Answer, Arrival, Begun, Socket, Stop};
+use crate::exchange::{Answer, Arrival, Begun, Socket, Stop, unless_panicked};
 use crate::fault::{Fault, FaultKind};
 use crate::proxy::Place;
 use crate::proxy::arrival;
@@ -74,10 +74,15 @@ impl<S: ClientStream> Connection<S> {
         let mut is_new = true;
         loop {
             let deadlines = (wait, limits.head);
-            let head = match self.line.head(deadlines, self.leaving(is_new)).await {
+            let seat = &self.place.seat;
+            seat.waits();
+            let leaving = (self.leaving(is_new), seat.wanted());
+            let received = self.line.head(deadlines, leaving).await;
+            seat.works();
+            let head = match received {
                 Received::Head(head) => head,
                 Received::Nothing => {
-                    self.line.close(limits).await;
+                    close(&self.place, &self.line).await;
                     return None;
                 }
                 other => {
@@ -100,7 +105,7 @@ impl<S: ClientStream> Connection<S> {
             match Box::pin(self.exchange(begun, *head)).await {
                 Next::Head => (wait, is_new) = (limits.keep_alive, false),
                 Next::Close => {
-                    self.line.close(limits).await;
+                    close(&self.place, &self.line).await;
                     return None;
                 }
                 Next::Drop => {
@@ -122,7 +127,12 @@ impl<S: ClientStream> Connection<S> {
         terms.keep_alive &= Upgrade::of(&head.headers) == Upgrade::Nothing;
         let offered = Offered::of(&head.headers);
         let body = Upload::body(&self.line, &head, &self.place.limits);
-        let answer = match self.judge(&mut begun, head, body).await {
+        let id = begun.ticket.request_id();
+        let judged = {
+            let judging = pin!(self.judge(&mut begun, head, body));
+            unless_panicked(Some(id), judging).await
+        };
+        let answer = match judged {
             Ok(arrival) => {
                 // Pinned here: handed over by value, its ten kilobytes would be copied, and have room twice.
                 let serving = pin!(self.place.gate.serve(begun, arrival));
@@ -151,10 +161,13 @@ impl<S: ClientStream> Connection<S> {
         }
     }
 
-    /// When a connection that waits for a request is to close, since exeat stops.
+    /// When a connection that waits for a request is to close: exeat stops, or its place is wanted.
     async fn leaving(&self, is_new: bool) {
         let drain = &self.place.gate.services.drain;
-        drain.reached(Phase::Draining).await;
+        tokio::select! {
+            () = drain.reached(Phase::Draining) => {}
+            () = self.place.seat.wanted() => return,
+        }
         if is_new {
             sleep(FIRST_WORDS).await;
         }
@@ -176,7 +189,10 @@ impl<S: ClientStream> Connection<S> {
         match &self.scope {
             Scope::Open => arrival::in_the_clear(&self.place.gate, begun, head, body).await,
             Scope::Within(tunnel) => {
-                arrival::in_a_tunnel(&self.place.gate, (tunnel, begun), head, body)
+                let gate = &self.place.gate;
+                let arrival = arrival::in_a_tunnel(gate, (tunnel, begun), head, body)?;
+                tunnel.vouch(gate, &begun.policy).await?;
+                Ok(arrival)
             }
         }
     }
@@ -208,6 +224,10 @@ impl<S: ClientStream> Connection<S> {
                     self.place.limits.head
                 ),
             ),
+            Received::Crowded => {
+                let message = "exeat needed the place of this connection, which had not asked yet";
+                Refusal::new(Code::Overloaded, message).after_waiting(FIRST_WORDS)
+            }
             Received::Cut | Received::Head(_) | Received::Nothing => {
                 let cut = "the client closed before the end of a head";
                 let end = End::Failed(Fault::new(FaultKind::ClientGone, cut));
@@ -239,8 +259,18 @@ pub(super) async fn last_words<S: ClientStream>(place: &Place, line: &Line<S>, a
     line.give_up_reading();
     let stall = place.limits.write_stall;
     match reply::write(line, &Terms::unread(), answer, stall).await {
-        Sent::Whole => line.close(&place.limits).await,
+        Sent::Whole => close(place, line).await,
         Sent::Cut | Sent::Broken => line.abort(),
+    }
+}
+
+/// Closes after the last answer. Who is only listened to for that makes room for others.
+async fn close<S: ClientStream>(place: &Place, line: &Line<S>) {
+    place.seat.waits();
+    tokio::select! {
+        biased;
+        () = line.close(&place.limits) => {}
+        () = place.seat.wanted() => {}
     }
 }
 

@@ -38,7 +38,17 @@ pub(super) async fn serve<S: ClientStream>(
     stream: Rewound<S>,
 ) {
     let host = &tunnel.destination.host;
-    let stream = match handshake(place, host, leaf, stream).await {
+    place.seat.waits();
+    let shaken = {
+        let mut shaking = Box::pin(handshake(place, host, leaf, stream));
+        tokio::select! {
+            biased;
+            shaken = shaking.as_mut() => shaken,
+            () = place.seat.wanted() => Err(End::Refused(Code::Overloaded).into()),
+        }
+    };
+    place.seat.works();
+    let stream = match shaken {
         Ok(stream) => stream,
         Err(failed) => {
             tunnel.close(failed.end);
@@ -165,6 +175,9 @@ fn broke(error: &io::Error) -> End {
             tunnel::client_failed(format!("client_alert={}", snake_case(*alert)))
         }
         Some(rustls::Error::InvalidMessage(_)) => End::Refused(Code::TlsExpected),
+        Some(rustls::Error::PeerMisbehaved(
+            rustls::PeerMisbehaved::ServerNameMustContainOneHostName,
+        )) => End::Refused(Code::ServerNameMismatch),
         _ => tunnel::client_failed(format!("the TLS handshake in the tunnel failed: {error}")),
     }
 }

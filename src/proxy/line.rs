@@ -90,6 +90,8 @@ pub(super) enum Received {
     Slow,
     /// A part of a head, and the end of the connection.
     Cut,
+    /// A part of a head, until the connection had to make room for another.
+    Crowded,
     /// Nothing.
     Nothing,
 }
@@ -116,11 +118,11 @@ impl<S: ClientStream> Line<S> {
     }
 
     /// Reads one head: waits for its first byte unless `leaving` comes first, and from there on no longer than for the
-    /// deadline.
+    /// deadline, unless the place is `wanted`.
     pub(super) async fn head(
         &self,
         (wait, deadline): (Duration, Duration),
-        leaving: impl Future<Output = ()>,
+        (leaving, wanted): (impl Future<Output = ()>, impl Future<Output = ()>),
     ) -> Received {
         let first = tokio::select! {
             biased;
@@ -131,9 +133,11 @@ impl<S: ClientStream> Line<S> {
             Ok(Ok(true)) => {}
             Ok(Ok(false) | Err(_)) | Err(_) => return Received::Nothing,
         }
-        timeout(deadline, self.whole_head())
-            .await
-            .unwrap_or(Received::Slow)
+        tokio::select! {
+            biased;
+            read = timeout(deadline, self.whole_head()) => read.unwrap_or(Received::Slow),
+            () = wanted => Received::Crowded,
+        }
     }
 
     /// Takes up the body that follows a head. The answer is the turn in which it may be read.
@@ -478,7 +482,7 @@ mod tests {
             let (mut client, line) = line(100);
             client.write_all(bytes.as_bytes()).await.unwrap();
             let client = (!closes).then_some(client);
-            let received = match line.head((wait, wait), pending()).await {
+            let received = match line.head((wait, wait), (pending(), pending())).await {
                 Received::Head(_) => "head",
                 Received::Malformed(_) => "malformed",
                 Received::Slow => "slow",

@@ -6,8 +6,10 @@
 //! name the same one, and who is asking.
 //!
 //! A CONNECT is answered in `tunnel`, opened in `intercept` or passed on unopened in `passthrough`. Requests that were
-//! through exeat before are not looked for by a mark on the request, which would tell every server about us: `dial`
-//! never connects to a listener of this process, which ends every loop at its first step.
+//! through exeat before are not looked for by a mark on the request, which would tell every server about us. Three
+//! things end a loop without one: `dial` never connects to a listener of this process; what leaves, a path or TLS, is
+//! never what this listener takes, a whole URL or a CONNECT; and a server that asks us anew while it is asked can do so
+//! as often as its agent may have requests under way.
 
 mod arrival;
 mod connection;
@@ -32,24 +34,30 @@ use tokio::net::TcpStream;
 use crate::exchange::Gate;
 use crate::proxy::connection::{Connection, Scope};
 use crate::proxy::line::Line;
+use crate::seats::Seat;
 
 pub use limits::ClientLimits;
 pub use line::ClientStream;
 
 /// Serves one accepted connection to its end. Nothing it meets makes it fail: what a client does wrong is answered,
 /// recorded, or logged at debug.
-pub async fn serve(gate: Arc<Gate>, stream: TcpStream, limits: Arc<ClientLimits>) {
+pub async fn serve(gate: Arc<Gate>, stream: TcpStream, (limits, seat): (Arc<ClientLimits>, Seat)) {
     // Without it the last segment of an answer waits for the client's delayed acknowledgement, up to 44 ms.
     if let Err(error) = stream.set_nodelay(true) {
         tracing::debug!(%error, "the client's connection is gone before its first byte");
         return;
     }
-    serve_stream(gate, stream, limits).await;
+    serve_stream(gate, stream, (limits, seat)).await;
 }
 
 /// As [`serve`], whatever the client is connected by.
-pub async fn serve_stream<S: ClientStream>(gate: Arc<Gate>, stream: S, limits: Arc<ClientLimits>) {
-    let place = Place { gate, limits };
+pub async fn serve_stream<S: ClientStream>(
+    gate: Arc<Gate>,
+    stream: S,
+    (limits, seat): (Arc<ClientLimits>, Seat),
+) {
+    let seat = Arc::new(seat);
+    let place = Place { gate, limits, seat };
     let line = Line::new(stream, BytesMut::new());
     let connection = Connection::new(place.clone(), line, Scope::Open);
     if let Some(connect) = connection.run().await {
@@ -57,9 +65,11 @@ pub async fn serve_stream<S: ClientStream>(gate: Arc<Gate>, stream: S, limits: A
     }
 }
 
-/// Where connections are served: this thread's gate, and what clients may take.
+/// Where a connection is served: this thread's gate, and what its client may take.
 #[derive(Clone)]
 struct Place {
     gate: Arc<Gate>,
     limits: Arc<ClientLimits>,
+    /// The connection's.
+    seat: Arc<Seat>,
 }

@@ -107,7 +107,8 @@ async fn hello<S: ClientStream>(stream: &mut Rewound<S>, host: &Host) -> Result<
         }
     };
     match Host::parse(&name) {
-        Ok(name) if name == *host => Ok(bytes),
+        // The server reads the name itself, and has no dot at its end to expect (RFC 6066 §3).
+        Ok(parsed) if parsed == *host && !name.ends_with('.') => Ok(bytes),
         _ => Err((
             End::Refused(Code::ServerNameMismatch),
             Some(Alert::UnrecognizedName),

@@ -2,13 +2,15 @@
 //!
 //! What the policy has at the host and port settles which, before anything is looked up or dialled.
 
+use std::pin::pin;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use rustls::sign::CertifiedKey;
 
 use crate::agents;
+use crate::agents::Shown;
 use crate::audit::{End, Ending, Opening};
-use crate::exchange::{Answer, Begun, Gate, Share, Stop};
+use crate::exchange::{Answer, Begun, Gate, Share, Stop, unless_panicked};
 use crate::fault::{Fault, FaultKind};
 use crate::name::EnvironmentName;
 use crate::policy::{Passage, Policy, Reach, Stake};
@@ -30,6 +32,8 @@ pub(super) struct Tunnel {
     pub(super) destination: Destination,
     /// Who asked; a `Proxy-Authorization` inside changes nothing.
     caller: Caller,
+    /// By what that is known.
+    shown: Shown,
     /// The environment that the process was given.
     given: Option<EnvironmentName>,
     /// The version of TLS inside.
@@ -53,8 +57,12 @@ pub(super) async fn open<S: ClientStream>(place: &Place, connect: Connect<S>) {
         head,
         line,
     } = connect;
-    let settled = settle(place, &mut begun, &head).await;
-    let (caller, destination, way) = match settled {
+    let id = begun.ticket.request_id();
+    let settled = {
+        let settling = pin!(settle(place, &mut begun, &head));
+        unless_panicked(Some(id), settling).await
+    };
+    let ((caller, shown), destination, way) = match settled {
         Ok(settled) => settled,
         Err(stop) => {
             let answer = match stop {
@@ -80,6 +88,7 @@ pub(super) async fn open<S: ClientStream>(place: &Place, connect: Connect<S>) {
             let tunnel = Tunnel {
                 destination,
                 caller,
+                shown,
                 given,
                 tls: None,
                 first: Mutex::new(Some(begun)),
@@ -119,6 +128,17 @@ impl Tunnel {
         agents::rehomed(&self.caller, policy, self.given.as_ref())
     }
 
+    /// Asks again, for a request inside, by what its caller is known.
+    ///
+    /// # Errors
+    /// As [`agents::identify`].
+    pub(super) async fn vouch(&self, gate: &Gate, policy: &Policy) -> Result<(), Stop> {
+        let caller = self.caller_under(policy);
+        let vault = gate.services.vault.as_ref();
+        let good = self.shown.is_still_good(policy, vault, &caller).await;
+        good.map_err(arrival::unidentified)
+    }
+
     /// Records a tunnel that ends before there was a request inside; does nothing if there was one.
     pub(super) fn close(&self, end: End) {
         if let Some(first) = self.take_first() {
@@ -146,13 +166,14 @@ async fn settle(
     place: &Place,
     begun: &mut Begun,
     head: &Head,
-) -> Result<(Caller, Destination, Way), Stop> {
+) -> Result<((Caller, Shown), Destination, Way), Stop> {
     let destination = Destination::of_connect(head.target.as_str())?;
     arrival::note(&place.gate, begun, head, &destination);
     if !arrival::names(head, &destination) {
         return Err(arrival::two_servers(Code::RequestMalformed, &destination).into());
     }
-    let caller = arrival::identify(&place.gate, begun, head).await?;
+    let who = arrival::identify(&place.gate, begun, head).await?;
+    let (caller, shown) = who.into_parts();
     let (host, port) = (&destination.host, destination.port);
     let authority = &place.gate.services.authority;
     let way = match begun.policy.reach(&caller.environment, host, port) {
@@ -170,7 +191,7 @@ async fn settle(
         }
         Reach::HostUndeclared => return Err(host_undeclared(&destination).into()),
     };
-    Ok((caller, destination, way))
+    Ok(((caller, shown), destination, way))
 }
 
 /// Records the end of a CONNECT that did not come to a request. None of what the client got was an answer of ours.

@@ -4,7 +4,7 @@
 //! it stands. So text is looked at there and nowhere else: each look hashes four bytes and tests one bit. The four
 //! bytes that count are those near the end of a form, since beginnings such as `sk-` are shared and public.
 //!
-//! Ten secrets in all forms are over a hundred patterns, for which an automaton takes a step for each byte.
+//! Ten secrets in all forms are over two hundred patterns, for which an automaton takes a step for each byte.
 
 use std::fmt;
 use std::ops::Range;
@@ -34,6 +34,8 @@ const FILTER: (usize, usize) = (1024, 1024 * 1024);
 #[derive(Default)]
 pub struct Forms {
     forms: Vec<Form>,
+    /// As the names of headers have them: in small letters, which `http` makes of them.
+    names: Vec<Form>,
     longest: usize,
     stride: usize,
     /// One bit for each hash; a power of two of them.
@@ -55,8 +57,8 @@ impl Forms {
     /// The forms of all secrets that are not too short.
     pub fn of<'a>(secrets: impl IntoIterator<Item = &'a Secret>) -> Self {
         let secrets = secrets.into_iter().map(Secret::expose);
-        let long = secrets.filter(|it| it.len() >= SHORTEST);
-        let mut forms: Vec<Form> = long.flat_map(forms::of).collect();
+        let long: Vec<&[u8]> = secrets.filter(|it| it.len() >= SHORTEST).collect();
+        let mut forms: Vec<Form> = long.iter().flat_map(|it| forms::of(it)).collect();
         forms.sort_unstable_by(|a, b| a.as_slice().cmp(b));
         forms.dedup();
         let lengths = || forms.iter().map(|it| it.len());
@@ -65,6 +67,10 @@ impl Forms {
         };
         let mut ready = Self {
             longest: lengths().max().unwrap_or_default(),
+            names: long
+                .iter()
+                .map(|it| Form::new(it.to_ascii_lowercase()))
+                .collect(),
             stride: (shortest + 1 - GRAM).min(LONGEST_STRIDE),
             forms,
             ..Self::default()
@@ -108,6 +114,12 @@ impl Forms {
     /// Whether a form stands in a text.
     pub fn stand_in(&self, text: &[u8]) -> bool {
         !self.find(text).is_empty()
+    }
+
+    /// Whether a form stands in the name of a header, where letters have lost their case.
+    pub fn stand_in_name(&self, name: &[u8]) -> bool {
+        let stands = |it: &Form| memchr::memmem::find(name, it).is_some();
+        self.stand_in(name) || self.names.iter().any(stands)
     }
 
     /// Everything in a text that belongs to a form, in order. What overlaps or touches is one.

@@ -34,7 +34,7 @@ use crate::agents;
 use crate::agents::{Bearer, Bearers, Unidentified};
 use crate::browser;
 use crate::drain::Phase;
-use crate::exchange::{Begun, Call, Gate, Stop};
+use crate::exchange::{Begun, Call, Gate, Stop, unless_panicked};
 use crate::fault::{Fault, FaultKind};
 use crate::mcp::Mcp;
 use crate::name::ActionName;
@@ -43,6 +43,7 @@ use crate::policy;
 use crate::policy::Policy;
 use crate::refusal::{Code, Refusal};
 use crate::request::Door;
+use crate::seats::Seat;
 use crate::tools::ask::Asked;
 use crate::tools::reply::{Page, Reply};
 use crate::tools::route::Route;
@@ -90,14 +91,17 @@ impl Tools {
         }
     }
 
-    /// Serves one connection to its end. A client that goes away takes its calls with it.
-    pub async fn serve(self: Arc<Self>, stream: impl AsyncRead + AsyncWrite + Unpin) {
+    /// Serves one connection to its end. A client that goes away takes its calls with it. One that has not asked for
+    /// anything yet makes room for others.
+    pub async fn serve(self: Arc<Self>, stream: impl AsyncRead + AsyncWrite + Unpin, seat: Seat) {
         let drain = self.gate.services.drain.clone();
         let has_asked = Arc::new(AtomicBool::new(false));
-        let asked = has_asked.clone();
+        let seat = Arc::new(seat);
+        let (asked, taken) = (has_asked.clone(), seat.clone());
         let stream = Impatient::new(stream, self.stall);
         let service = service_fn(move |request| {
             asked.store(true, Ordering::Relaxed);
+            taken.works();
             let tools = self.clone();
             async move { Ok::<_, std::convert::Infallible>(tools.answer(request).await) }
         });
@@ -109,6 +113,11 @@ impl Tools {
         let mut serving = pin!(serving);
         let ended = tokio::select! {
             ended = serving.as_mut() => ended,
+            () = seat.wanted() => match has_asked.load(Ordering::Relaxed) {
+                // Told in the moment in which a request came.
+                true => serving.await,
+                false => Ok(()),
+            },
             () = drain.reached(Phase::Draining) => {
                 serving.as_mut().graceful_shutdown();
                 // hyper waits for a first request for as long as for any.
@@ -149,7 +158,12 @@ impl Tools {
         };
         let claimed = Claimed::of_headers(&head.headers);
         self.gate.services.note_trace(claimed, &mut begun.ticket);
-        match self.judge(&mut begun, head).await {
+        let id = begun.ticket.request_id();
+        let judged = {
+            let judging = pin!(self.judge(&mut begun, head));
+            unless_panicked(Some(id), judging).await
+        };
+        match judged {
             Ok((Route::Action(name), bearer)) if head.method == Method::POST => {
                 self.call(begun, (head, name, bearer), body).await
             }
@@ -160,7 +174,8 @@ impl Tools {
 
     /// Calls write their own records, and messages of MCP that are none have none. Who is turned away has one here.
     async fn speak_mcp(&self, head: &Parts, body: &mut Inbound) -> Reply {
-        let stop = match self.hear_mcp(head, body).await {
+        let heard = unless_panicked(None, Box::pin(self.hear_mcp(head, body))).await;
+        let stop = match heard {
             Ok(reply) => return reply,
             Err(stop) => stop,
         };

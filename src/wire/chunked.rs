@@ -1,9 +1,10 @@
-//! The chunked coding (RFC 9112 §7.1), read strictly: data comes out as slices, trailers are
-//! dropped.
+//! The chunked coding (RFC 9112 §7.1), read strictly: data comes out as slices. Trailers of requests
+//! are dropped, those of replies are kept.
 //!
 //! Not here: how many bytes a body may have in all.
 
 use bytes::{Buf, Bytes, BytesMut};
+use http::{HeaderMap, HeaderValue};
 
 use crate::wire::Malformed;
 use crate::wire::line::{self, Room};
@@ -25,8 +26,8 @@ const CHUNK_BYTES: u64 = 0x7fff_ffff;
 /// The most digits of a size, leading zeros included.
 const SIZE_DIGITS: u8 = 16;
 
-/// All trailers together: they are read to find the end and then dropped, so a client gains nothing
-/// from sending more.
+/// All trailers together: those of requests are read to find the end and then dropped, so a client gains
+/// nothing from sending more; those of replies are a status and a checksum.
 const TRAILER_BYTES: usize = 8 * 1024;
 
 /// Reads one chunked body. Refused beside plain errors: whitespace, signs and `0x` in a size, line
@@ -36,8 +37,10 @@ const TRAILER_BYTES: usize = 8 * 1024;
 #[derive(Debug)]
 pub struct ChunkedReader {
     state: State,
-    /// Bytes of trailer lines that were dropped.
+    /// Bytes of trailer lines so far.
     trailer_bytes: usize,
+    /// The trailers of a reply.
+    trailers: Option<HeaderMap>,
     /// Bytes of the trailer line at the front of the buffer that hold no line feed.
     scanned: usize,
 }
@@ -69,8 +72,23 @@ impl ChunkedReader {
                 digits: 0,
             },
             trailer_bytes: 0,
+            trailers: None,
             scanned: 0,
         }
+    }
+
+    /// A reader of a reply's body, which keeps the trailers.
+    #[must_use]
+    pub fn of_reply() -> Self {
+        Self {
+            trailers: Some(HeaderMap::new()),
+            ..Self::new()
+        }
+    }
+
+    /// The trailers of a reply whose end has come; empty the second time, and for requests.
+    pub fn take_trailers(&mut self) -> HeaderMap {
+        self.trailers.take().unwrap_or_default()
     }
 
     /// Takes the next piece off the front of `buf`, or `None` if more bytes have to come first.
@@ -86,7 +104,7 @@ impl ChunkedReader {
                 State::Data { left } => return Ok(self.take_data(left, buf)),
                 State::Done => return Ok(Some(Piece::End)),
                 State::Trailers => {
-                    if !self.drop_trailers(buf)? {
+                    if !self.read_trailers(buf)? {
                         return Ok(None);
                     }
                     self.state = State::Done;
@@ -126,7 +144,7 @@ impl ChunkedReader {
     }
 
     /// Whether the blank line after the trailers has come.
-    fn drop_trailers(&mut self, buf: &mut BytesMut) -> Result<bool, Malformed> {
+    fn read_trailers(&mut self, buf: &mut BytesMut) -> Result<bool, Malformed> {
         loop {
             let room = Room {
                 bytes: TRAILER_BYTES - self.trailer_bytes,
@@ -138,12 +156,21 @@ impl ChunkedReader {
             self.trailer_bytes += end;
             self.scanned = 0;
             let trailer = buf.split_to(end);
-            match &trailer[..end - 2] {
-                [] => return Ok(true),
-                trailer => line::field(trailer)?,
-            };
+            match (&trailer[..end - 2], &mut self.trailers) {
+                ([], _) => return Ok(true),
+                (trailer, None) => drop(line::field(trailer)?),
+                (trailer, Some(kept)) => keep(trailer, kept)?,
+            }
         }
     }
+}
+
+/// Trailers fit into [`TRAILER_BYTES`], so they are never too many.
+fn keep(trailer: &[u8], kept: &mut HeaderMap) -> Result<(), Malformed> {
+    let (name, value) = line::answer_field(trailer)?;
+    let value = HeaderValue::from_bytes(&trailer[value]).map_err(|_| Malformed::ValueBytes)?;
+    kept.append(name, value);
+    Ok(())
 }
 
 fn step(state: State, byte: u8) -> Result<State, Malformed> {

@@ -67,6 +67,23 @@ pub(super) fn field(line: &[u8]) -> Result<(HeaderName, Range<usize>), Malformed
     Ok((name, value))
 }
 
+/// One header line of a reply. Servers do send tabs and bytes outside ASCII in values; what a value may
+/// not hold at all is judged where it becomes one.
+pub(super) fn answer_field(line: &[u8]) -> Result<(HeaderName, Range<usize>), Malformed> {
+    if matches!(line.first(), Some(b' ' | b'\t')) {
+        return Err(Malformed::Folded);
+    }
+    let colon = memchr(b':', line).ok_or(Malformed::NoColon)?;
+    let bytes = &line[..colon];
+    let name = HeaderName::from_bytes(bytes).map_err(|_| why_no_name(bytes))?;
+    let is_blank = |byte: &u8| matches!(byte, b' ' | b'\t');
+    let value = &line[colon + 1..];
+    let before = value.iter().take_while(|it| is_blank(it)).count();
+    let behind = value[before..].iter().rev().take_while(|it| is_blank(it));
+    let end = line.len() - behind.count();
+    Ok((name, colon + 1 + before..end))
+}
+
 /// A header name; also one that a `Connection` header nominates.
 ///
 /// CGI (RFC 3875 §4.1.18) and what descends from it turn `-` into `_`, so that `X_Api_Key` is

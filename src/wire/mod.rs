@@ -1,4 +1,4 @@
-//! HTTP/1 messages on the client side: read strictly, written in one way.
+//! HTTP/1 messages on both sides: read strictly, written in one way.
 //!
 //! hyper's server repairs or hides what attacks on message framing are made of (`Content-Length`
 //! beside `Transfer-Encoding`, doubled lengths, bare line feeds, padded chunk sizes) before the
@@ -9,6 +9,7 @@
 //! Not here: sockets, deadlines, HTTP/2, who is served, and where a request may go. Nothing in this
 //! module waits, reads a clock or writes to a log.
 
+mod answer;
 mod chunked;
 mod connection;
 mod framing;
@@ -20,6 +21,7 @@ mod trailers;
 mod websocket;
 mod write;
 
+pub use answer::{AnswerHead, AnswerReader, Content, Disbelief, believed};
 pub use chunked::{ChunkedReader, Piece};
 pub use connection::{nominated, strip_hop_by_hop};
 pub use framing::{Framing, ReplyFraming};
@@ -29,7 +31,8 @@ pub use target::{Form, Target};
 pub use trailers::{clean_trailers, takes_trailers};
 pub use websocket::{OF_THE_HANDSHAKE, Offered, Upgrade, accept, read_grant, read_opening};
 pub use write::{
-    CHUNK_END, CONTINUE, LAST_CHUNK, TUNNEL_OPEN, chunk_size, reply_head, switching_head, trailers,
+    CHUNK_END, CONTINUE, LAST_CHUNK, TUNNEL_OPEN, chunk_size, reply_head, request_head,
+    switching_head, trailers,
 };
 
 #[cfg(test)]

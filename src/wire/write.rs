@@ -1,4 +1,4 @@
-//! Replies to the client, written in one way.
+//! Replies to the client and requests to the server, written in one way.
 //!
 //! Not here: what a reply says. A [`HeaderValue`](http::HeaderValue) holds neither CR nor LF nor
 //! NUL, and nothing else of a reply's head is text from outside, so no value can end its line.
@@ -7,10 +7,11 @@ use std::num::NonZeroUsize;
 
 use bytes::{BufMut, BytesMut};
 use http::{
-    HeaderMap, StatusCode,
+    HeaderMap, Method, StatusCode,
     header::{CONNECTION, CONTENT_LENGTH, TRANSFER_ENCODING},
 };
 
+use crate::wire::Framing;
 use crate::wire::ReplyFraming;
 use crate::wire::framing::says_no_length;
 
@@ -42,6 +43,34 @@ pub fn reply_head(
     }
     if close || framing == ReplyFraming::UntilClose {
         field(out, "connection", b"close");
+    }
+    out.put_slice(b"\r\n");
+}
+
+/// Appends the head of a request to `out`. `Content-Length` and `Transfer-Encoding` come from `framing`
+/// alone. Everything else is written as it is; a `target` is one that
+/// [`Uri`](http::Uri) has parsed, and so holds neither blanks nor line ends.
+pub fn request_head(
+    out: &mut BytesMut,
+    method: &Method,
+    target: &str,
+    headers: &HeaderMap,
+    framing: Framing,
+) {
+    out.reserve(64 + target.len() + headers.len() * 48);
+    out.put_slice(method.as_str().as_bytes());
+    out.put_u8(b' ');
+    out.put_slice(target.as_bytes());
+    out.put_slice(b" HTTP/1.1\r\n");
+    for (name, value) in headers {
+        if ![CONTENT_LENGTH, TRANSFER_ENCODING].contains(name) {
+            field(out, name.as_str(), value.as_bytes());
+        }
+    }
+    match framing {
+        Framing::None => {}
+        Framing::Length(length) => field(out, "content-length", length.to_string().as_bytes()),
+        Framing::Chunked => field(out, "transfer-encoding", b"chunked"),
     }
     out.put_slice(b"\r\n");
 }

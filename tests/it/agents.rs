@@ -51,41 +51,6 @@ fn login(name: &str, token: &str) -> String {
 }
 
 #[test]
-fn nobody_without_a_good_token_gets_further_than_407() {
-    for header in [
-        None,
-        Some(login("bot", "wrong")),
-        Some(login("nobody", "bot-secret")),
-        Some(login("tester", "bot-secret")),
-        Some(login("bot", "")),
-        Some("Proxy-Authorization: Basic !!!".into()),
-        Some("Proxy-Authorization: Basic Ym90".into()),
-        Some("Proxy-Authorization: Bearer bot-secret".into()),
-        Some("Authorization: Basic Ym90OmJvdC1zZWNyZXQ=".into()),
-    ] {
-        let world = world();
-        let headers: Vec<&str> = header.iter().map(String::as_str).collect();
-        let client = world.client();
-        let answer = client.send("GET", "http://api.good.test/items/1", &headers, "");
-        assert_eq!(
-            (answer.status, answer.refusal()),
-            (407, "agent_unknown"),
-            "{header:?}"
-        );
-        assert_eq!(
-            answer.header("proxy-authenticate"),
-            Some("Basic realm=\"exeat\"")
-        );
-        let (connect, _) = client.open("api.good.test:443", &headers);
-        assert_eq!((connect.status, connect.refusal()), (407, "agent_unknown"));
-        let records = world.records(2);
-        assert!(records.iter().all(|it| it["code"] == "agent_unknown"));
-        assert!(records.iter().all(|it| it.get("agent").is_none()));
-        assert_eq!((world.lookups().len(), world.dials().len()), (0, 0));
-    }
-}
-
-#[test]
 fn an_agent_reaches_what_it_may_use_in_its_own_environment() {
     let world = world();
     let production = world.origin("api.good.test", |_| json_reply("{}"));
@@ -149,35 +114,6 @@ fn an_agent_reaches_what_it_may_use_in_its_own_environment() {
     for secret in ["bot-secret", "tester-secret", "SECRET-AAAA"] {
         assert!(!world.everything_written().contains(secret));
     }
-}
-
-#[test]
-fn an_identity_is_that_of_the_connect_and_not_of_what_is_inside() {
-    let world = world();
-    let origin = world.origin("api.good.test", |_| json_reply("{}"));
-    let mut tunnel = world.client().tunnel_as(
-        "api.good.test",
-        "api.good.test",
-        &[&login("bot", "bot-secret")],
-    );
-    use std::io::Write as _;
-    let other = login("tester", "tester-secret");
-    write!(
-        tunnel,
-        "DELETE /items/1 HTTP/1.1\r\nHost: api.good.test\r\n{other}\r\n\r\n"
-    )
-    .unwrap();
-    let answer = crate::world::read_answer(&mut tunnel, "DELETE").unwrap();
-    assert_eq!(answer.refusal(), "action_not_allowed");
-    write!(
-        tunnel,
-        "GET /items/1 HTTP/1.1\r\nHost: api.good.test\r\n{other}\r\n\r\n"
-    )
-    .unwrap();
-    let answer = crate::world::read_answer(&mut tunnel, "GET").unwrap();
-    assert_eq!(answer.status, 200);
-    assert_eq!(origin.only().header("proxy-authorization"), [""; 0]);
-    assert!(world.records(2).iter().all(|it| it["agent"] == "bot"));
 }
 
 #[test]

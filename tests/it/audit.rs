@@ -12,7 +12,7 @@ use serde_json::Value;
 
 use crate::world::{Desk, Started, read_answer};
 
-const POLICY: &str = "\
+pub(crate) const POLICY: &str = "\
 version: 1
 actions:
   create_item:
@@ -26,7 +26,7 @@ actions:
 const ASK: &str = "GET http://evil.test/ HTTP/1.1\r\nHost: evil.test\r\n\r\n";
 
 /// Sends requests on one connection until so many were answered, or none is any more.
-fn load(stream: &mut std::net::TcpStream, count: usize) -> Vec<u16> {
+pub(crate) fn load(stream: &mut std::net::TcpStream, count: usize) -> Vec<u16> {
     let mut statuses = Vec::new();
     for _ in 0..count {
         if stream.write_all(ASK.as_bytes()).is_err() {
@@ -41,7 +41,7 @@ fn load(stream: &mut std::net::TcpStream, count: usize) -> Vec<u16> {
 }
 
 /// Looks again and again until it is so.
-fn until(what: &str, is_so: impl Fn() -> bool) {
+pub(crate) fn until(what: &str, is_so: impl Fn() -> bool) {
     let deadline = Instant::now() + Duration::from_secs(30);
     while !is_so() {
         assert!(Instant::now() < deadline, "{what}");
@@ -49,7 +49,7 @@ fn until(what: &str, is_so: impl Fn() -> bool) {
     }
 }
 
-fn lines(file: &Path) -> Vec<Value> {
+pub(crate) fn lines(file: &Path) -> Vec<Value> {
     let text = fs::read_to_string(file).unwrap_or_default();
     let whole = text
         .split_inclusive('\n')
@@ -59,7 +59,7 @@ fn lines(file: &Path) -> Vec<Value> {
 }
 
 /// `exeat audit` and how it must end.
-fn audit(desk: &Desk, arguments: &[&str], code: i32) -> String {
+pub(crate) fn audit(desk: &Desk, arguments: &[&str], code: i32) -> String {
     let output = desk.command(&["audit"]).args(arguments).output().unwrap();
     told(&output, code)
 }
@@ -70,22 +70,9 @@ fn told(output: &Output, code: i32) -> String {
     texts.concat()
 }
 
-fn report(desk: &Desk, code: i32) -> Value {
+pub(crate) fn report(desk: &Desk, code: i32) -> Value {
     let text = audit(desk, &["verify", "--json", "audit.jsonl"], code);
     serde_json::from_str::<Value>(&text).unwrap()["chains"][0].take()
-}
-
-/// exeat behind a shell that first does something.
-fn through_shell(desk: &Desk, script: &str) -> Command {
-    let plain = desk.command(&[]);
-    let mut command = Command::new("sh");
-    command.args(["-c", &format!("{script}; exec \"$0\" \"$@\"")]);
-    command.arg(plain.get_program()).env_clear();
-    for (name, value) in plain.get_envs() {
-        command.env(name, value.unwrap());
-    }
-    command.current_dir(desk.path(""));
-    command
 }
 
 #[test]
@@ -139,7 +126,7 @@ fn a_process_that_is_killed_under_load_again_and_again_leaves_one_chain() {
 fn a_line_that_was_torn_by_the_end_of_its_process_is_told() {
     let desk = Desk::with(POLICY);
     // The kernel takes what fits into 4 KiB, then ends the process: SIGXFSZ, in the middle of a line.
-    let limited = through_shell(&desk, "ulimit -c 0; ulimit -f 8");
+    let limited = desk.through_shell("ulimit -c 0; ulimit -f 8");
     let started = Started::by(limited, &["--audit", "audit.jsonl"]);
     load(&mut started.connect(), 1000);
     assert_eq!(started.end().0, None);
@@ -172,45 +159,9 @@ fn a_line_that_was_torn_by_the_end_of_its_process_is_told() {
 }
 
 #[test]
-fn a_full_disk_refuses_requests_until_there_is_room_again() {
-    let desk = Desk::with(POLICY);
-    let limited = through_shell(&desk, "trap '' XFSZ; ulimit -S -f 8");
-    let started = Started::by(limited, &["--audit", "audit.jsonl"]);
-    // One that is refused for that ends its connection.
-    let statuses = load(&mut started.connect(), 20_000);
-    assert_eq!(statuses.last(), Some(&503));
-    assert_eq!(load(&mut started.connect(), 9), [503]);
-    let recorded = statuses.iter().filter(|it| **it == 403).count();
-    assert!(recorded >= exeat::audit::PLACES, "{recorded}");
-    let metrics = started.page("/metrics").text().to_owned();
-    assert!(
-        !metrics.contains("exeat_audit_write_errors_total 0"),
-        "{metrics}"
-    );
-    assert!(
-        metrics.contains("exeat_audit_lost_records_total 0"),
-        "{metrics}"
-    );
-    let pid = format!("--pid={}", started.id());
-    let lifted = Command::new("prlimit")
-        .args([&pid, "--fsize=unlimited"])
-        .status();
-    assert!(lifted.unwrap().success());
-    until("requests are taken again", || {
-        load(&mut started.connect(), 1) == [403]
-    });
-    started.signal("-TERM");
-    assert_eq!(started.end().0, Some(0));
-    let report = report(&desk, 0);
-    assert_eq!(report["note_count"], 0, "{report}");
-    assert_eq!(report["records"], recorded + 1, "{report}");
-    assert_eq!(report["lost"], 0);
-}
-
-#[test]
 fn a_full_disk_loses_records_where_that_was_chosen() {
     let desk = Desk::with(POLICY);
-    let limited = through_shell(&desk, "trap '' XFSZ; ulimit -S -f 8");
+    let limited = desk.through_shell("trap '' XFSZ; ulimit -S -f 8");
     let drop = ["--audit", "audit.jsonl", "--audit-when-blocked", "drop"];
     let started = Started::by(limited, &drop);
     let statuses = load(&mut started.connect(), 17_500);
@@ -369,7 +320,7 @@ fn two_processes_do_not_write_one_file() {
 }
 
 /// A desk on which a process has written, and its head.
-fn written() -> (Desk, String) {
+pub(crate) fn written() -> (Desk, String) {
     let desk = Desk::with(POLICY);
     let started = Started::on(&desk, &["--audit", "audit.jsonl"]);
     load(&mut started.connect(), 5);
@@ -381,49 +332,6 @@ fn written() -> (Desk, String) {
     assert_eq!(started.end().0, Some(0));
     let head = audit(&desk, &["head", "audit.jsonl"], 0).trim().to_owned();
     (desk, head)
-}
-
-#[test]
-fn what_was_done_to_a_file_is_told_with_its_place() {
-    let (desk, head) = written();
-    let file = desk.path("audit.jsonl");
-    let text = fs::read_to_string(&file).unwrap();
-    let all: Vec<&str> = text.split_inclusive('\n').collect();
-    let changed = text.replacen("evil.test", "good.test", 1);
-    for (other, says) in [
-        (changed, "audit.jsonl:2: changed"),
-        (
-            text.replacen(all[3], "", 1),
-            "audit.jsonl:4: missing: seq 4 is not there",
-        ),
-        (
-            text.replacen(all[3], &all[3].repeat(2), 1),
-            "audit.jsonl:5: duplicate",
-        ),
-        (format!("{text}junk\n"), "audit.jsonl:9: malformed"),
-    ] {
-        fs::write(&file, &other).unwrap();
-        let said = audit(&desk, &["verify", "audit.jsonl"], 1);
-        assert!(said.contains(says), "{says}: {said}");
-        assert!(said.contains("1 finding;"), "{said}");
-    }
-    fs::write(&file, all[..6].concat()).unwrap();
-    audit(&desk, &["verify", "audit.jsonl"], 0);
-    let said = audit(&desk, &["verify", "audit.jsonl", "--expect", &head], 1);
-    assert!(said.contains("the chain: cut_off"), "{said}");
-    fs::write(&file, &text).unwrap();
-    audit(&desk, &["verify", "audit.jsonl", "--expect", &head], 0);
-    for arguments in [
-        &["verify", "missing.jsonl"][..],
-        &["verify", "audit.jsonl", "--expect", "1:2"],
-        &["verify"],
-        &["verify", "stdout"],
-        &["head", "missing.jsonl"],
-        &["show", "audit.jsonl", "--since", "yesterday"],
-        &["tail", "-"],
-    ] {
-        audit(&desk, arguments, 2);
-    }
 }
 
 #[test]

@@ -1,6 +1,8 @@
 //! From the head of a request to what the origin saw, or to a refusal that left no trace outside.
 
-use crate::world::{POLICY, Plan, World, json_reply};
+use std::io::Write as _;
+
+use crate::world::{POLICY, Plan, World, json_reply, read_answer, rest};
 
 #[test]
 fn an_allowed_request_arrives_with_our_credential_and_no_other() {
@@ -296,12 +298,27 @@ fn one_connection_to_the_origin_serves_many_requests() {
     let origin = world.origin("api.good.test", |_| json_reply("{}"));
     let mut stream = world.client().connect();
     for _ in 0..3 {
-        use std::io::Write as _;
         let head = "GET http://api.good.test/v1/items/7 HTTP/1.1\r\nHost: api.good.test\r\n\r\n";
         stream.write_all(head.as_bytes()).unwrap();
-        let answer = crate::world::read_answer(&mut stream, "GET").unwrap();
+        let answer = read_answer(&mut stream, "GET").unwrap();
         assert_eq!(answer.status, 200);
     }
     assert_eq!((origin.seen().len(), origin.connections()), (3, 1));
     assert_eq!(world.records(3).len(), 3);
+}
+
+#[test]
+fn an_old_client_is_served_once() {
+    let world = World::usual();
+    world.origin("api.good.test", |_| json_reply("{}"));
+    let mut stream = world.client().connect();
+    let head = "GET http://api.good.test/v1/items/1 HTTP/1.0\r\nConnection: keep-alive\r\n\r\n";
+    stream.write_all(head.repeat(2).as_bytes()).unwrap();
+    let answer = read_answer(&mut stream, "GET").unwrap();
+    assert_eq!(
+        (answer.status, answer.header("connection")),
+        (200, Some("close"))
+    );
+    assert_eq!(rest(&mut stream), "");
+    assert_eq!(world.record()["http_version"], "HTTP/1.0");
 }

@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 use std::fmt::Debug;
 use std::path::Path;
+use std::process::Command;
 use std::sync::Arc;
 
 use clap::Args as _;
@@ -20,6 +21,44 @@ const POLICY: &str = include_str!("../../docs/policy.md");
 const SETTINGS: &str = include_str!("../../docs/settings.md");
 const COMING_FROM: &str = include_str!("../../docs/coming-from.md");
 const README: &str = include_str!("../../README.md");
+const SECURITY: &str = include_str!("../../docs/security.md");
+
+#[test]
+fn what_is_said_to_be_tested_has_its_tests() {
+    let listed = Command::new(std::env::current_exe().unwrap())
+        .args(["--list", "--format", "terse"])
+        .output()
+        .unwrap();
+    let listed = String::from_utf8(listed.stdout).unwrap();
+    let has_test = |start: &str| listed.lines().any(|it| it.starts_with(start));
+    let promises = SECURITY.split("## Invariants").nth(1).unwrap();
+    let promises = promises.split("## How it is tried").next().unwrap();
+    let tables = promises.lines().filter(|line| line.starts_with("| "));
+    let last_cells = tables.filter_map(|row| row.trim_end_matches(" |").rsplit(" | ").next());
+    let mut looked_at = 0;
+    for cell in last_cells {
+        for name in cell.split('`').skip(1).step_by(2) {
+            let is_command = name.contains(' ') || name.contains('.') || name.contains('-');
+            assert!(is_command || has_test(name), "{name}");
+            looked_at += 1;
+        }
+        for row in cell.split([' ', ',', ';']).filter(|it| is_row(it)) {
+            let test = format!("::{}_", row.to_lowercase());
+            let tested = listed.lines().any(|it| it.contains(&test));
+            assert!(tested, "no test of {row}");
+            looked_at += 1;
+        }
+    }
+    assert!(looked_at > 80, "{looked_at}");
+}
+
+/// Whether a word is the id of a row of the table of attacks.
+fn is_row(word: &str) -> bool {
+    let mut letters = word.chars();
+    let letter = letters.next().is_some_and(|it| it.is_ascii_uppercase());
+    let number = letters.as_str();
+    letter && !number.is_empty() && number.bytes().all(|it| it.is_ascii_digit())
+}
 
 #[test]
 fn the_names_under_which_records_show_nothing_are_those_of_the_code() {

@@ -132,24 +132,6 @@ fn what_is_not_tls_is_closed_and_reaches_nobody() {
 }
 
 #[test]
-fn cleartext_in_the_segment_of_its_connect_is_no_request() {
-    let mut world = World::usual();
-    let behind = "GET http://api.good.test/v1/items/1 HTTP/1.1\r\nHost: api.good.test\r\n\r\n";
-    let mut stream = world.client().connect();
-    stream
-        .write_all(format!("{CONNECT}{behind}").as_bytes())
-        .unwrap();
-    assert_eq!(read_head(&mut stream).unwrap().status, 200);
-    assert_eq!(rest(&mut stream), "");
-    world.assert_nothing_left();
-    let records = world.last_records();
-    assert_eq!(
-        (records.len(), &records[0]["code"]),
-        (1, &"tls_expected".into())
-    );
-}
-
-#[test]
 fn a_hello_is_understood_however_it_is_cut() {
     let world = World::usual();
     let origin = world.origin("api.good.test", |_| json_reply("{}"));

@@ -429,22 +429,6 @@ fn what_is_refused_leaves_nothing_and_is_recorded_once() {
     world.assert_nothing_left();
 }
 
-#[test]
-fn values_stay_in_their_segment() {
-    let (world, origin) = open_world(|_| item());
-    for (id, path) in [
-        ("a?x=1", "/v1/items/a%3Fx%3D1"),
-        ("a#b", "/v1/items/a%23b"),
-        ("%2e%2e", "/v1/items/%252e%252e"),
-        ("a b", "/v1/items/a%20b"),
-    ] {
-        let answer = world.call("get_item", "", &json!({"parameters": {"id": id}}));
-        assert_eq!(answer.status, 200, "{answer:?}");
-        let seen = origin.seen().pop().unwrap();
-        assert_eq!(seen.line(), format!("GET {path} HTTP/1.1"), "{id}");
-    }
-}
-
 const LISTS: &str = r#"
 version: 1
 actions:

@@ -16,6 +16,7 @@ use http::header;
 use http::header::HeaderName;
 use http::header::HeaderValue;
 use http::uri::PathAndQuery;
+use http_body_util::Either;
 use hyper::body::Incoming;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
@@ -27,15 +28,19 @@ use tokio_rustls::TlsAcceptor;
 
 use crate::bare::Args;
 use crate::bare::Body;
+use crate::bare::Heads;
 use crate::bare::reply::Reply;
+use crate::bare::strict;
+use crate::bare::upstream::Asked;
 use crate::bare::upstream::Origin;
 use crate::certs;
 
 /// What the connections of one runtime share.
 pub(crate) struct Gate {
     origins: Vec<Arc<Origin>>,
-    acceptor: TlsAcceptor,
-    body: Body,
+    pub(super) acceptor: TlsAcceptor,
+    pub(super) body: Body,
+    heads: Heads,
 }
 
 impl Gate {
@@ -51,11 +56,12 @@ impl Gate {
             ],
             acceptor: TlsAcceptor::from(Arc::new(tls)),
             body: args.setup.body,
+            heads: args.setup.heads,
         })
     }
 
-    fn origin(&self, uri: &Uri) -> anyhow::Result<&Arc<Origin>> {
-        let host = uri.host().context("the request names no host")?;
+    /// The origin of a host.
+    pub(super) fn origin(&self, host: &str) -> anyhow::Result<&Arc<Origin>> {
         self.origins
             .iter()
             .find(|origin| origin.host() == host)
@@ -67,6 +73,9 @@ impl Gate {
 pub(crate) async fn serve(socket: TcpStream, gate: Arc<Gate>) {
     if socket.set_nodelay(true).is_err() {
         return;
+    }
+    if gate.heads == Heads::Strict {
+        return strict::serve(socket, &gate).await;
     }
     let service = service_fn(|request| {
         let gate = gate.clone();
@@ -80,9 +89,10 @@ pub(crate) async fn serve(socket: TcpStream, gate: Arc<Gate>) {
 }
 
 async fn answer(gate: &Arc<Gate>, request: Request<Incoming>) -> anyhow::Result<Response<Reply>> {
-    let origin = gate.origin(request.uri())?;
+    let host = request.uri().host().context("the request names no host")?;
+    let origin = gate.origin(host)?;
     if request.method() != Method::CONNECT {
-        return carry(origin, request, gate.body).await;
+        return carry(origin, request.map(Either::Left), gate.body).await;
     }
     let (gate, origin) = (gate.clone(), origin.clone());
     tokio::spawn(async move {
@@ -117,7 +127,7 @@ async fn serve_inner(
 ) {
     let service = service_fn(|request| async move {
         Ok::<_, Infallible>(
-            carry(origin, request, body)
+            carry(origin, request.map(Either::Left), body)
                 .await
                 .unwrap_or_else(bad_gateway),
         )
@@ -127,9 +137,10 @@ async fn serve_inner(
         .await;
 }
 
-async fn carry(
+/// Sends a request to its origin.
+pub(super) async fn carry(
     origin: &Arc<Origin>,
-    mut request: Request<Incoming>,
+    mut request: Request<Asked>,
     body: Body,
 ) -> anyhow::Result<Response<Reply>> {
     to_origin_form(&mut request)?;
@@ -140,7 +151,7 @@ async fn carry(
 }
 
 /// RFC 9112 section 3.2.2: the Host field is made anew from an absolute-form target.
-fn to_origin_form(request: &mut Request<Incoming>) -> anyhow::Result<()> {
+fn to_origin_form(request: &mut Request<Asked>) -> anyhow::Result<()> {
     if let Some(authority) = request.uri().authority() {
         let host = HeaderValue::from_str(authority.as_str())?;
         request.headers_mut().insert(header::HOST, host);
@@ -189,7 +200,8 @@ fn named_by_connection(headers: &HeaderMap) -> Vec<HeaderName> {
         .collect()
 }
 
-fn bad_gateway(error: anyhow::Error) -> Response<Reply> {
+/// What is answered where nothing else can be.
+pub(super) fn bad_gateway(error: anyhow::Error) -> Response<Reply> {
     let mut response = Response::new(Reply::whole(format!("{error:#}\n").into()));
     *response.status_mut() = StatusCode::BAD_GATEWAY;
     response

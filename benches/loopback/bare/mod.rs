@@ -6,6 +6,7 @@
 
 mod connection;
 mod reply;
+mod strict;
 mod upstream;
 
 use std::net::Ipv4Addr;
@@ -43,6 +44,15 @@ pub(crate) enum Body {
     Collect,
 }
 
+/// How heads of requests are read.
+#[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Heads {
+    /// By hyper's server, which repairs what it can; the target is taken as it comes.
+    Lenient,
+    /// By exeat's reader; the server's name, the path and the query are canonical, or the request is refused.
+    Strict,
+}
+
 /// What the trials vary.
 #[derive(clap::Args, Clone, Copy)]
 pub(crate) struct Setup {
@@ -55,6 +65,9 @@ pub(crate) struct Setup {
     /// How bodies of replies go through.
     #[arg(long, value_enum)]
     pub(crate) body: Body,
+    /// How heads of requests are read.
+    #[arg(long, value_enum)]
+    pub(crate) heads: Heads,
 }
 
 /// A forward proxy without a policy.

@@ -55,6 +55,7 @@ use exeat::proxy;
 use exeat::proxy::ClientLimits;
 use exeat::proxy::ClientStream;
 use exeat::request::Host;
+use exeat::seats::Seats;
 use exeat::secret::Secret;
 use exeat::sessions::Bounds;
 use exeat::sessions::InMemory;
@@ -192,9 +193,13 @@ impl Side {
         match door {
             Door::Proxy => {
                 let limits = Arc::new(ClientLimits::default());
-                proxy::serve_stream(self.gate.clone(), stream, limits).await;
+                let seat = Arc::<Seats>::default().sit();
+                proxy::serve_stream(self.gate.clone(), stream, (limits, seat)).await;
             }
-            Door::Tools => self.tools.clone().serve(stream).await,
+            Door::Tools => {
+                let seat = Arc::<Seats>::default().sit();
+                self.tools.clone().serve(stream, seat).await;
+            }
             Door::Admin => {
                 let open = self.gate.services.metrics.connection(Listener::Admin);
                 self.admin.clone().serve(stream, open).await;

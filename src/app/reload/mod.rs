@@ -1,8 +1,8 @@
 //! Another policy from the files, while exeat runs: read on a thread of its own, checked, and put in force or not.
 //!
-//! A policy that does not check changes nothing and is told with all its problems: in the log, in the metrics and on
-//! the page of readiness. Neither does one that would open what is closed ([`Rules`]). What follows a policy into force
-//! is `exchange`'s matter.
+//! A policy that does not check changes nothing and is told with all its problems: in the log, in the metrics, on the
+//! page of readiness, and in a line of the audit log. Neither does one that would open what is closed ([`Rules`]). What
+//! follows a policy into force is `exchange`'s matter.
 
 mod quiet;
 mod signature;
@@ -20,7 +20,8 @@ use std::time::{Duration, Instant};
 use anyhow::Context as _;
 
 use crate::app::Settings;
-use crate::app::setup::{environment, open_to_all};
+use crate::app::setup::{environment, open_to_all, read_secrets};
+use crate::audit::PolicyRefused;
 use crate::drain::Phase;
 use crate::exchange::Services;
 use crate::metrics::Reload;
@@ -209,6 +210,7 @@ impl Task {
         }
         let policy = Arc::new(policy);
         self.services.renew(&policy);
+        read_secrets(&self.services);
         for warning in warnings {
             tracing::warn!("{}", told(warning));
         }
@@ -217,8 +219,14 @@ impl Task {
 
     fn refuse(&self, problems: Vec<Problem>) {
         let lines: Vec<String> = problems.iter().map(told).collect();
-        self.services.metrics.reloaded(Reload::Refused);
-        self.services.live.refuse(problems);
+        let services = &self.services;
+        services.metrics.reloaded(Reload::Refused);
+        services.audit.policy_refused(PolicyRefused {
+            in_force: services.live.snapshot().hash().clone(),
+            problems: lines.len(),
+            first: lines.first().cloned().unwrap_or_default(),
+        });
+        services.live.refuse(problems);
         // Last: whoever reads the log may have stopped, and then this waits.
         for line in lines {
             tracing::error!("{line}");

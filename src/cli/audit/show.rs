@@ -227,10 +227,11 @@ fn row(record: &Map<String, Value>) -> [String; 11] {
     ]
 }
 
-/// Method, host, port and path, as far as they are there.
+/// Method, host, port and path, as far as they are there; of what is no request, its details.
 fn what(cell: &impl Fn(&str) -> String) -> String {
     let (method, host, path) = (cell("method"), cell("host"), cell("path"));
     match host.is_empty() {
+        true if method.is_empty() => cell("detail"),
         true => method,
         false => format!("{method} {host}:{}{path}", cell("port")),
     }

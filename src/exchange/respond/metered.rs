@@ -169,6 +169,9 @@ impl Metered {
             waiting.armed = false;
         }
         let is_last = self.inner.is_end_stream();
+        if !is_last && self.is_late() {
+            return Some(self.break_off(late()));
+        }
         let data = match &mut self.scrubber {
             None => data,
             Some(scrubber) => {
@@ -268,13 +271,15 @@ impl Metered {
         }
     }
 
+    /// Whether the action's timeout has passed while pieces came all the time: no wait has noticed it.
+    fn is_late(&self) -> bool {
+        !self.limits.stream && Instant::now() >= self.deadline.at()
+    }
+
     /// Nothing has come of the reply: until when that is waited for.
     fn poll_waiting(&mut self, context: &mut Context<'_>) -> Passed {
         if self.poll_patience(context).is_ready() {
-            return self.break_off(Fault::new(
-                FaultKind::Timeout,
-                "the reply stopped before its end, for longer than its timeouts",
-            ));
+            return self.break_off(late());
         }
         match self.lease.poll_ended(context) {
             Poll::Ready(ended) => self.ended(ended),
@@ -294,6 +299,11 @@ impl Metered {
         }
         waiting.timer.as_mut().poll(context)
     }
+}
+
+fn late() -> Fault {
+    let detail = "the reply had not come to its end within its timeouts";
+    Fault::new(FaultKind::Timeout, detail)
 }
 
 impl Record {

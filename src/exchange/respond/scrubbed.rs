@@ -65,7 +65,7 @@ impl Scrub {
         if self.forms.is_empty() {
             return Ok(());
         }
-        let named = |name: &&HeaderName| self.forms.stand_in(name.as_str().as_bytes());
+        let named = |name: &&HeaderName| self.forms.stand_in_name(name.as_str().as_bytes());
         let named: Vec<HeaderName> = headers.keys().filter(named).cloned().collect();
         let mut masked = named.len() as u64;
         for name in named {

@@ -19,8 +19,8 @@ use crate::policy::check::requires::{Known, Preconditions};
 use crate::policy::check::target::Target;
 use crate::policy::check::told::Told;
 use crate::policy::check::{
-    body, connection, connector, content, doors, example, header, hints, leak, lists, passes,
-    rates, sensitive, site,
+    body, connection, connector, content, doors, example, giveaway, header, hidden, hints, leak,
+    lists, passes, rates, sensitive, site,
 };
 use crate::policy::raw::action::{Action as Raw, Door};
 use crate::policy::raw::decode::Text;
@@ -149,12 +149,16 @@ impl<'a> Declared<'_, 'a> {
         let description = self.raw.description.as_ref();
         if let Some(text) = description {
             leak::in_located(text, told);
+            hidden::in_located(text, told);
             let length = text.value.trim().chars().count();
             if !DESCRIPTION.contains(&length) {
                 let message = format!("the description has {length} characters");
                 let problem = Problem::warning(&text.place, message);
                 told.tell(problem.remedy("say what it does and when to use it in 10 to 1024"));
             }
+        }
+        if let Some(title) = &self.raw.title {
+            hidden::in_located(title, told);
         }
         let accept_headers = self.accept_headers(told);
         let sensitive = sensitive::read(self.raw.sensitive.as_deref(), &self.parameters, told);
@@ -279,6 +283,8 @@ impl<'a> Declared<'_, 'a> {
             remembered: shared.remembered.clone(),
             passes: shared.passes,
         };
+        let path = self.raw.path.as_ref().map(|it| &it.place);
+        giveaway::tell(&action, path.unwrap_or(target.url), told);
         Some(Built {
             action: Arc::new(action),
             name: self.name,

@@ -21,7 +21,7 @@ pub(super) const ACCEPTED: [&str; 8] = [
 
 /// Headers of one connection, of a message's framing (RFC 9110 §7.6.1, RFC 9112 §6) or of a handshake (RFC 6455 §4),
 /// which exeat writes itself.
-const OF_THE_MESSAGE: [&str; 18] = [
+const OF_THE_MESSAGE: [&str; 19] = [
     "host",
     "content-length",
     "transfer-encoding",
@@ -36,30 +36,56 @@ const OF_THE_MESSAGE: [&str; 18] = [
     "content-encoding",
     "max-forwards",
     "via",
+    "alt-used",
     "sec-websocket-key",
     "sec-websocket-version",
     "sec-websocket-extensions",
     "sec-websocket-accept",
 ];
 
-/// Headers with which a client tells some servers that the request is another one, or comes from somebody else.
-const OF_ANOTHER_REQUEST: [&str; 16] = [
+/// Headers with which a client tells some servers or proxies that the request is another one, comes from somebody
+/// else, or goes another way.
+const OF_ANOTHER_REQUEST: [&str; 26] = [
     "forwarded",
+    "client-ip",
     "x-real-ip",
     "x-client-ip",
     "x-cluster-client-ip",
+    "x-originating-ip",
     "true-client-ip",
     "cf-connecting-ip",
-    "x-original-url",
-    "x-rewrite-url",
-    "x-original-host",
+    "fastly-client-ip",
+    "remote-user",
+    "x-client-cert",
+    "x-override-url",
+    "x-script-name",
+    "x-sendfile",
     "x-host",
+    "x-host-override",
+    "x-backend-host",
+    "x-unix-socket",
     "x-http-method",
     "x-http-method-override",
     "x-method-override",
     "cookie2",
     "range",
     "if-range",
+    "x-middleware-subrequest",
+    "proxy",
+];
+
+/// The beginnings of more of them.
+const KIN: [&str; 10] = [
+    "x-forwarded",
+    "x-original-",
+    "x-rewrite-",
+    "x-remote-",
+    "x-accel-",
+    "x-envoy-",
+    "x-ssl-",
+    "ssl-client-",
+    "x-proxy",
+    "x-upstream-",
 ];
 
 /// Reads the name of a header that exeat is to set.
@@ -118,5 +144,5 @@ fn is_of_the_message(name: &str) -> bool {
 }
 
 fn is_of_another_request(name: &str) -> bool {
-    OF_ANOTHER_REQUEST.contains(&name) || name.starts_with("x-forwarded")
+    OF_ANOTHER_REQUEST.contains(&name) || KIN.iter().any(|it| name.starts_with(it))
 }

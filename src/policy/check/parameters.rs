@@ -8,7 +8,7 @@ use std::sync::{Arc, LazyLock};
 use serde_json::{Value, json};
 
 use crate::policy::check::told::Told;
-use crate::policy::check::{leak, variables};
+use crate::policy::check::{hidden, leak, variables};
 use crate::policy::raw::action::{Action, Schema as Raw};
 use crate::policy::raw::decode::Text;
 use crate::policy::raw::variable::Variable;
@@ -246,7 +246,7 @@ fn granted(schema: &Schema, names: &[&str]) -> Option<Parameter> {
 
 /// Compiles a schema; an object's where it describes parameters.
 fn compile(raw: &Raw, of_object: bool, compiler: &Compiler, told: &mut Told<'_>) -> Option<Schema> {
-    leaks(&raw.json.value, &mut String::new(), raw, told);
+    look_at(&raw.json.value, &mut String::new(), raw, told);
     let kind = raw.json.value.get("type");
     if of_object && kind.is_some_and(|kind| kind != "object") {
         told.error(
@@ -277,13 +277,15 @@ fn place_of<'r>(problem: &SchemaProblem, raw: &'r Raw) -> &'r Place {
     }
 }
 
-/// Agents read schemas: a secret among defaults or examples would be theirs.
-fn leaks(value: &Value, pointer: &mut String, raw: &Raw, told: &mut Told<'_>) {
+/// Agents read schemas: a secret among defaults or examples would be theirs, and what is hidden from people is not
+/// hidden from them.
+fn look_at(value: &Value, pointer: &mut String, raw: &Raw, told: &mut Told<'_>) {
     let length = pointer.len();
     let mut below = |key: &str, value: &Value| {
         pointer.push('/');
         pointer.push_str(&key.replace('~', "~0").replace('/', "~1"));
-        leaks(value, pointer, raw, told);
+        hidden::in_text(key, raw.json.places.key(pointer), told);
+        look_at(value, pointer, raw, told);
         pointer.truncate(length);
     };
     match value {
@@ -295,6 +297,7 @@ fn leaks(value: &Value, pointer: &mut String, raw: &Raw, told: &mut Told<'_>) {
         }
         Value::String(text) => {
             leak::in_text(text, raw.json.places.value(pointer), told);
+            hidden::in_text(text, raw.json.places.value(pointer), told);
         }
         Value::Null | Value::Bool(_) | Value::Number(_) => {}
     }

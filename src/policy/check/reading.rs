@@ -12,8 +12,8 @@ use crate::action::outcome::{
 use crate::jsonpath::SingularPath;
 use crate::name::OutcomeName;
 use crate::policy::check::ground::name;
-use crate::policy::check::leak;
 use crate::policy::check::told::Told;
+use crate::policy::check::{hidden, leak};
 use crate::policy::raw::action::{Action as Raw, Method};
 use crate::policy::raw::decode::{List, Text, Texts};
 use crate::policy::raw::names::{Entries, Names as Declared};
@@ -271,6 +271,7 @@ fn named((text, say): (Option<&Text>, Option<&Text>), told: &mut Told<'_>) -> Op
     let say = match say {
         Some(text) => {
             leak::in_located(text, told);
+            hidden::in_located(text, told);
             let say = Say::parse(&text.value).map_err(|bad| {
                 told.error(&text.place, bad.to_string(), "correct the text");
             });

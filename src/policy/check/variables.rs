@@ -7,8 +7,8 @@ use std::sync::Arc;
 use serde_json::{Map, Value, json};
 
 use crate::policy::ContextVariables;
-use crate::policy::check::leak;
 use crate::policy::check::told::Told;
+use crate::policy::check::{hidden, leak};
 use crate::policy::raw::decode::{List, Text};
 use crate::policy::raw::names::Names;
 use crate::policy::raw::variable::{ContextVariable, Variable, VariableType};
@@ -81,6 +81,7 @@ fn property(variable: &Variable, told: &mut Told<'_>) -> Option<Value> {
     let mut property = typed(kind);
     if let Some(text) = &variable.description {
         leak::in_located(text, told);
+        hidden::in_located(text, told);
         property.insert("description".into(), text.value.as_str().into());
     }
     let mut is_sound = true;

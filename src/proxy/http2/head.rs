@@ -111,15 +111,15 @@ fn check_authority(
     headers: &HeaderMap,
     destination: &Destination,
 ) -> Result<(), Refusal> {
+    // Clients of HTTP/2 have to send it; a Host in its place is for those who translate HTTP/1.
+    let Some(authority) = uri.authority() else {
+        return Err(malformed("the request names no server; send :authority"));
+    };
     if uri.scheme_str() != Some("https") {
         return Err(malformed("the :scheme inside this tunnel is https"));
     }
     let host = headers.get(HOST).map(|it| it.to_str().unwrap_or_default());
-    let authority = uri.authority().map(http::uri::Authority::as_str);
-    if authority.is_none() && host.is_none() {
-        return Err(malformed("the request names no server; send :authority"));
-    }
-    let mut names = [authority, host].into_iter().flatten();
+    let mut names = [Some(authority.as_str()), host].into_iter().flatten();
     if names.all(|name| destination.is_named_by(name)) {
         Ok(())
     } else {

@@ -14,6 +14,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use http::header::CONTENT_LENGTH;
+use http::request::Parts;
 use http::{HeaderValue, Method, Request, Response, StatusCode};
 use http_body::{Body as HttpBody, Frame, SizeHint};
 use hyper::body::Incoming;
@@ -24,7 +25,7 @@ use tokio::time::timeout;
 
 use crate::body::Body;
 use crate::drain::Phase;
-use crate::exchange::{Answer, Stop};
+use crate::exchange::{Answer, Arrival, Begun, Stop};
 use crate::fault::{Fault, FaultKind};
 use crate::patience::Patience;
 use crate::proxy::http2::streams::Streams;
@@ -56,11 +57,13 @@ const PING_TIMEOUT: Duration = Duration::from_secs(20);
 
 /// Serves the streams of a connection until it is over.
 pub(super) async fn serve(place: &Place, tunnel: &Arc<Tunnel>, stream: impl ClientStream) {
+    place.seat.waits();
     let streams = Arc::new(Streams::default());
     let service = {
         let (place, tunnel, streams) = (place.clone(), Arc::clone(tunnel), Arc::clone(&streams));
         service_fn(move |request| {
             let (place, tunnel, open) = (place.clone(), Arc::clone(&tunnel), streams.open());
+            place.seat.works();
             async move {
                 let answer = exchange(&place, &tunnel, request).await;
                 Ok::<_, Infallible>(answer.map(|body| open.answered(body)))
@@ -69,9 +72,15 @@ pub(super) async fn serve(place: &Place, tunnel: &Arc<Tunnel>, stream: impl Clie
     };
     let connection = builder().serve_connection(TokioIo::new(stream), service);
     let mut connection = pin!(connection);
+    let unused = async {
+        tokio::select! {
+            () = streams.watch(&place.limits, || place.seat.waits()) => {}
+            () = place.seat.wanted() => {}
+        }
+    };
     let ended = tokio::select! {
         ended = connection.as_mut() => ended,
-        () = streams.watch(&place.limits) => {
+        () = unused => {
             connection.as_mut().graceful_shutdown();
             let closing = timeout(place.limits.linger, connection);
             closing.await.unwrap_or(Ok(()))
@@ -112,13 +121,24 @@ async fn exchange(place: &Place, tunnel: &Tunnel, request: Request<Incoming>) ->
         Err(answer) => return response(*answer, &method),
     };
     let body = upload(incoming, &place.limits);
-    let answer = match head::arrival(tunnel, &mut begun, parts, body) {
+    let answer = match judge((place, tunnel), &mut begun, parts, body).await {
         // Should the client reset the stream, hyper drops this future, and the record says `abandoned`.
         Ok(arrival) => place.gate.serve(begun, arrival).await,
         Err(Stop::Refused(refusal)) => begun.refuse(refusal),
         Err(Stop::Broke(fault)) => begun.fail(fault),
     };
     response(answer, &method)
+}
+
+async fn judge(
+    (place, tunnel): (&Place, &Tunnel),
+    begun: &mut Begun,
+    parts: Parts,
+    body: Body,
+) -> Result<Arrival, Stop> {
+    let arrival = head::arrival(tunnel, begun, parts, body)?;
+    tunnel.vouch(&place.gate, &begun.policy).await?;
+    Ok(arrival)
 }
 
 fn upload(incoming: Incoming, limits: &ClientLimits) -> Body {

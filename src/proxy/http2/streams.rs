@@ -59,8 +59,9 @@ impl Streams {
         Open(stream)
     }
 
-    /// Takes the answers from streams that are not read; returns when there has been no stream for long enough.
-    pub(super) async fn watch(&self, limits: &ClientLimits) {
+    /// Takes the answers from streams that are not read; tells when there is no stream, and returns when there has been
+    /// none for long enough.
+    pub(super) async fn watch(&self, limits: &ClientLimits, unused: impl Fn()) {
         let pause = limits.keep_alive.min(limits.write_stall) / 2;
         let mut busy = (Instant::now(), self.begun());
         loop {
@@ -71,7 +72,10 @@ impl Streams {
             let begun = self.begun();
             if open > 0 || begun != busy.1 {
                 busy = (now, begun);
-            } else if now - busy.0 >= limits.keep_alive {
+                continue;
+            }
+            unused();
+            if now - busy.0 >= limits.keep_alive {
                 return;
             }
         }
@@ -179,7 +183,9 @@ mod tests {
     /// Whether a connection with these streams is in use for as long as anybody looks.
     async fn in_use(streams: &Streams) -> bool {
         let looking = Duration::from_millis(200);
-        timeout(looking, streams.watch(&limits())).await.is_err()
+        timeout(looking, streams.watch(&limits(), || {}))
+            .await
+            .is_err()
     }
 
     #[tokio::test]
@@ -227,7 +233,7 @@ mod tests {
         let streams = Streams::default();
         drop(streams.open());
         let began = Instant::now();
-        streams.watch(&limits()).await;
+        streams.watch(&limits(), || {}).await;
         assert!(began.elapsed() >= limits().keep_alive);
     }
 

@@ -48,6 +48,7 @@ use crate::policy::{Agent, Environment, Index, Policy, Tunnel};
 use crate::proxy::{ClientLimits, serve};
 use crate::request::{Host, HostPattern, Scheme};
 use crate::schema::Schema;
+use crate::seats::Seats;
 use crate::sessions::{Bounds, InMemory};
 use crate::template::{Parameter, Scope};
 use crate::tokens::Tokens;
@@ -144,7 +145,9 @@ impl World {
         let address = listener.local_addr().unwrap();
         let (client, accepted) = tokio::join!(TcpStream::connect(address), listener.accept());
         let (stream, _) = accepted.unwrap();
-        tokio::spawn(serve(self.gate.clone(), stream, self.limits.clone()));
+        let seat = Arc::<Seats>::default().sit();
+        let serving = (self.limits.clone(), seat);
+        tokio::spawn(serve(self.gate.clone(), stream, serving));
         client.unwrap()
     }
 

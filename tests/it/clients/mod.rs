@@ -11,7 +11,7 @@ mod characters;
 mod client;
 mod description;
 mod git;
-mod installed;
+pub(crate) mod installed;
 mod issuer;
 mod mcp;
 mod methods;

@@ -136,33 +136,6 @@ fn who_is_no_agent_or_comes_from_a_browser_is_turned_away() {
 }
 
 #[test]
-fn a_session_of_mcp_belongs_to_its_agent() {
-    let world = world();
-    let own = world.web(Revision::Handshake("2025-11-25"), "bot-secret");
-    let ping = json!({"jsonrpc": "2.0", "id": 9, "method": "ping"});
-    assert_eq!(own.post(&ping).status, 200);
-    let mut head = own.head(&ping);
-    for line in &mut head {
-        *line = line.replace("bot-secret", "other-secret");
-    }
-    for (method, status) in [("POST", 404), ("GET", 404)] {
-        let mut stream = world.knock(method, &head, &ping.to_string());
-        assert_eq!(
-            read_answer(&mut stream, method).unwrap().status,
-            status,
-            "{method}"
-        );
-    }
-    // Nothing says whether there was anything to end.
-    let mut stream = world.knock("DELETE", &head, "");
-    read_answer(&mut stream, "DELETE").unwrap();
-    assert_eq!(own.post(&ping).status, 200);
-    let mut stream = world.knock("DELETE", &own.head(&ping), "");
-    read_answer(&mut stream, "DELETE").unwrap();
-    assert_eq!(own.post(&ping).status, 404);
-}
-
-#[test]
 fn what_is_no_message_has_a_record_as_well() {
     let world = world();
     let own = world.web(Revision::Handshake("2025-11-25"), "bot-secret");
@@ -293,20 +266,6 @@ fn a_cancelled_call_takes_its_upstream_request_with_it() {
         let answer = read_answer(&mut stream, "POST").unwrap();
         assert!(!answer.text().contains("data: {"), "{answer:?}");
         assert_eq!(web.tools().len(), 3);
-    }
-}
-
-#[test]
-fn a_client_that_leaves_takes_its_call_along() {
-    for revision in Revision::ALL {
-        let world = world();
-        let upstream = hanging(&world);
-        let mut web = world.web(revision, "bot-secret");
-        let (_, stream) = web.send("tools/call", json!({"name": "slow"}));
-        let asked = asked(&upstream);
-        stream.shutdown(Shutdown::Both).unwrap();
-        is_given_up(asked);
-        assert_eq!(world.record()["end"], "abandoned", "{revision:?}");
     }
 }
 

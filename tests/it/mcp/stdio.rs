@@ -287,23 +287,6 @@ fn the_calls_of_a_process_share_its_session() {
 }
 
 #[test]
-fn a_cancelled_call_takes_its_upstream_request_with_it() {
-    let world = world();
-    let upstream = hanging(&world);
-    let mut pipe = world.pipe(LATEST, Some("bot"), None);
-    let id = pipe.send("tools/call", json!({"name": "slow", "arguments": {}}));
-    let asked = asked(&upstream);
-    let cancel =
-        json!({"jsonrpc": "2.0", "method": "notifications/cancelled", "params": {"requestId": id}});
-    pipe.write(&cancel.to_string());
-    // The connection to the server ends, unanswered.
-    is_given_up(asked);
-    assert_eq!(world.record()["end"], "abandoned");
-    // Nothing comes for the call that was cancelled.
-    assert_eq!(pipe.tools().len(), 5);
-}
-
-#[test]
 fn a_client_that_asks_for_progress_is_told_each_step() {
     for revision in Revision::ALL {
         let world = world();

@@ -17,7 +17,7 @@ mod web;
 
 use std::io::Write as _;
 use std::net::{IpAddr, Shutdown, SocketAddr, TcpListener, TcpStream};
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
 use std::time::{Duration, Instant};
 
 use exeat::app::{self, CONNECTIONS, Parts, Running};
@@ -49,7 +49,7 @@ use tempfile::TempDir;
 pub use client::{Answer, Client, Stream, read_answer, read_head, read_until, rest};
 pub use mcp::Revision;
 pub use origin::{Origin, Reply, Seen, Then};
-pub use process::{Desk, Started};
+pub use process::{Desk, Memory, Started};
 pub use scripted::{echo, frame, grant, read_frame, read_request};
 pub use tap::{Line, Tap};
 pub use web::Web;
@@ -343,6 +343,11 @@ impl World {
         origin
     }
 
+    /// A good certificate for a host and its key, as PEM, for a server of somebody else's.
+    pub fn certificate(&self, host: &str) -> (String, String) {
+        self.origin_ca.certificate(host)
+    }
+
     /// An origin in cleartext at the usual address of a host.
     pub fn plain_origin<R: Into<Reply>>(
         &self,
@@ -382,6 +387,11 @@ impl World {
     /// A secret that can't be read from now on.
     pub fn lose_secret(&self, name: &str) {
         self.safe.lose(name);
+    }
+
+    /// A secret that is another one from now on.
+    pub fn change_secret(&self, name: &str, value: &str) {
+        self.safe.change(name, value);
     }
 
     /// A client of the proxy that trusts its CA.
@@ -458,10 +468,33 @@ impl World {
         services.renew(&Arc::new(read(policy)));
     }
 
+    /// The policy in force, which whoever asks does not hold.
+    pub fn policy(&self) -> Weak<Policy> {
+        let services = self.running.as_ref().unwrap().services();
+        Arc::downgrade(&services.live.snapshot())
+    }
+
     /// The hash of the policy in force.
     pub fn policy_hash(&self) -> String {
         let services = self.running.as_ref().unwrap().services();
         services.live.snapshot().hash().to_string()
+    }
+
+    /// From now on, a look-up of this host panics; `None` mends it.
+    pub fn break_name(&self, host: Option<&str>) {
+        self.names.break_on(host);
+    }
+
+    /// From now on, the vault panics when it is asked for this secret; `None` mends it.
+    pub fn break_secret(&self, name: Option<&str>) {
+        self.safe.break_on(name);
+    }
+
+    /// From now on nothing answers at a host's addresses, not even that nobody is there.
+    pub fn silence(&self, host: &str, port: u16) {
+        for address in self.names.addresses(host) {
+            self.switchboard.silence(SocketAddr::new(address, port));
+        }
     }
 
     /// Our CA, as clients trust it.
@@ -492,19 +525,29 @@ impl World {
 
     /// The records, once there are as many as a test expects; an exchange's is written after its last byte.
     pub fn records(&self, count: usize) -> Vec<Value> {
+        self.records_behind(0, count)
+    }
+
+    /// As [`World::records`], without the first ones.
+    pub fn records_behind(&self, first: usize, count: usize) -> Vec<Value> {
         let deadline = Instant::now() + Duration::from_secs(10);
         loop {
             let lines = self.audit.lines();
-            if lines.len() >= count {
+            if lines.len() >= first + count {
                 let read = |line: &String| serde_json::from_str(line).unwrap();
-                return lines.iter().map(read).collect();
+                return lines[first..].iter().map(read).collect();
             }
             assert!(
                 Instant::now() < deadline,
-                "{count} records expected: {lines:#?}"
+                "{count} records behind {first} expected: {lines:#?}"
             );
             std::thread::yield_now();
         }
+    }
+
+    /// How many records there are so far.
+    pub fn recorded(&self) -> usize {
+        self.audit.lines().len()
     }
 
     /// The only record so far.
@@ -601,6 +644,11 @@ pub fn origin_apart(host: &str, reply: &[u8]) -> (Origin, String) {
     let reply = reply.to_vec();
     let origin = Origin::over_tls(ca.config(host), Box::new(move |_| reply.clone().into()));
     (origin, ca.pem())
+}
+
+/// As [`origin_apart`], in cleartext.
+pub fn plain_origin_apart(reply: Vec<u8>) -> Origin {
+    Origin::in_cleartext(Box::new(move |_| reply.clone().into()))
 }
 
 /// A reply with a JSON body.

@@ -13,6 +13,8 @@ use exeat::request::Host;
 pub(super) struct Names {
     table: Mutex<HashMap<String, Vec<IpAddr>>>,
     asked: Mutex<Vec<String>>,
+    /// Asked for this one, it panics.
+    broken: Mutex<Option<String>>,
 }
 
 impl Names {
@@ -39,6 +41,10 @@ impl Names {
         self.table.lock().unwrap().get(host).cloned().unwrap()
     }
 
+    pub(super) fn break_on(&self, host: Option<&str>) {
+        *self.broken.lock().unwrap() = host.map(str::to_owned);
+    }
+
     pub(super) fn asked(&self) -> Vec<String> {
         self.asked.lock().unwrap().clone()
     }
@@ -47,6 +53,8 @@ impl Names {
 impl Resolve for Names {
     fn lookup<'a>(&'a self, host: &'a Host) -> Lookup<'a> {
         self.asked.lock().unwrap().push(host.to_string());
+        let broken = self.broken.lock().unwrap().clone();
+        assert_ne!(broken.as_deref(), Some(host.as_str()), "as it was scripted");
         let found = self.table.lock().unwrap().get(host.as_str()).cloned();
         let answer = found
             .map(|addresses| addresses.into_iter().map(Answer::from).collect())

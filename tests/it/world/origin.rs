@@ -271,6 +271,14 @@ impl OriginCa {
         self.issue(CertificateParams::new(vec![host.to_owned()]).unwrap())
     }
 
+    /// A good certificate for one host and its key, as PEM.
+    pub(super) fn certificate(&self, host: &str) -> (String, String) {
+        let key = KeyPair::generate().unwrap();
+        let params = CertificateParams::new(vec![host.to_owned()]).unwrap();
+        let leaf = params.signed_by(&key, &self.0).unwrap();
+        (leaf.pem(), key.serialize_pem())
+    }
+
     /// A certificate as somebody wishes it.
     pub(super) fn issue(&self, params: CertificateParams) -> Arc<ServerConfig> {
         let key = KeyPair::generate().unwrap();

@@ -5,7 +5,7 @@ use std::net::{SocketAddr, TcpStream};
 use std::os::fd::AsRawFd as _;
 use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
-use std::process::{Child, ChildStderr, Command, Output, Stdio};
+use std::process::{Child, ChildStderr, ChildStdout, Command, Output, Stdio};
 use std::time::{Duration, Instant};
 
 use serde_json::Value;
@@ -42,6 +42,19 @@ impl Desk {
         command
     }
 
+    /// exeat behind a shell that first does something.
+    pub fn through_shell(&self, script: &str) -> Command {
+        let plain = self.command(&[]);
+        let mut command = Command::new("sh");
+        command.args(["-c", &format!("{script}; exec \"$0\" \"$@\"")]);
+        command.arg(plain.get_program()).env_clear();
+        for (name, value) in plain.get_envs() {
+            command.env(name, value.unwrap());
+        }
+        command.current_dir(self.path(""));
+        command
+    }
+
     /// What a command said and how it ended.
     pub fn run(&self, arguments: &[&str]) -> Output {
         self.command(arguments).output().unwrap()
@@ -56,6 +69,15 @@ impl Desk {
         let of_requests = |it: &Value| it.get("request_id").is_some();
         lines.filter(of_requests).collect()
     }
+}
+
+/// What a process has in memory, in bytes.
+#[derive(Clone, Copy, Debug)]
+pub struct Memory {
+    /// Resident at the moment.
+    pub now: usize,
+    /// Resident at its worst so far.
+    pub most: usize,
 }
 
 /// A started `exeat run` on free ports.
@@ -174,6 +196,49 @@ impl Started {
         self.child.as_ref().unwrap().id()
     }
 
+    /// What it has in memory.
+    pub fn memory(&self) -> Memory {
+        let status = format!("/proc/{}/status", self.id());
+        let status = std::fs::read_to_string(status).unwrap();
+        let bytes = |name: &str| {
+            let line = status.lines().find_map(|it| it.strip_prefix(name));
+            let number = line.unwrap().trim().trim_end_matches(" kB");
+            number.parse::<usize>().unwrap() * 1024
+        };
+        Memory {
+            now: bytes("VmRSS:"),
+            most: bytes("VmHWM:"),
+        }
+    }
+
+    /// The sum of a metric's series whose labels hold this.
+    pub fn figure(&self, name: &str, label: &str) -> f64 {
+        let page = self.page("/metrics");
+        let lines = page.text().lines().filter_map(|it| it.strip_prefix(name));
+        let lines = lines.filter(|it| it.starts_with(['{', ' ']) && it.contains(label));
+        let values = lines.map(|it| it.rsplit(' ').next().unwrap().parse::<f64>().unwrap());
+        values.sum()
+    }
+
+    /// Waits until it has said this on standard error.
+    pub fn says(&mut self, what: &str) {
+        let mut line = String::new();
+        while !line.contains(what) {
+            line.clear();
+            assert!(
+                self.stderr.read_line(&mut line).unwrap() > 0,
+                "{what}: {}",
+                self.before
+            );
+            self.before += &line;
+        }
+    }
+
+    /// Its standard output, which nobody reads otherwise until its end.
+    pub fn output(&mut self) -> ChildStdout {
+        self.child.as_mut().unwrap().stdout.take().unwrap()
+    }
+
     /// Fills standard error, as where its reader has stalled.
     pub fn stall_log(&self) {
         let path = format!("/proc/self/fd/{}", self.stderr.get_ref().as_raw_fd());
@@ -199,8 +264,9 @@ impl Started {
     pub fn end(mut self) -> (Option<i32>, String, String) {
         let mut child = self.child.take().unwrap();
         let (mut out, mut said) = (String::new(), std::mem::take(&mut self.before));
-        let mut stdout = child.stdout.take().unwrap();
-        stdout.read_to_string(&mut out).unwrap();
+        if let Some(mut stdout) = child.stdout.take() {
+            stdout.read_to_string(&mut out).unwrap();
+        }
         self.stderr.read_to_string(&mut said).unwrap();
         (child.wait().unwrap().code(), out, said)
     }

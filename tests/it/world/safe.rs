@@ -12,6 +12,8 @@ use exeat::vault::{Getting, Vault};
 pub(super) struct Safe {
     secrets: Mutex<HashMap<String, String>>,
     fetched: Mutex<Vec<String>>,
+    /// Asked for this one, it panics.
+    broken: Mutex<Option<String>>,
 }
 
 impl Safe {
@@ -19,11 +21,21 @@ impl Safe {
         Self {
             secrets: Mutex::new(secrets.into_iter().collect()),
             fetched: Mutex::default(),
+            broken: Mutex::default(),
         }
     }
 
     pub(super) fn lose(&self, name: &str) {
         self.secrets.lock().unwrap().remove(name);
+    }
+
+    pub(super) fn break_on(&self, name: Option<&str>) {
+        *self.broken.lock().unwrap() = name.map(str::to_owned);
+    }
+
+    pub(super) fn change(&self, name: &str, value: &str) {
+        let mut secrets = self.secrets.lock().unwrap();
+        secrets.insert(name.into(), value.into());
     }
 
     pub(super) fn fetched(&self) -> Vec<String> {
@@ -34,6 +46,8 @@ impl Safe {
 impl Vault for Safe {
     fn get<'a>(&'a self, name: &'a SecretName, _: &'a SecretSource) -> Getting<'a> {
         self.fetched.lock().unwrap().push(name.to_string());
+        let broken = self.broken.lock().unwrap().clone();
+        assert_ne!(broken.as_deref(), Some(name.as_str()), "as it was scripted");
         let value = self.secrets.lock().unwrap().get(name.as_str()).cloned();
         let secret = value
             .and_then(|value| Secret::new(value.into_bytes()).ok())

@@ -1,0 +1,1 @@
+//! Group H: HTTP/2 on both sides.

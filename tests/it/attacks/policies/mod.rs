@@ -1,0 +1,4 @@
+//! Group N: policy files, and reloading them.
+
+mod files;
+mod reloads;

@@ -1,0 +1,1 @@
+//! Group G: an origin that is hostile or broken.

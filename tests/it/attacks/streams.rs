@@ -1,0 +1,1 @@
+//! Group I: WebSockets, upgrades, events, gRPC.

@@ -1,0 +1,1 @@
+//! Group C: TLS on both sides, server names, interception.

@@ -279,8 +279,8 @@ async fn follow(gate: Arc<Gate>) {
 }
 
 async fn serve_tools(tools: Arc<Tools>, stream: TcpStream, seat: Seat) {
-    // As at the proxy, so that no event waits for an acknowledgement of the one before. Where it fails, the connection is
-    // gone.
+    // As at the proxy, so that no event waits for an acknowledgement of the one before. Where it fails, the connection
+    // is gone.
     let _ = stream.set_nodelay(true);
     tools.serve(stream, seat).await;
 }

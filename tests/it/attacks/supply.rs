@@ -310,6 +310,7 @@ fn q6_there_is_one_parser_of_authorities_paths_and_queries() {
             "policy/declared.rs",
             "policy/permit.rs",
             "proxy/http2/head.rs",
+            "proxy/pages.rs",
             "tools/route.rs"
         ]
     );

@@ -115,7 +115,7 @@ fn m4_nothing_on_the_operators_listener_changes_anything() {
         ("reload /", token.clone(), "", 405),
         ("GET /../metrics", token.clone(), "", 404),
         ("GET /metrics/", token.clone(), "", 404),
-        ("GET //metrics", token.clone(), "", 404),
+        ("GET //metrics", token.clone(), "", 400),
         ("GET /%6detrics", token.clone(), "", 404),
         // Who has no token, or a page of whose browser it is.
         ("GET /metrics", own.clone(), "", 401),

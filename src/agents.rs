@@ -198,6 +198,13 @@ impl Bearers {
             found = self.learn(&tokens, presented).await?;
         }
         let named = headers.get(AGENT);
+        if headers.get_all(AGENT).iter().count() > 1 {
+            let message = "there are several Exeat-Agent headers; send one";
+            return Err(Unidentified::Refused(Refusal::new(
+                Code::RequestMalformed,
+                message,
+            )));
+        }
         found.retain(|(name, _)| named.is_none_or(|it| it.as_bytes() == name.as_str().as_bytes()));
         match found.as_slice() {
             [(name, is_runtime)] => Ok(Bearer {

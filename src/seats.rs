@@ -1,27 +1,41 @@
 //! Who leaves when all places are taken: connections that wait for their client make room for those that come.
 //!
 //! Waiting is to have no request in hand: for a head or the rest of one, for a handshake, between two requests. First
-//! go those that have never had one, then those that have waited longest. So whoever opens many connections and says
-//! nothing keeps nobody else out. A connection with a request in hand never has to leave.
+//! go those from which nobody known has asked within their first second, then those that have waited longest. So
+//! whoever opens many connections keeps nobody else out, whatever is said on them: who has just come has the time to
+//! say who it is. A connection with a request in hand never has to leave.
 
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use std::time::{Duration, Instant};
 
 use tokio::sync::Notify;
 
 /// Has a request in hand, or has been told to leave.
 const NOT_WAITING: u64 = 0;
 
-/// Those that have had a request come behind all others.
-const HAS_ASKED: u64 = 1 << 62;
+/// How long a newcomer has, to send a head and to be known. A round trip and a look at a token take less.
+const WELCOME: Duration = Duration::from_secs(1);
 
 /// The connections of one thread.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct Seats {
     // Held to sit down, to get up, and where all are taken: never for a request.
     taken: Mutex<HashMap<u64, Arc<State>>>,
     numbers: AtomicU64,
+    since: Instant,
+}
+
+impl Default for Seats {
+    fn default() -> Self {
+        Self {
+            taken: Mutex::default(),
+            numbers: AtomicU64::default(),
+            since: Instant::now(),
+        }
+    }
 }
 
 /// The place of one connection, until it is dropped.
@@ -34,8 +48,9 @@ pub struct Seat {
 
 #[derive(Debug, Default)]
 struct State {
-    /// The lower, the sooner it goes.
+    /// Since when, in microseconds of the thread's own count.
     waiting: AtomicU64,
+    /// Whether somebody known has asked for something.
     has_asked: AtomicBool,
     leave: Notify,
 }
@@ -43,8 +58,9 @@ struct State {
 impl Seats {
     /// A place for one connection, which waits.
     pub fn sit(self: &Arc<Self>) -> Seat {
-        let (number, state) = (self.next(), Arc::<State>::default());
-        state.waiting.store(number, Ordering::Relaxed);
+        let number = self.numbers.fetch_add(1, Ordering::Relaxed);
+        let state = Arc::<State>::default();
+        state.waiting.store(self.now(), Ordering::Relaxed);
         self.lock().insert(number, Arc::clone(&state));
         Seat {
             seats: Arc::clone(self),
@@ -61,9 +77,14 @@ impl Seats {
     /// Tells one that waits to leave. Returns whether there was one.
     pub fn make_room(&self) -> bool {
         let taken = self.lock();
+        let welcome = self.now().saturating_sub(WELCOME.as_micros() as u64);
         let waiting = |state: &&Arc<State>| state.waiting.load(Ordering::Relaxed);
         let all = taken.values().filter(|it| waiting(it) != NOT_WAITING);
-        let Some(first) = all.min_by_key(waiting) else {
+        let turn = |state: &&Arc<State>| {
+            let is_late = waiting(state) <= welcome && !state.has_asked.load(Ordering::Relaxed);
+            (!is_late, waiting(state))
+        };
+        let Some(first) = all.min_by_key(turn) else {
             return false;
         };
         first.waiting.store(NOT_WAITING, Ordering::Relaxed);
@@ -71,8 +92,9 @@ impl Seats {
         true
     }
 
-    fn next(&self) -> u64 {
-        self.numbers.fetch_add(1, Ordering::Relaxed) + 1
+    /// Never [`NOT_WAITING`].
+    fn now(&self) -> u64 {
+        self.since.elapsed().as_micros() as u64 + 1
     }
 
     fn lock(&self) -> MutexGuard<'_, HashMap<u64, Arc<State>>> {
@@ -86,17 +108,19 @@ impl Seat {
         if self.state.waiting.load(Ordering::Relaxed) != NOT_WAITING {
             return;
         }
-        let turn = match self.state.has_asked.load(Ordering::Relaxed) {
-            true => self.seats.next() | HAS_ASKED,
-            false => self.number,
-        };
-        self.state.waiting.store(turn, Ordering::Relaxed);
+        self.state
+            .waiting
+            .store(self.seats.now(), Ordering::Relaxed);
     }
 
-    /// There is a request.
+    /// There is something to do.
     pub fn works(&self) {
-        self.state.has_asked.store(true, Ordering::Relaxed);
         self.state.waiting.store(NOT_WAITING, Ordering::Relaxed);
+    }
+
+    /// Somebody known has asked for something.
+    pub fn asked(&self) {
+        self.state.has_asked.store(true, Ordering::Relaxed);
     }
 
     /// Comes back when the place is wanted. Told in the moment in which a request comes, it holds for the time after
@@ -123,9 +147,14 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn who_has_never_asked_goes_first_and_who_works_stays() {
+    async fn who_has_waited_longest_goes_first_and_who_works_stays() {
         let seats = Arc::<Seats>::default();
         let all: Vec<Seat> = (0..4).map(|_| seats.sit()).collect();
+        for (number, seat) in all.iter().enumerate() {
+            seat.state
+                .waiting
+                .store(number as u64 + 1, Ordering::Relaxed);
+        }
         all[0].works();
         all[1].works();
         all[1].waits();
@@ -138,5 +167,26 @@ mod tests {
         assert_eq!(seats.taken(), 4);
         drop(all);
         assert_eq!(seats.taken(), 0);
+    }
+
+    #[tokio::test]
+    async fn a_newcomer_has_its_time_and_who_has_said_who_it_is_has_more() {
+        let long_ago = Instant::now().checked_sub(WELCOME * 10);
+        let seats = Arc::new(Seats {
+            since: long_ago.unwrap_or_else(Instant::now),
+            ..Seats::default()
+        });
+        let all: Vec<Seat> = (0..3).map(|_| seats.sit()).collect();
+        // The first is known and waits for longest, the second never said who it is, the third has just come.
+        let seconds = |count: u64| count * 1_000_000;
+        all[0].asked();
+        all[0].state.waiting.store(seconds(1), Ordering::Relaxed);
+        all[1].state.waiting.store(seconds(5), Ordering::Relaxed);
+        for expected in [1, 0, 2] {
+            assert!(seats.make_room());
+            for (number, seat) in all.iter().enumerate() {
+                assert_eq!(is_wanted(seat).await, expected == number, "{number}");
+            }
+        }
     }
 }

@@ -240,6 +240,11 @@ impl Credential {
     }
 
     fn header_value(&self, bytes: &[u8]) -> Result<HeaderValue, Fault> {
+        // Blanks at an end are no part of a header's value (RFC 9110 §5.5): the server would read, and perhaps repeat,
+        // another secret than the one that is looked for in its replies.
+        if bytes.trim_ascii() != bytes {
+            return Err(self.unfit("a header"));
+        }
         let mut value = HeaderValue::from_bytes(bytes).map_err(|_| self.unfit("a header"))?;
         value.set_sensitive(true);
         Ok(value)

@@ -39,6 +39,7 @@ use crate::dial::reply::Lease;
 use crate::dial::vet::Target;
 use crate::fault::{Fault, FaultKind};
 use crate::metrics::Upstreams;
+use crate::name::AgentName;
 use crate::policy::{Declared, Network, Outgoing, Passage, Policy};
 use crate::request::Destination;
 use crate::request::Scheme;
@@ -83,6 +84,8 @@ pub struct Setup {
 struct Dispatch {
     /// Where to. The only source of `Host` and `:authority`.
     destination: Destination,
+    /// Whose it is; none for calls of our own.
+    agent: Option<AgentName>,
     /// Which addresses are open.
     network: Arc<Network>,
     /// For lookup, TCP and TLS together.
@@ -137,6 +140,7 @@ impl Dialer {
     pub async fn send(&self, outgoing: Outgoing) -> Result<Reply, Fault> {
         self.dispatch(Dispatch {
             destination: outgoing.destination().clone(),
+            agent: outgoing.agent().cloned(),
             network: outgoing.network().clone(),
             connect_timeout: outgoing.action().limits.connect_timeout,
             idempotent: outgoing.action().idempotent(),
@@ -164,6 +168,7 @@ impl Dialer {
         *request.headers_mut() = headers;
         self.dispatch(Dispatch {
             destination: declared.destination().clone(),
+            agent: None,
             network: declared.network().clone(),
             connect_timeout: CALL_CONNECT_TIMEOUT,
             idempotent: true,
@@ -217,6 +222,7 @@ impl Dialer {
     async fn dispatch(&self, dispatch: Dispatch) -> Result<Reply, Fault> {
         let Dispatch {
             destination,
+            agent,
             network,
             connect_timeout,
             idempotent,
@@ -224,7 +230,7 @@ impl Dialer {
             request,
         } = dispatch;
         let route = Route {
-            key: Key::new(&destination, Identity::Anonymous),
+            key: Key::new(&destination, Identity::Anonymous, agent),
             destination,
             network,
             connect_timeout,

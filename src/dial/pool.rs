@@ -1,4 +1,4 @@
-//! Connections between requests: kept by scheme, exact host, port and TLS identity, bounded, and dropped when idle.
+//! Connections between requests: kept by scheme, exact host, port, TLS identity and agent, bounded, and dropped when idle.
 //!
 //! A pool belongs to one runtime, which watches its sockets. The address of a connection is no part of its key
 //! but is judged again before every use, so a connection does not outlive the rule that allowed it.
@@ -12,6 +12,7 @@ use crate::dial::connection::Connection;
 use crate::dial::connection::Http2;
 use crate::dial::http1::Http1;
 use crate::metrics::Upstreams;
+use crate::name::AgentName;
 use crate::request::Destination;
 use crate::request::Host;
 use crate::request::Scheme;
@@ -54,15 +55,22 @@ pub(super) struct Key {
     host: Host,
     port: u16,
     identity: Identity,
+    /// What one agent does to a connection, by leaving or by not reading, is not to befall another's requests on it.
+    agent: Option<AgentName>,
 }
 
 impl Key {
-    pub(super) fn new(destination: &Destination, identity: Identity) -> Self {
+    pub(super) fn new(
+        destination: &Destination,
+        identity: Identity,
+        agent: Option<AgentName>,
+    ) -> Self {
         Self {
             scheme: destination.scheme,
             host: destination.host.clone(),
             port: destination.port,
             identity,
+            agent,
         }
     }
 
@@ -319,7 +327,7 @@ mod tests {
 
     fn key(host: &str) -> Key {
         let destination = Destination::of_connect(&format!("{host}:443")).unwrap();
-        Key::new(&destination, Identity::Anonymous)
+        Key::new(&destination, Identity::Anonymous, None)
     }
 
     fn pool(kept: usize, kept_per_host: usize) -> Pool {
@@ -421,15 +429,19 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn another_host_port_or_scheme_is_another_connection() {
+    async fn another_host_port_scheme_or_agent_is_another_connection() {
         let (pool, now) = (pool(10, 10), Instant::now());
         let (connection, _end) = connection();
         pool.park(&key("a.test"), connection, now);
         for other in ["https://b.test", "https://a.test:8443", "http://a.test:443"] {
             let other = Destination::of_absolute(other).unwrap().destination;
-            let other = Key::new(&other, Identity::Anonymous);
+            let other = Key::new(&other, Identity::Anonymous, None);
             assert!(pool.take(&other, |_| true, now).is_none(), "{other:?}");
         }
+        let destination = Destination::of_connect("a.test:443").unwrap();
+        let agent = AgentName::parse("other").ok();
+        let other = Key::new(&destination, Identity::Anonymous, agent);
+        assert!(pool.take(&other, |_| true, now).is_none());
         assert!(pool.take(&key("a.test"), |_| true, now).is_some());
     }
 }

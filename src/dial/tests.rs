@@ -135,6 +135,7 @@ impl World {
             .body(body)
             .unwrap();
         let dispatch = Dispatch {
+            agent: None,
             passes: Passes::default(),
             destination: target.destination,
             network: Arc::new(self.network.clone()),

@@ -15,6 +15,7 @@ use crate::exchange::{Arrival, Gate, Services};
 use crate::name::ActionName;
 use crate::policy;
 use crate::policy::{Permit, Policy, Selected};
+use crate::redact::MARK;
 use crate::refusal::{Code, Refusal};
 use crate::request::{Caller, Host, Intent};
 use crate::trace::Claimed;
@@ -43,8 +44,9 @@ impl Services {
     /// As far as the parameters of a request may be shown, whether or not they fit their action.
     fn given(&self, action: &Action, parameters: &Map<String, Value>) -> Given {
         let redaction = &self.settings.redaction;
-        let is_declared = |name: &str| action.parameters.property(&[name]).is_some();
-        let names = match parameters.keys().all(|name| is_declared(name)) {
+        // What an open schema lets in without naming it is the agent's own word.
+        let is_declared = |name: &String| action.parameters.properties().any(|it| it == name);
+        let names = match parameters.keys().all(is_declared) {
             true => parameters.keys().cloned().collect(),
             false => {
                 let names = parameters.keys().map(String::as_str);
@@ -120,9 +122,19 @@ impl Gate {
     pub(super) fn prepared(&self, selected: &Selected, recognised: &Recognised) -> Prepared {
         Prepared {
             replaced: recognised.replaced.clone(),
-            dropped: self.shown_names(recognised.dropped.iter().map(|it| it.as_str())),
+            dropped: self.shown_headers(recognised),
             unread: !selected.reads_body(),
         }
+    }
+
+    /// Names of headers have lost their case.
+    fn shown_headers(&self, recognised: &Recognised) -> Vec<String> {
+        let forms = self.services.known.forms();
+        let dropped = recognised.dropped.iter().map(|it| it.as_str());
+        self.shown_names(dropped.map(|it| match forms.stand_in_name(it.as_bytes()) {
+            true => MARK,
+            false => it,
+        }))
     }
 
     fn shown(&self, text: &str) -> String {

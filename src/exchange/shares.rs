@@ -73,7 +73,7 @@ impl Shares {
     ///
     /// # Errors
     /// [`Code::Overloaded`] where it has as many as it may.
-    pub(in crate::exchange) fn take(&self, agent: Option<&AgentName>) -> Result<Share, Refusal> {
+    pub fn take(&self, agent: Option<&AgentName>) -> Result<Share, Refusal> {
         self.requests.take(agent)
     }
 

@@ -11,7 +11,7 @@ use crate::action::{Action, ContentRule, MediaType, Planned};
 use crate::body::Body;
 use crate::credential::{Credential, Draft, Fields, Secrets};
 use crate::fault::{Fault, FaultKind};
-use crate::name::{ActionName, ConnectorName, SecretName};
+use crate::name::{ActionName, AgentName, ConnectorName, SecretName};
 use crate::policy::{Network, Policy, Selected};
 use crate::rate::Rate;
 use crate::request::{Caller, Destination};
@@ -230,6 +230,11 @@ impl Outgoing {
     /// The action.
     pub fn action(&self) -> &Arc<Action> {
         self.selected.action()
+    }
+
+    /// Whose request it is.
+    pub fn agent(&self) -> Option<&AgentName> {
+        self.selected.caller().agent.as_ref()
     }
 
     /// The message as it is written, but for `Host` and framing. A query credential stands in its target in clear.

@@ -136,6 +136,7 @@ impl<S: ClientStream> Connection<S> {
         };
         let answer = match judged {
             Ok(arrival) => {
+                self.place.seat.asked();
                 // Pinned here: handed over by value, its ten kilobytes would be copied, and have room twice.
                 let serving = pin!(self.place.gate.serve(begun, arrival));
                 match self.line.unless_gone(serving).await {

@@ -105,6 +105,9 @@ impl<P: Pages, S: ClientStream> Visit<'_, P, S> {
             }
             Err(refusal) => self.pages.turn_away(refusal.into()),
         };
+        if response.status().is_success() {
+            self.seat.asked();
+        }
         terms.keep_alive &= self.line.is_at_end();
         terms.keep_alive &= self.drain.is_none_or(|it| !it.has_reached(Phase::Draining));
         let stall = self.limits.write_stall;

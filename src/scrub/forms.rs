@@ -153,11 +153,12 @@ fn push_html(secret: &[u8], forms: &mut Vec<Form>) {
     }
     const QUOTES: [&[u8]; 3] = [b"\"", b"&quot;", b"&#34;"];
     const APOSTROPHES: [&[u8]; 5] = [b"'", b"&#39;", b"&#039;", b"&#x27;", b"&apos;"];
-    const OTHERS: [&[(u8, &[u8])]; 4] = [
+    const OTHERS: [&[(u8, &[u8])]; 5] = [
         &[],
         &[(b'/', b"&#x2F;")],
         &[(b'=', b"&#x3D;"), (b'`', b"&#x60;")],
         &[(b'+', b"&#43;")],
+        &[(b'/', b"&#x2F;"), (b'=', b"&#x3D;"), (b'`', b"&#x60;")],
     ];
     for quote in QUOTES {
         for apostrophe in APOSTROPHES {

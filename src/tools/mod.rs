@@ -127,7 +127,13 @@ impl Tools {
         if head.method != Method::POST {
             refuse_body(body)?;
         }
+        let share = self
+            .gate
+            .services
+            .shares
+            .take(bearer.caller.agent.as_ref())?;
         let bytes = self.take_in(head, body, self.mcp.largest_message()).await?;
+        drop(share);
         let whose = (bearer.caller, policy);
         Ok(self.mcp.answer(head.clone(), &bytes, whose).await?)
     }
@@ -192,9 +198,12 @@ impl Tools {
         let selected = policy::choose(&begun.policy, &caller, Door::Http, &name)?;
         begun.ticket.selected(&name);
         let cap = selected.action().limits.max_request_bytes;
+        // While the body comes it is a request under way; the call takes a share of its own.
+        let share = self.gate.services.shares.take(caller.agent.as_ref())?;
         let bytes = self
             .take_in(head, body, cap.saturating_add(ENVELOPE))
             .await?;
+        drop(share);
         let Asked {
             parameters,
             session,

@@ -215,7 +215,8 @@ impl Prometheus {
         )
         .unwrap();
         let mut answer = String::new();
-        stream.read_to_string(&mut answer).unwrap();
+        // While it starts, it also closes connections without an answer.
+        stream.read_to_string(&mut answer).ok()?;
         let (head, body) = answer.split_once("\r\n\r\n").unwrap();
         if head.split(' ').nth(1) == Some("503") {
             return None;

@@ -27,7 +27,7 @@ use crate::exchange::Services;
 use crate::metrics::Reload;
 use crate::policy;
 use crate::policy::{Loaded, Policy};
-use crate::problem::{Place, Problem};
+use crate::problem::{Place, Problem, Severity};
 
 use quiet::Quiet;
 pub use signature::Signature;
@@ -218,15 +218,25 @@ impl Task {
     }
 
     fn refuse(&self, problems: Vec<Problem>) {
-        let lines: Vec<String> = problems.iter().map(told).collect();
         let services = &self.services;
+        let known = services.known.forms();
+        let redaction = &services.settings.redaction;
+        let (mistakes, warnings): (Vec<_>, Vec<_>) = problems
+            .into_iter()
+            .partition(|it| it.severity() == Severity::Error);
+        // A secret may have been pasted where a name belongs, and a message quotes what it is about.
+        let shown = |it: &Problem| redaction.text(&told(it), &known).into_owned();
+        let lines: Vec<String> = mistakes.iter().map(shown).collect();
+        for warning in &warnings {
+            tracing::warn!("{}", shown(warning));
+        }
         services.metrics.reloaded(Reload::Refused);
         services.audit.policy_refused(PolicyRefused {
             in_force: services.live.snapshot().hash().clone(),
             problems: lines.len(),
             first: lines.first().cloned().unwrap_or_default(),
         });
-        services.live.refuse(problems);
+        services.live.refuse(mistakes);
         // Last: whoever reads the log may have stopped, and then this waits.
         for line in lines {
             tracing::error!("{line}");

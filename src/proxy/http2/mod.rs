@@ -67,8 +67,8 @@ pub(super) async fn serve(place: &Place, tunnel: &Arc<Tunnel>, stream: impl Clie
     let service = {
         let (place, tunnel, streams) = (place.clone(), Arc::clone(tunnel), Arc::clone(&streams));
         service_fn(move |request| {
-            let (place, tunnel, open) = (place.clone(), Arc::clone(&tunnel), streams.open());
-            place.seat.works();
+            let (place, tunnel) = (place.clone(), Arc::clone(&tunnel));
+            let open = streams.open(Arc::clone(&place.seat));
             async move {
                 let answer = exchange(&place, &tunnel, request).await;
                 Ok::<_, Infallible>(answer.map(|body| open.answered(body)))
@@ -79,7 +79,16 @@ pub(super) async fn serve(place: &Place, tunnel: &Arc<Tunnel>, stream: impl Clie
     let mut connection = pin!(connection);
     let ended = tokio::select! {
         ended = connection.as_mut() => ended,
-        () = unused_or_flooded(place, &streams, &tally) => {
+        () = unused(place, &streams) => {
+            connection.as_mut().graceful_shutdown();
+            // A request that crosses the GOAWAY is answered.
+            tokio::select! {
+                ended = connection.as_mut() => ended,
+                () = streams.none_for(place.limits.linger) => Ok(()),
+            }
+        }
+        () = tally.flooded() => {
+            tracing::debug!("a client floods its HTTP/2 connection");
             connection.as_mut().graceful_shutdown();
             let closing = timeout(place.limits.linger, connection);
             closing.await.unwrap_or(Ok(()))
@@ -96,14 +105,11 @@ pub(super) async fn serve(place: &Place, tunnel: &Arc<Tunnel>, stream: impl Clie
     tally.opened().saturating_sub(streams.begun())
 }
 
-/// No stream has come for too long, somebody else wants its place meanwhile, or it is flooded.
-async fn unused_or_flooded(place: &Place, streams: &Streams, tally: &Tally) {
+/// No stream has come for too long, or somebody else wants its place meanwhile.
+async fn unused(place: &Place, streams: &Streams) {
     tokio::select! {
-        () = streams.watch(&place.limits, || place.seat.waits()) => {}
+        () = streams.watch(&place.limits) => {}
         () = place.seat.wanted() => {}
-        () = tally.flooded() => {
-            tracing::debug!("a client floods its HTTP/2 connection");
-        }
     }
 }
 
@@ -134,7 +140,10 @@ async fn exchange(place: &Place, tunnel: &Tunnel, request: Request<Incoming>) ->
     let body = upload(incoming, &place.limits);
     let answer = match judge((place, tunnel), &mut begun, parts, body).await {
         // Should the client reset the stream, hyper drops this future, and the record says `abandoned`.
-        Ok(arrival) => place.gate.serve(begun, arrival).await,
+        Ok(arrival) => {
+            place.seat.asked();
+            place.gate.serve(begun, arrival).await
+        }
         Err(Stop::Refused(refusal)) => begun.refuse(refusal),
         Err(Stop::Broke(fault)) => begun.fail(fault),
     };

@@ -4,8 +4,10 @@
 //! exchange meanwhile. A stream that is not read for too long loses its answer here.
 
 use std::pin::Pin;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::task::{Context, Poll};
+use std::time::Duration;
 
 use bytes::Bytes;
 use http_body::{Body as HttpBody, Frame, SizeHint};
@@ -14,6 +16,7 @@ use tokio::time::{Instant, sleep};
 use crate::body::Body;
 use crate::fault::{Fault, FaultKind};
 use crate::proxy::ClientLimits;
+use crate::seats::Seat;
 
 /// All streams of a connection.
 #[derive(Default)]
@@ -22,12 +25,25 @@ pub(super) struct Streams(Mutex<Known>);
 #[derive(Default)]
 struct Known {
     streams: Vec<Weak<Mutex<Stream>>>,
+    open: Arc<AtomicUsize>,
     /// How many there have been.
     begun: u64,
 }
 
-/// A stream that is open: from its request to the end of its answer.
-pub(super) struct Open(Arc<Mutex<Stream>>);
+/// A stream that is open: from its request to the end of its answer. While there is one, its connection keeps its seat.
+pub(super) struct Open {
+    stream: Arc<Mutex<Stream>>,
+    open: Arc<AtomicUsize>,
+    seat: Arc<Seat>,
+}
+
+impl Drop for Open {
+    fn drop(&mut self) {
+        if self.open.fetch_sub(1, Ordering::Relaxed) == 1 {
+            self.seat.waits();
+        }
+    }
+}
 
 /// How far a stream has come.
 enum Stream {
@@ -48,7 +64,7 @@ const KNOWN: usize = 2 * super::STREAMS as usize;
 
 impl Streams {
     /// A stream begins.
-    pub(super) fn open(&self) -> Open {
+    pub(super) fn open(&self, seat: Arc<Seat>) -> Open {
         let stream = Arc::new(Mutex::new(Stream::Asked));
         let mut known = lock(&self.0);
         if known.streams.len() >= KNOWN {
@@ -56,12 +72,14 @@ impl Streams {
         }
         known.streams.push(Arc::downgrade(&stream));
         known.begun += 1;
-        Open(stream)
+        let open = Arc::clone(&known.open);
+        open.fetch_add(1, Ordering::Relaxed);
+        seat.works();
+        Open { stream, open, seat }
     }
 
-    /// Takes the answers from streams that are not read; tells when there is no stream, and returns when there has been
-    /// none for long enough.
-    pub(super) async fn watch(&self, limits: &ClientLimits, unused: impl Fn()) {
+    /// Takes the answers from streams that are not read, and returns when there has been no stream for long enough.
+    pub(super) async fn watch(&self, limits: &ClientLimits) {
         let pause = limits.keep_alive.min(limits.write_stall) / 2;
         let mut busy = (Instant::now(), self.begun());
         loop {
@@ -74,8 +92,21 @@ impl Streams {
                 busy = (now, begun);
                 continue;
             }
-            unused();
             if now - busy.0 >= limits.keep_alive {
+                return;
+            }
+        }
+    }
+
+    /// Returns when no stream was in use at the end of such a time.
+    pub(super) async fn none_for(&self, time: Duration) {
+        loop {
+            sleep(time).await;
+            if lock(&self.0)
+                .streams
+                .iter()
+                .all(|it| it.strong_count() == 0)
+            {
                 return;
             }
         }
@@ -111,7 +142,7 @@ impl Open {
     /// The answer is there.
     pub(super) fn answered(self, answer: Body) -> Self {
         let unread = Some(Instant::now());
-        *lock(&self.0) = Stream::Answered { answer, unread };
+        *lock(&self.stream) = Stream::Answered { answer, unread };
         self
     }
 }
@@ -124,7 +155,7 @@ impl HttpBody for Open {
         self: Pin<&mut Self>,
         context: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, Fault>>> {
-        let mut stream = lock(&self.0);
+        let mut stream = lock(&self.stream);
         let Stream::Answered { answer, unread } = &mut *stream else {
             let detail = "the client did not read its answer";
             return Poll::Ready(Some(Err(Fault::new(FaultKind::ClientSlow, detail))));
@@ -138,11 +169,11 @@ impl HttpBody for Open {
     }
 
     fn is_end_stream(&self) -> bool {
-        matches!(&*lock(&self.0), Stream::Answered { answer, .. } if answer.is_end_stream())
+        matches!(&*lock(&self.stream), Stream::Answered { answer, .. } if answer.is_end_stream())
     }
 
     fn size_hint(&self) -> SizeHint {
-        match &*lock(&self.0) {
+        match &*lock(&self.stream) {
             Stream::Answered { answer, .. } => answer.size_hint(),
             Stream::Asked | Stream::GivenUp => SizeHint::default(),
         }
@@ -162,6 +193,7 @@ mod tests {
     use tokio::time::timeout;
 
     use super::*;
+    use crate::seats::Seats;
 
     fn limits() -> ClientLimits {
         ClientLimits {
@@ -169,6 +201,10 @@ mod tests {
             write_stall: Duration::from_millis(20),
             ..ClientLimits::default()
         }
+    }
+
+    fn seat() -> Arc<Seat> {
+        Arc::new(Arc::<Seats>::default().sit())
     }
 
     fn long_answer() -> Body {
@@ -184,15 +220,13 @@ mod tests {
     /// Whether a connection with these streams is in use for as long as anybody looks.
     async fn in_use(streams: &Streams) -> bool {
         let looking = Duration::from_millis(200);
-        timeout(looking, streams.watch(&limits(), || {}))
-            .await
-            .is_err()
+        timeout(looking, streams.watch(&limits())).await.is_err()
     }
 
     #[tokio::test]
     async fn a_stream_that_is_not_read_loses_its_answer() {
         let streams = Streams::default();
-        let mut stream = streams.open().answered(long_answer());
+        let mut stream = streams.open(seat()).answered(long_answer());
         assert!(matches!(frame(&mut stream).await, Poll::Ready(Some(Ok(_)))));
         assert!(!in_use(&streams).await);
         assert!(matches!(
@@ -204,7 +238,7 @@ mod tests {
     #[tokio::test]
     async fn a_client_without_room_for_a_first_byte_does_not_read() {
         let streams = Streams::default();
-        let mut stream = streams.open().answered(long_answer());
+        let mut stream = streams.open(seat()).answered(long_answer());
         assert!(!in_use(&streams).await);
         assert!(matches!(
             frame(&mut stream).await,
@@ -215,14 +249,14 @@ mod tests {
     #[tokio::test]
     async fn a_stream_without_an_answer_is_waited_for() {
         let streams = Streams::default();
-        let _stream = streams.open();
+        let _stream = streams.open(seat());
         assert!(in_use(&streams).await);
     }
 
     #[tokio::test]
     async fn a_stream_that_waits_for_its_server_keeps_its_answer() {
         let streams = Streams::default();
-        let mut stream = streams.open().answered(long_answer());
+        let mut stream = streams.open(seat()).answered(long_answer());
         frame(&mut stream).await.is_ready().then_some(()).unwrap();
         assert!(frame(&mut stream).await.is_pending());
         assert!(in_use(&streams).await);
@@ -232,9 +266,9 @@ mod tests {
     #[tokio::test]
     async fn a_connection_without_streams_is_over_after_its_time() {
         let streams = Streams::default();
-        drop(streams.open());
+        drop(streams.open(seat()));
         let began = Instant::now();
-        streams.watch(&limits(), || {}).await;
+        streams.watch(&limits()).await;
         assert!(began.elapsed() >= limits().keep_alive);
     }
 
@@ -242,7 +276,7 @@ mod tests {
     fn closed_streams_are_forgotten() {
         let streams = Streams::default();
         for _ in 0..10 * KNOWN {
-            streams.open();
+            streams.open(seat());
         }
         assert!(lock(&streams.0).streams.len() <= KNOWN);
     }

@@ -168,7 +168,7 @@ fn m4_nothing_on_the_operators_listener_changes_anything() {
             "GET /metrics",
             format!("{token}Host: evil.test\r\n"),
             "",
-            403,
+            400,
         ),
         ("GET /metrics", token.clone(), "", 200),
         ("GET /healthz", own.clone(), "", 200),

@@ -193,7 +193,6 @@ impl Shown<'_> {
     fn value(&mut self, value: &Value, at: &str) -> Value {
         match value {
             _ if self.left == 0 => self.more(),
-            Value::Object(_) if self.action.conceals(at) => self.mark(),
             Value::Object(members) => {
                 self.charge("");
                 self.members(members, at).into()

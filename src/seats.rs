@@ -1,23 +1,21 @@
 //! Who leaves when all places are taken: connections that wait for their client make room for those that come.
 //!
-//! Waiting is to have no request in hand: for a head or the rest of one, for a handshake, between two requests. First
-//! go those from which nobody known has asked within their first second, then those that have waited longest. So
-//! whoever opens many connections keeps nobody else out, whatever is said on them: who has just come has the time to
-//! say who it is. A connection with a request in hand never has to leave.
+//! Waiting is to have no request in hand: for a head or the rest of one, for a handshake, between two requests. Who has
+//! waited longest goes first; where half of all places are taken by connections on which nobody known has asked for
+//! anything, the longest of those. So a crowd that says nothing, or not who it is, makes room out of its own midst, and
+//! one agent's many idle connections don't leave the last place for all newcomers. A connection with a request in hand
+//! never has to leave.
 
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use tokio::sync::Notify;
 
 /// Has a request in hand, or has been told to leave.
 const NOT_WAITING: u64 = 0;
-
-/// How long a newcomer has, to send a head and to be known. A round trip and a look at a token take less.
-const WELCOME: Duration = Duration::from_secs(1);
 
 /// The connections of one thread.
 #[derive(Debug)]
@@ -77,13 +75,12 @@ impl Seats {
     /// Tells one that waits to leave. Returns whether there was one.
     pub fn make_room(&self) -> bool {
         let taken = self.lock();
-        let welcome = self.now().saturating_sub(WELCOME.as_micros() as u64);
         let waiting = |state: &&Arc<State>| state.waiting.load(Ordering::Relaxed);
+        let is_unknown = |state: &&Arc<State>| !state.has_asked.load(Ordering::Relaxed);
+        let crowded = 2 * taken.values().filter(is_unknown).count() >= taken.len();
         let all = taken.values().filter(|it| waiting(it) != NOT_WAITING);
-        let turn = |state: &&Arc<State>| {
-            let is_late = waiting(state) <= welcome && !state.has_asked.load(Ordering::Relaxed);
-            (!is_late, waiting(state))
-        };
+        // Whoever is known comes behind the crowd, and all come by their time where there is none.
+        let turn = |state: &&Arc<State>| (crowded && !is_unknown(state), waiting(state));
         let Some(first) = all.min_by_key(turn) else {
             return false;
         };
@@ -138,7 +135,9 @@ impl Drop for Seat {
 
 #[cfg(test)]
 mod tests {
-    use tokio::time::{Duration, timeout};
+    use std::time::Duration;
+
+    use tokio::time::timeout;
 
     use super::*;
 
@@ -170,22 +169,24 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_newcomer_has_its_time_and_who_has_said_who_it_is_has_more() {
-        let long_ago = Instant::now().checked_sub(WELCOME * 10);
-        let seats = Arc::new(Seats {
-            since: long_ago.unwrap_or_else(Instant::now),
-            ..Seats::default()
-        });
-        let all: Vec<Seat> = (0..3).map(|_| seats.sit()).collect();
-        // The first is known and waits for longest, the second never said who it is, the third has just come.
-        let seconds = |count: u64| count * 1_000_000;
-        all[0].asked();
-        all[0].state.waiting.store(seconds(1), Ordering::Relaxed);
-        all[1].state.waiting.store(seconds(5), Ordering::Relaxed);
-        for expected in [1, 0, 2] {
+    async fn a_crowd_makes_room_out_of_its_own_midst_and_few_newcomers_do_not() {
+        for (known, expected) in [(1, 1), (3, 0)] {
+            let seats = Arc::<Seats>::default();
+            let all: Vec<Seat> = (0..4).map(|_| seats.sit()).collect();
+            for (number, seat) in all.iter().enumerate() {
+                let since = number as u64 + 1;
+                seat.state.waiting.store(since, Ordering::Relaxed);
+            }
+            for seat in &all[..known] {
+                seat.asked();
+            }
             assert!(seats.make_room());
             for (number, seat) in all.iter().enumerate() {
-                assert_eq!(is_wanted(seat).await, expected == number, "{number}");
+                assert_eq!(
+                    is_wanted(seat).await,
+                    number == expected,
+                    "{known} {number}"
+                );
             }
         }
     }

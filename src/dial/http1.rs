@@ -268,6 +268,8 @@ impl Http1 {
     }
 
     fn expect(&mut self, content: Content, head: &AnswerHead) {
+        // Who answers before all of a request has left may read the rest of it as the next one.
+        self.keeps &= self.sending.is_none();
         self.keeps &= head.keeps_alive() && content != Content::UntilClose;
         self.rest = match content {
             Content::None => Rest::Over,
@@ -702,6 +704,36 @@ mod tests {
         assert_eq!(response.ok().map(|it| it.status().as_u16()), Some(413));
         assert_eq!(content(&mut connection).await, Ok("no".into()));
         assert!(!connection.may_be_kept());
+    }
+
+    #[tokio::test]
+    async fn what_of_a_request_follows_its_answer_makes_no_connection_good_again() {
+        let (mut connection, mut server) = connection();
+        let (more, body) = tokio::sync::mpsc::channel(1);
+        let answer = b"HTTP/1.1 200 X\r\nContent-Length: 2\r\n\r\nok";
+        server.write_all(answer).await.unwrap();
+        let response = connection
+            .send(request("POST", Body::stream(Awaited(body))))
+            .await;
+        assert!(response.is_ok());
+        drop(more);
+        assert_eq!(content(&mut connection).await, Ok("ok".into()));
+        assert!(connection.sending.is_none() && !connection.may_be_kept());
+    }
+
+    /// A body that ends, without a frame, once somebody says so.
+    struct Awaited(tokio::sync::mpsc::Receiver<()>);
+
+    impl HttpBody for Awaited {
+        type Data = Bytes;
+        type Error = Fault;
+
+        fn poll_frame(
+            mut self: Pin<&mut Self>,
+            context: &mut Context<'_>,
+        ) -> Poll<Option<Result<Frame<Bytes>, Fault>>> {
+            self.0.poll_recv(context).map(|_| None)
+        }
     }
 
     #[tokio::test]

@@ -235,7 +235,9 @@ impl ServerHandler for Face {
         let extensions = &subscription.request_context().extensions;
         let gone = sender(extensions).map(|it| it.gone.clone());
         let policy = self.policy(extensions);
-        let lasting = Lasting::of(&self.place, &policy, self.caller(extensions, &policy)?);
+        let caller = self.caller(extensions, &policy)?;
+        let lasting = Lasting::of(&self.place, &policy, caller)
+            .map_err(|refusal| ErrorData::invalid_request(refusal.message, None))?;
         tokio::select! {
             () = lasting.over() => {}
             () = tell => {}

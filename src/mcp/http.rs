@@ -102,6 +102,7 @@ impl Mcp {
                 }
             },
             _ => {
+                let lasting = Lasting::of(&self.place, &policy, caller.clone())?;
                 let reply = agent.attend(head).await?;
                 self.note(&caller, reply.status());
                 if is_in_words_of_its_own(&reply) {
@@ -110,7 +111,6 @@ impl Mcp {
                     told.headers_mut().extend(head.headers);
                     return Ok(told);
                 }
-                let lasting = Lasting::of(&self.place, &policy, caller);
                 reply.map(|body| Attended::of(body, lasting).boxed())
             }
         };

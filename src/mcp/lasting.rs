@@ -11,27 +11,36 @@ use http_body::{Body as HttpBody, Frame, SizeHint};
 use http_body_util::combinators::BoxBody;
 
 use crate::drain::Phase;
+use crate::exchange::Share;
 use crate::lease::Lease;
 use crate::mcp::face::Place;
 use crate::policy::{Policy, Stake};
+use crate::refusal::Refusal;
 use crate::request::Caller;
 
 /// How long such a stream lasts.
 pub(super) struct Lasting {
     lease: Lease,
+    // A stream is a request under way until its end.
+    _share: Share,
     stopping: Pin<Box<dyn Future<Output = ()> + Send + Sync>>,
 }
 
 impl Lasting {
     /// For a caller of this policy.
-    pub(super) fn of(place: &Place, policy: &Arc<Policy>, caller: Caller) -> Self {
+    ///
+    /// # Errors
+    /// [`Code::Overloaded`](crate::refusal::Code::Overloaded) where its agent has as much under way as it may.
+    pub(super) fn of(place: &Place, policy: &Arc<Policy>, caller: Caller) -> Result<Self, Refusal> {
         let services = &place.gate.services;
+        let share = services.shares.take(caller.agent.as_ref())?;
         let stake = Stake::of_caller(caller, services.settings.environment.clone());
         let drain = services.drain.clone();
-        Self {
+        Ok(Self {
             lease: services.leases.lease(policy, stake),
+            _share: share,
             stopping: Box::pin(async move { drain.reached(Phase::Draining).await }),
-        }
+        })
     }
 
     /// Comes back when it is over.

@@ -21,7 +21,7 @@ use crate::proxy::reply::Terms;
 use crate::proxy::upload::Upload;
 use crate::refusal::{Code, Refusal};
 use crate::seats::Seat;
-use crate::wire::{Form, Head};
+use crate::wire::{Form, Head, Upgrade};
 
 /// What is served on a listener.
 pub trait Pages: Sync {
@@ -94,6 +94,8 @@ impl<P: Pages, S: ClientStream> Visit<'_, P, S> {
 
     async fn exchange(&self, head: Head) -> Next {
         let mut terms = Terms::of(&head);
+        // What follows may be frames, and is never read as a request.
+        terms.keep_alive &= Upgrade::of(&head.headers) == Upgrade::Nothing;
         let body = Upload::body(&self.line, &head, self.limits);
         let response = match request(head, body) {
             Ok(request) => {
@@ -103,7 +105,11 @@ impl<P: Pages, S: ClientStream> Visit<'_, P, S> {
                     None => return Next::Abort,
                 }
             }
-            Err(refusal) => self.pages.turn_away(refusal.into()),
+            Err(refusal) => {
+                // What follows was meant for whoever the client took exeat for.
+                terms.keep_alive = false;
+                self.pages.turn_away(refusal.into())
+            }
         };
         if response.status().is_success() {
             self.seat.asked();

@@ -102,11 +102,7 @@ impl Streams {
     pub(super) async fn none_for(&self, time: Duration) {
         loop {
             sleep(time).await;
-            if lock(&self.0)
-                .streams
-                .iter()
-                .all(|it| it.strong_count() == 0)
-            {
+            if self.sweep(None) == 0 {
                 return;
             }
         }

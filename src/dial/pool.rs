@@ -1,4 +1,5 @@
-//! Connections between requests: kept by scheme, exact host, port, TLS identity and agent, bounded, and dropped when idle.
+//! Connections between requests: kept by scheme, exact host, port, TLS identity and agent, bounded, and dropped when
+//! idle.
 //!
 //! A pool belongs to one runtime, which watches its sockets. The address of a connection is no part of its key
 //! but is judged again before every use, so a connection does not outlive the rule that allowed it.

@@ -32,7 +32,7 @@ use crate::policy::Policy;
 use crate::proxy;
 use crate::proxy::{ClientLimits, ClientStream, Pages};
 use crate::refusal::{Code, Refusal};
-use crate::request::Door;
+use crate::request::{Caller, Door};
 use crate::seats::Seat;
 use crate::tools::ask::Asked;
 use crate::tools::reply::{Page, Reply};
@@ -127,13 +127,8 @@ impl Tools {
         if head.method != Method::POST {
             refuse_body(body)?;
         }
-        let share = self
-            .gate
-            .services
-            .shares
-            .take(bearer.caller.agent.as_ref())?;
-        let bytes = self.take_in(head, body, self.mcp.largest_message()).await?;
-        drop(share);
+        let most = (&bearer.caller, self.mcp.largest_message());
+        let bytes = self.take_in(head, body, most).await?;
         let whose = (bearer.caller, policy);
         Ok(self.mcp.answer(head.clone(), &bytes, whose).await?)
     }
@@ -198,12 +193,8 @@ impl Tools {
         let selected = policy::choose(&begun.policy, &caller, Door::Http, &name)?;
         begun.ticket.selected(&name);
         let cap = selected.action().limits.max_request_bytes;
-        // While the body comes it is a request under way; the call takes a share of its own.
-        let share = self.gate.services.shares.take(caller.agent.as_ref())?;
-        let bytes = self
-            .take_in(head, body, cap.saturating_add(ENVELOPE))
-            .await?;
-        drop(share);
+        let most = (&caller, cap.saturating_add(ENVELOPE));
+        let bytes = self.take_in(head, body, most).await?;
         let Asked {
             parameters,
             session,
@@ -250,7 +241,7 @@ impl Tools {
             Route::Tools(format) => Page::good(pages::tools(policy, &bearer.caller, format)),
             Route::Action(name) => Page::good(pages::action(policy, &bearer.caller, &name)?),
             Route::Sessions => {
-                let bytes = self.take_in(head, body, ENVELOPE).await?;
+                let bytes = self.take_in(head, body, (&bearer.caller, ENVELOPE)).await?;
                 let asked = match bytes.is_empty() {
                     true => Asked::default(),
                     false => Asked::read(&bytes, &["context"])?,
@@ -264,7 +255,14 @@ impl Tools {
         })
     }
 
-    async fn take_in(&self, head: &Parts, body: &mut Body, cap: u64) -> Result<Bytes, Stop> {
+    /// While a body comes it is a request under way; a call takes a share of its own.
+    async fn take_in(
+        &self,
+        head: &Parts,
+        body: &mut Body,
+        (caller, cap): (&Caller, u64),
+    ) -> Result<Bytes, Stop> {
+        let _share = self.gate.services.shares.take(caller.agent.as_ref())?;
         let bytes = self.gate.take_in(body, cap).await?;
         if !bytes.is_empty() {
             ask::expect_json(&head.headers)?;

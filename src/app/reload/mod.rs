@@ -237,7 +237,6 @@ impl Task {
             first: lines.first().cloned().unwrap_or_default(),
         });
         services.live.refuse(mistakes);
-        // Last: whoever reads the log may have stopped, and then this waits.
         for line in lines {
             tracing::error!("{line}");
         }

@@ -36,7 +36,7 @@
 //! | 7 | `exchange`: body | the body, under the caps of what was selected |
 //! | 8 | [`action::recognise`] | the request taken apart into parameters |
 //! | 9 | [`policy::decide`] | schema, placeholders, preconditions, the rebuilt request: a [`policy::Permit`], or a refusal |
-//! | 10 | [`meter::Meter::take`] | rates: one call taken from every limit that holds for it, or a refusal |
+//! | 10 | [`meter::Meter::take`] | rates, behind the budget of names below a `*.` host: one call taken from every limit that holds for it, or a refusal |
 //! | 11 | [`vault`], [`tokens`], [`policy::Permit::equip`] | no [`known`] secret of the agent's own; the agent's credentials off, ours on: a [`policy::Outgoing`] |
 //! | 12 | [`dial::Dialer::send`] | one lookup, every answer judged, TLS verified |
 //! | 13 | `exchange`: respond | decoded, [`scrub`]bed of every secret that is [`known`], read; the ticket closes with the last byte |

@@ -74,6 +74,7 @@ pub(super) async fn open<S: ClientStream>(place: &Place, connect: Connect<S>) {
             return connection::last_words(place, &line, answer).await;
         }
     };
+    place.seat.asked();
     if let Err(error) = line.write(TUNNEL_OPEN, place.limits.write_stall).await {
         return gone(
             begun,

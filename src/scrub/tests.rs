@@ -49,6 +49,7 @@ fn every_form_in_the_list_is_found_and_masked_with_as_many_bytes() {
         "k/é+&quot;a&apos;b&lt;c&gt;&amp;d=\\ e~(f):`",
         "k/é&#43;&#34;a&#39;b&lt;c&gt;&amp;d=\\ e~(f):`",
         "k/é+&quot;a&#39;b&lt;c&gt;&amp;d&#x3D;\\ e~(f):&#x60;",
+        "k&#x2F;é+&quot;a&#39;b&lt;c&gt;&amp;d&#x3D;\\ e~(f):&#x60;",
         "k&#x2F;é+&quot;a&#039;b&lt;c&gt;&amp;d=\\ e~(f):`",
         r#"k/\u00E9\u002B\u0022a\u0027b\u003Cc\u003E\u0026d=\\ e~(f):\u0060"#,
         "%6B%2F%C3%A9%2B%22%61%27%62%3C%63%3E%26%64%3D%5C%20%65%7E%28%66%29%3A%60",

@@ -27,17 +27,17 @@ network:
 }
 
 const GET: &str = "GET http://api.good.test/item HTTP/1.1\r\nHost: api.good.test\r\n\r\n";
-const ANSWER: &str = "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n{}";
+pub const ANSWER: &str = "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n{}";
 
 /// A process whose server is played by the test.
-struct Stage {
-    desk: Desk,
-    tap: Tap,
-    started: Started,
+pub struct Stage {
+    pub desk: Desk,
+    pub tap: Tap,
+    pub started: Started,
 }
 
 impl Stage {
-    fn with(arguments: &[&str]) -> Self {
+    pub fn with(arguments: &[&str]) -> Self {
         let tap = Tap::new();
         let desk = Desk::with(&policy(&tap));
         let hosts = ["api", "tls"].map(|it| format!("{it}.good.test={}", tap.address()));
@@ -55,7 +55,7 @@ impl Stage {
     }
 
     /// A request that has reached its server and has no answer yet.
-    fn asked(&self) -> (TcpStream, Line) {
+    pub fn asked(&self) -> (TcpStream, Line) {
         let mut stream = self.started.connect();
         stream.write_all(GET.as_bytes()).unwrap();
         let mut line = self.tap.accept();
@@ -64,7 +64,7 @@ impl Stage {
     }
 
     /// Told to stop, and heard.
-    fn stopping(&self, signal: &str) {
+    pub fn stopping(&self, signal: &str) {
         self.started.signal(signal);
         self.started.ready("stopping", |it| it["stopping"] == true);
     }

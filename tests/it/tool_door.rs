@@ -688,7 +688,12 @@ fn only_the_runtime_says_what_a_conversation_is_about() {
         error(&sessions(&[run, "Exeat-Agent: nobody"], &context)).1,
         "agent_unknown"
     );
-    let opened = sessions(&[run, "Exeat-Agent: bot"], &context);
+    let bot = "Exeat-Agent: bot";
+    assert_eq!(
+        error(&sessions(&[run, bot, bot], &context)).1,
+        "request_malformed"
+    );
+    let opened = sessions(&[run, bot], &context);
     assert_eq!(opened.status, 201, "{opened:?}");
     let session = opened.json()["session"].clone();
     let wrong = json!({"context": {"contact.name": 7}});

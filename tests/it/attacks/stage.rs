@@ -13,37 +13,10 @@ use crate::world::{
     Answer, Origin, Plan, SECRETS, Seen, Stream, World, json_reply, read_answer, rest,
 };
 
-/// The policy of the rows.
-pub const POLICY: &str = r#"
-version: 1
-secrets:
-  good_token: {env: GOOD_TOKEN}
-  two_key: {env: TWO_KEY}
-auth:
-  good: {type: bearer, token: {secret: good_token}}
-  two: {type: api_key, in: query, name: key, value: {secret: two_key}}
-actions:
-  get_item:
-    description: Returns one item of the catalogue.
-    method: GET
-    url: https://api.good.test/v1/items/{{id}}
-    auth: good
-    parameters:
-      properties:
-        id: {type: string, pattern: "^[a-z0-9-]{1,64}$"}
-        fields: {type: string, enum: [name, qty]}
-      required: [id]
-  create_item:
-    description: Adds an item to the catalogue.
-    method: POST
-    url: https://api.good.test/v1/items
-    auth: good
-    parameters:
-      properties:
-        name: {type: string, maxLength: 100}
-        qty: {type: integer, minimum: 0, maximum: 1000}
-      required: [name, qty]
-  stream:
+/// The policy of the rows: the usual one, with streams, WebSockets and a host with `*.`.
+pub const POLICY: &str = concat!(
+    include_str!("../world/policy.yaml"),
+    r#"  stream:
     description: Tells what happens.
     method: GET
     url: https://api.good.test/v1/stream
@@ -55,11 +28,6 @@ actions:
     url: https://api.good.test/v1/ws
     auth: good
     upgrade: websocket
-  two:
-    description: Says who the key belongs to.
-    method: GET
-    url: https://api.two.test/me
-    auth: two
   wild:
     description: Returns a public file.
     method: GET
@@ -67,7 +35,8 @@ actions:
     parameters:
       properties: {f: {type: string, pattern: "^[a-z]+$"}}
       required: [f]
-"#;
+"#
+);
 
 /// Where bytes of HTTP/1 can be sent.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -50,6 +50,47 @@ fn shop(world: &World) -> Origin {
 }
 
 #[test]
+fn what_an_agent_holds_open_at_the_tools_listener_is_of_its_share() {
+    let plan = Plan::of(POLICY).secret("bot_token", "bot-secret");
+    let world = plan.secret("other_token", "other-secret").shares(1).start();
+    let own = world.web(Revision::Handshake("2025-11-25"), "bot-secret");
+    let head = own.head(&Value::Null);
+    let refusals = |expected: &str| {
+        let tools = world.tool("POST", "/v1/sessions", "bot-secret", Some(&json!({})));
+        let call = world.call("verify_customer", "bot-secret", &json!({}));
+        let mut again = world.knock("GET", &head, "");
+        let stream = read_head(&mut again).unwrap();
+        assert_eq!((tools.refusal(), call.refusal()), (expected, expected));
+        assert_eq!((stream.status, stream.refusal()), (503, expected));
+        // Others are not kept out.
+        let other = world.tool("POST", "/v1/sessions", "other-secret", Some(&json!({})));
+        assert_eq!(other.status, 201);
+    };
+    let mut events = world.knock("GET", &head, "");
+    assert_eq!(read_head(&mut events).unwrap().status, 200);
+    refusals("overloaded");
+    drop(events);
+    for page in ["/v1/sessions", "/v1/actions/verify_customer", "/mcp"] {
+        let mut body = std::net::TcpStream::connect(world.tools()).unwrap();
+        let lines = head.join("\r\n");
+        let begun = format!(
+            "POST {page} HTTP/1.1\r\n{lines}\r\nContent-Length: 20\r\nExpect: 100-continue\r\n\r\n"
+        );
+        // The stream before is over once its share can be taken.
+        let interim = loop {
+            body.write_all(begun.as_bytes()).unwrap();
+            let interim = read_head(&mut body).unwrap();
+            if interim.status != 503 {
+                break interim;
+            }
+            body = std::net::TcpStream::connect(world.tools()).unwrap();
+        };
+        assert_eq!(interim.status, 100, "{page}");
+        refusals("overloaded");
+    }
+}
+
+#[test]
 fn every_revision_lists_and_calls() {
     for revision in Revision::ALL {
         let world = world();

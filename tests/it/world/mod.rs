@@ -60,41 +60,7 @@ use safe::Safe;
 use switchboard::Switchboard;
 
 /// The policy of most tests: an API that takes a bearer token, and one with a key in its query.
-pub const POLICY: &str = r#"
-version: 1
-secrets:
-  good_token: {env: GOOD_TOKEN}
-  two_key: {env: TWO_KEY}
-auth:
-  good: {type: bearer, token: {secret: good_token}}
-  two: {type: api_key, in: query, name: key, value: {secret: two_key}}
-actions:
-  get_item:
-    description: Returns one item of the catalogue.
-    method: GET
-    url: https://api.good.test/v1/items/{{id}}
-    auth: good
-    parameters:
-      properties:
-        id: {type: string, pattern: "^[a-z0-9-]{1,64}$"}
-        fields: {type: string, enum: [name, qty]}
-      required: [id]
-  create_item:
-    description: Adds an item to the catalogue.
-    method: POST
-    url: https://api.good.test/v1/items
-    auth: good
-    parameters:
-      properties:
-        name: {type: string, maxLength: 100}
-        qty: {type: integer, minimum: 0, maximum: 1000}
-      required: [name, qty]
-  two:
-    description: Says who the key belongs to.
-    method: GET
-    url: https://api.two.test/me
-    auth: two
-"#;
+pub const POLICY: &str = include_str!("policy.yaml");
 
 /// The secrets of [`POLICY`].
 pub const SECRETS: [(&str, &str); 2] = [("good_token", "SECRET-AAAA"), ("two_key", "SECRET-BBBB")];

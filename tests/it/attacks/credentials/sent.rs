@@ -342,6 +342,8 @@ fn j8_a_secret_is_read_as_it_is_in_every_place_or_is_not_sent() {
         ("/../?#[]@!$'()*,", &["cookie"]),
         ("{{id}} ${HOME} $(id) <script>", &["cookie"]),
         ("plain-1234_~.", &[]),
+        // What a server reads of a header ends before the blank, so that another text would be looked for.
+        ("blank-behind ", &["bearer", "header", "cookie"]),
         ("p\u{e4}\u{df}\u{20ac}\u{1f511}", &["cookie"]),
     ] {
         for place in [

@@ -38,6 +38,36 @@ actions:
     parameters: {properties: {password: {type: string}, note: {type: string}, plain: {type: string}}}
 "#;
 
+/// Under an open schema agents make up names as well as values.
+#[test]
+fn o6_a_secret_as_a_name_that_no_schema_has_is_in_no_record() {
+    let open = "  open:\n    description: Takes anything.\n    method: GET\n    \
+                url: https://api.good.test/open\n    \
+                parameters: {properties: {plain: {type: string}}, additionalProperties: {type: string}}\n";
+    let mut world = Plan::of(&(POLICY.to_owned() + open)).start();
+    world.origin("api.good.test", |_| json_reply("{}"));
+    let client = world.client();
+    let shaped = "ghp_16C7e42F292c6912E7710c838347Ae178B4a";
+    assert_eq!(client.get("http://api.good.test/v1/items/1").status, 200);
+    let known = client.get("http://api.good.test/open?plain=1&SECRET-AAAA=1");
+    assert_eq!(known.refusal(), "secret_outgoing");
+    client.get(&format!("http://api.good.test/open?plain=1&{shaped}=1"));
+    let records = world.last_records();
+    assert_eq!(records.len(), 3);
+    for record in &records[1..] {
+        let shown = record.to_string();
+        assert!(
+            !shown.contains("SECRET-AAAA") && !shown.contains(shaped),
+            "{record}"
+        );
+        let names = record["parameters"].as_array().unwrap();
+        assert!(
+            names.contains(&json!("plain")) && names.len() == 2,
+            "{record}"
+        );
+    }
+}
+
 #[test]
 fn o1_a_record_is_one_line_whatever_a_client_sends() {
     let mut world = World::usual();

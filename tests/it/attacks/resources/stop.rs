@@ -4,63 +4,21 @@ use std::io::{Read as _, Write as _};
 use std::net::TcpStream;
 
 use super::crowd;
-use crate::world::{Desk, Line, Started, Tap, read_answer, read_head, rest};
+use crate::stop::{ANSWER, Stage};
+use crate::world::{Line, read_answer, read_head, rest};
 
-const GET: &str = "GET http://api.good.test/item HTTP/1.1\r\nHost: api.good.test\r\n\r\n";
-const ANSWER: &str = "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n{}";
 const STREAM: &str = "HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nTransfer-Encoding: chunked\r\n\r\n3\r\n:a\n\r\n";
 
-/// A process, with what its clients have under way.
-struct Stage {
-    desk: Desk,
-    tap: Tap,
-    started: Started,
-}
-
-impl Stage {
-    fn draining(limit: &str) -> Self {
-        let tap = Tap::new();
-        let port = tap.address().port();
-        let policy = format!(
-            "version: 1
-actions:
-  get_item: {{description: Returns one item., method: GET, url: \"http://api.good.test/item\", allow_http: true, stream: true}}
-tunnels:
-  packages: {{hosts: [tls.good.test], ports: [443]}}
-network:
-  allow_private:
-    - {{host: api.good.test, addresses: [127.0.0.1/32], port: {port}}}
-    - {{host: tls.good.test, addresses: [127.0.0.1/32], port: {port}}}
-"
-        );
-        let desk = Desk::with(&policy);
-        let hosts = ["api", "tls"].map(|it| format!("{it}.good.test={}", tap.address()));
-        let to = ["--audit", "audit.jsonl", "--drain", limit];
-        let hosts = ["--host", &*hosts[0], "--host", &*hosts[1]];
-        let started = Started::on(&desk, &[to, hosts].concat());
-        Self { desk, tap, started }
-    }
-
-    /// A request that has reached its server.
-    fn asked(&self) -> (TcpStream, Line) {
-        let mut stream = self.started.connect();
-        stream.write_all(GET.as_bytes()).unwrap();
-        let mut line = self.tap.accept();
-        line.head();
-        (stream, line)
-    }
-
-    /// A tunnel in which the first bytes have arrived.
-    fn tunnel(&self, hello: &[u8]) -> (TcpStream, Line) {
-        let mut stream = self.started.connect();
-        let connect = "CONNECT tls.good.test:443 HTTP/1.1\r\nHost: tls.good.test:443\r\n\r\n";
-        stream.write_all(connect.as_bytes()).unwrap();
-        assert_eq!(read_head(&mut stream).unwrap().status, 200);
-        stream.write_all(hello).unwrap();
-        let mut line = self.tap.accept();
-        assert!(!line.hear().is_empty());
-        (stream, line)
-    }
+/// A tunnel in which the first bytes have arrived.
+fn tunnel(stage: &Stage, hello: &[u8]) -> (TcpStream, Line) {
+    let mut stream = stage.started.connect();
+    let connect = "CONNECT tls.good.test:443 HTTP/1.1\r\nHost: tls.good.test:443\r\n\r\n";
+    stream.write_all(connect.as_bytes()).unwrap();
+    assert_eq!(read_head(&mut stream).unwrap().status, 200);
+    stream.write_all(hello).unwrap();
+    let mut line = stage.tap.accept();
+    assert!(!line.hear().is_empty());
+    (stream, line)
 }
 
 /// 50 tunnels, 10 streams and 500 requests, none of which has ended.
@@ -73,7 +31,7 @@ struct Load {
 impl Load {
     fn on(stage: &Stage) -> Self {
         let hello = super::connections::hello("tls.good.test");
-        let tunnels = (0..50).map(|_| stage.tunnel(&hello)).collect();
+        let tunnels = (0..50).map(|_| tunnel(stage, &hello)).collect();
         let mut streams: Vec<_> = (0..10).map(|_| stage.asked()).collect();
         for (stream, line) in &mut streams {
             line.say(STREAM);
@@ -101,10 +59,9 @@ fn ended(stage: Stage) -> [usize; 3] {
 #[test]
 fn l16_a_stop_under_load_lets_all_come_to_its_end() {
     let (_turn, _) = crowd(4_000);
-    let stage = Stage::draining("1h");
+    let stage = Stage::with(&["--drain", "1h"]);
     let mut load = Load::on(&stage);
-    stage.started.signal("-TERM");
-    stage.started.ready("stopping", |it| it["stopping"] == true);
+    stage.stopping("-TERM");
     assert_eq!(stage.started.page("/readyz").status, 503);
     let mut closes = None;
     for (stream, line) in &mut load.asked {
@@ -133,7 +90,7 @@ fn l16_a_stop_under_load_lets_all_come_to_its_end() {
 #[test]
 fn l16_a_stop_under_load_cuts_what_does_not_end() {
     let (_turn, _) = crowd(4_000);
-    let stage = Stage::draining("100ms");
+    let stage = Stage::with(&["--drain", "100ms"]);
     let mut load = Load::on(&stage);
     stage.started.signal("-TERM");
     let all = load.tunnels.iter_mut().chain(&mut load.streams);

@@ -71,12 +71,12 @@
 //! # Three decisions, with their measurements
 //!
 //! Ratios of CPU time per request, medians of 21 interleaved rounds with quartiles, 64 keep-alive connections, 1 KB
-//! replies, against a hyper and rustls proxy without any policy (`benches/loopback`).
+//! replies, against a hyper and rustls proxy without any policy (`benches/compare`).
 //!
 //! **The runtime.** One current-thread runtime per core, fed by one acceptor. In the bare stack tokio's multi-thread
 //! runtime takes 1.08 times the CPU time for forwarded requests and 1.05 for intercepted ones on two cores (1.06–1.11
 //! and 1.03–1.06), 1.08 and 1.06 on one core (1.06–1.09 and 1.04–1.07).
-//! `cargo bench --bench loopback -- --trial layouts`
+//! `cargo bench --bench compare -- --trial layouts`
 //!
 //! **Strict heads.** hyper repairs or hides `Content-Length` beside `Transfer-Encoding`, doubled lengths, bare line
 //! feeds, blank lines before a head and odd chunk sizes before any code behind it can see them. So at every listener
@@ -90,7 +90,7 @@
 //! `accept_body: any`, since its parameters are checked before anything is sent; replies stream, unless their action
 //! has to read them ([`action::outcome`]). Collecting all replies would cost no speed (1.00 to 1.02 times the CPU time
 //! at 1 KB and at 64 KB), but memory and the first byte's time.
-//! `cargo bench --bench loopback -- --trial bodies`
+//! `cargo bench --bench compare -- --trial bodies`
 
 // -- ground --
 pub mod name;

@@ -17,7 +17,7 @@
 //! | `child` | the exeat under test: its policies, its memory, its end |
 //! | `ledger` | the records, read again and counted |
 
-#[path = "../loopback/certs.rs"]
+#[path = "../compare/certs.rs"]
 mod certs;
 mod child;
 mod clients;

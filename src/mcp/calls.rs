@@ -6,7 +6,7 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
 
 /// Calls at a time, of all clients: as many as a worker has connections. With a session of MCP and a TLS connection
 /// upstream each holds up to 220 KiB beside its bodies, which are counted elsewhere: 0.9 GiB at worst (measured at
-/// 1,000 by `cargo bench --bench loopback -- --trial doors`). One more is refused with `overloaded`.
+/// 1,000 by `cargo bench --bench compare -- --trial doors`). One more is refused with `overloaded`.
 const AT_ONCE: usize = 4096;
 
 /// Room for calls.

@@ -1,6 +1,6 @@
 //! What exeat costs: CPU time per request of a proxy process on loopback, as a ratio to a proxy that decides nothing.
 //!
-//! `cargo bench --bench loopback` measures and prints; `-- --quick` is the same in seconds, `-- --help` shows the rest.
+//! `cargo bench --bench compare` measures and prints; `-- --quick` is the same in seconds, `-- --help` shows the rest.
 //! The one binary plays every part: it starts itself again as `origin`, `bare` or `load`.
 //!
 //! | File | Part |
@@ -41,7 +41,7 @@ static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 /// Measures the CPU time per request of proxies on loopback.
 #[derive(Parser)]
-#[command(name = "loopback", args_conflicts_with_subcommands = true)]
+#[command(name = "compare", args_conflicts_with_subcommands = true)]
 struct Cli {
     #[command(subcommand)]
     part: Option<Part>,

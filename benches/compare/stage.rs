@@ -147,7 +147,7 @@ struct Folder(PathBuf);
 impl Folder {
     fn create() -> anyhow::Result<Self> {
         let path =
-            Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("loopback-{}", std::process::id()));
+            Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("compare-{}", std::process::id()));
         fs::create_dir_all(&path).with_context(|| format!("cannot create {}", path.display()))?;
         Ok(Self(path))
     }

@@ -51,6 +51,7 @@ use crate::refusal::Refusal;
 use crate::request::{Caller, Destination, Door, Host, HostPattern, Intent};
 use crate::sessions;
 use crate::sessions::Moment;
+use crate::trace::Claimed;
 
 pub use answer::Answer;
 pub use body::Room;
@@ -91,7 +92,7 @@ pub struct Begun {
     pub steps: Steps,
 }
 
-/// A request as a door hands it over: read strictly, not yet understood.
+/// A request as a door hands it over: read strictly, not yet understood. Its record knows who asks and for what.
 pub struct Arrival {
     /// The way it came in.
     pub door: Door,
@@ -234,7 +235,8 @@ impl Gate {
         received: &Received,
         ticket: &mut Ticket,
     ) -> Result<Carried, Stop> {
-        self.note_arrival(&arrival, ticket);
+        self.services
+            .note_trace(Claimed::of_headers(&arrival.headers), ticket);
         let mut hold = self.hold(&arrival.caller)?;
         let (intent, body) = self.understand(policy, arrival)?;
         let selected = self.select(policy, &intent, ticket)?;

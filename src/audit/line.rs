@@ -435,8 +435,7 @@ impl Line<'_> {
         self.0.push(b'.');
         let digits = [rest / 100, rest / 10 % 10, rest % 10];
         let last = digits.iter().rposition(|digit| *digit > 0).unwrap_or(0);
-        self.0
-            .extend(digits[..=last].iter().copied().map(digit));
+        self.0.extend(digits[..=last].iter().copied().map(digit));
     }
 
     fn address(&mut self, name: &str, address: SocketAddr) {

@@ -15,7 +15,8 @@ pub(super) fn quote(out: &mut Vec<u8>, value: &str) {
 
 /// Without an early end, so that the compiler looks at many bytes at a time: nearly all texts are plain.
 pub(super) fn are_plain(text: &str) -> bool {
-    text.bytes().fold(true, |so_far, byte| so_far & is_plain(byte))
+    text.bytes()
+        .fold(true, |so_far, byte| so_far & is_plain(byte))
 }
 
 fn is_plain(byte: u8) -> bool {

@@ -8,6 +8,7 @@ use anyhow::ensure;
 use crate::load::Form;
 use crate::load::Tally;
 use crate::origin;
+use crate::rounds::Http;
 use crate::rounds::Mode;
 use crate::rounds::Scenario;
 use crate::stage::Contender;
@@ -44,10 +45,16 @@ pub(crate) struct Ran {
 impl Errand {
     /// A document, as the scenario has it.
     pub(crate) fn of(scenario: Scenario, ports: &origin::Ready) -> Self {
-        let (form, host, port, action) = match scenario.mode {
-            Mode::Forward => (Form::Absolute, origin::PLAIN_HOST, ports.plain, "get_plain"),
-            Mode::Carried => (Form::Absolute, origin::TLS_HOST, ports.tls, "get_tls"),
-            Mode::Intercepted => (Form::Connect, origin::TLS_HOST, ports.tls, "get_tls"),
+        let (form, plain_or_tls) = match scenario.mode {
+            Mode::Forward => (Form::Absolute, None),
+            Mode::Carried => (Form::Absolute, Some(origin::TLS_HOST)),
+            Mode::Tunnel => (Form::Connect, Some(origin::TUNNEL_HOST)),
+            Mode::Intercepted => (Form::Connect, Some(origin::TLS_HOST)),
+        };
+        let (host, port, action) = match (plain_or_tls, scenario.http) {
+            (None, _) => (origin::PLAIN_HOST, ports.plain, "get_plain"),
+            (Some(host), Http::One) => (host, ports.tls, "get_tls"),
+            (Some(host), Http::Two) => (host, ports.http2, "get_http2"),
         };
         Self {
             form,
@@ -86,10 +93,10 @@ pub(crate) fn run(
 ) -> anyhow::Result<Ran> {
     let mut load = stage.load(|command| order(command, contender, errand, times))?;
     let _warm: String = load.read(WITHIN)?;
-    let before = contender.process.cpu_time()?;
+    let before = contender.cpu_time()?;
     load.release()?;
     let tally: Tally = load.read(WITHIN)?;
-    let busy = contender.process.cpu_time()?.saturating_sub(before);
+    let busy = contender.cpu_time()?.saturating_sub(before);
     let requests = times.requests;
     ensure!(
         tally.errors == 0 && tally.replies == requests,

@@ -13,20 +13,48 @@ use crate::stage::Contender;
 use crate::stage::Stage;
 
 /// How a request comes in, and how it leaves.
-#[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub(crate) enum Mode {
     /// Absolute-form to a plain origin.
     Forward,
     /// Absolute-form `http://`, carried to a TLS origin.
     Carried,
+    /// CONNECT with TLS inside, which goes through unopened to a TLS origin.
+    Tunnel,
     /// CONNECT with TLS inside, opened, and carried to a TLS origin.
     Intercepted,
 }
+
+/// The version of HTTP. The origin offers HTTP/2 only where it is asked for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Http {
+    /// HTTP/1.1 on every side.
+    #[value(name = "1.1")]
+    One,
+    /// HTTP/2 wherever there is ALPN to choose it: inside a CONNECT, and towards a TLS origin.
+    #[value(name = "2")]
+    Two,
+}
+
+/// What a contender may be able to do: a mode, in a version.
+pub(crate) type Ability = (Mode, Http);
+
+/// All there is. Nobody speaks HTTP/2 without TLS.
+pub(crate) const EVERYTHING: [Ability; 7] = [
+    (Mode::Forward, Http::One),
+    (Mode::Carried, Http::One),
+    (Mode::Tunnel, Http::One),
+    (Mode::Intercepted, Http::One),
+    (Mode::Carried, Http::Two),
+    (Mode::Tunnel, Http::Two),
+    (Mode::Intercepted, Http::Two),
+];
 
 /// What is asked for.
 #[derive(Clone, Copy)]
 pub(crate) struct Scenario {
     pub(crate) mode: Mode,
+    pub(crate) http: Http,
     pub(crate) size: Size,
 }
 
@@ -49,7 +77,7 @@ pub(crate) struct Sample {
     pub(crate) per_second: f64,
 }
 
-/// All samples of a scenario: `by_contender[c][r]` is contender `c` in round `r`.
+/// All samples of a scenario: `by_contender[c][r]` is contender `c` in round `r`; none of those that can't do it.
 pub(crate) struct Measured {
     pub(crate) scenario: Scenario,
     pub(crate) by_contender: Vec<Vec<Sample>>,
@@ -74,6 +102,9 @@ pub(crate) fn measure(
                 } else {
                     contenders.len() - 1 - turn
                 };
+                if !contenders[place].can(measured.scenario) {
+                    continue;
+                }
                 let sample = sample(stage, &contenders[place], measured.scenario, effort)?;
                 measured.by_contender[place].push(sample);
             }

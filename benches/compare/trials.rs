@@ -16,6 +16,7 @@ use crate::origin::Size;
 use crate::process;
 use crate::rounds;
 use crate::rounds::Effort;
+use crate::rounds::Http;
 use crate::rounds::Mode;
 use crate::rounds::Scenario;
 use crate::stage::Contender;
@@ -271,7 +272,13 @@ fn or_all<'a, T>(asked: &'a [T], all: &'a [T]) -> &'a [T] {
 fn across(modes: &[Mode], sizes: &[Size]) -> Vec<Scenario> {
     modes
         .iter()
-        .flat_map(|&mode| sizes.iter().map(move |&size| Scenario { mode, size }))
+        .flat_map(|&mode| {
+            sizes.iter().map(move |&size| Scenario {
+                mode,
+                http: Http::One,
+                size,
+            })
+        })
         .collect()
 }
 

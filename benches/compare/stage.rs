@@ -117,9 +117,12 @@ impl Stage {
         command
             .arg("--plain")
             .arg(format!("{}={}", origin::PLAIN_HOST, self.ports.plain));
-        command
-            .arg("--tls")
-            .arg(format!("{}={}", origin::TLS_HOST, self.ports.tls));
+        for port in [self.ports.tls, self.ports.http2] {
+            command
+                .arg("--tls")
+                .arg(format!("{}={port}", origin::TLS_HOST));
+        }
+        command.args(["--tunnel", origin::TUNNEL_HOST]);
         let process = Process::start(name, &mut command)?;
         let ready: bare::Ready = process.read(READY_WITHIN)?;
         Ok(Contender {

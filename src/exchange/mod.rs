@@ -128,7 +128,8 @@ struct Meant {
 
 /// A reply whose head has come.
 struct Sent {
-    reply: Reply,
+    /// On the heap: a reply is handed on often.
+    reply: Box<Reply>,
     limits: Limits,
     deadline: Deadline,
     dialled: Instant,
@@ -405,7 +406,12 @@ impl Gate {
         respond::open(reply, action, scrub, self.services.room.hold())
     }
 
-    async fn dial(&self, keys: &Keys, permit: Permit, deadline: Deadline) -> Result<Reply, Stop> {
+    async fn dial(
+        &self,
+        keys: &Keys,
+        permit: Permit,
+        deadline: Deadline,
+    ) -> Result<Box<Reply>, Stop> {
         let action = permit.action().clone();
         // Pinned here: handed over by value, it would have room twice in the future of every request.
         let sending = pin!(self.dialer.send(permit.equip(&keys.secrets)?));

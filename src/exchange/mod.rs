@@ -69,7 +69,7 @@ pub use traffic::Traffic;
 pub use crate::policy::PlainHttp;
 
 use body::Hold;
-use keys::{Keys, Wanted};
+use keys::Keys;
 use note::Unparsed;
 use respond::Scrub;
 
@@ -284,7 +284,7 @@ impl Gate {
                 .name(caller.agent.as_ref(), &meant.host)?;
         }
         self.services.meter.take(&permit, &meant.facts)?;
-        let wanted = Wanted::by(&permit, &caller.environment)?;
+        let wanted = self.wanted(&permit, &caller.environment)?;
         let keys = self.keys(wanted, deadline).await?;
         outgoing::refuse_secrets(&permit, &self.services.known.forms())?;
         let action = permit.action().clone();

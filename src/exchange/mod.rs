@@ -70,7 +70,7 @@ pub use traffic::Traffic;
 pub use crate::policy::PlainHttp;
 
 use body::Hold;
-use keys::{Keys, Wanted};
+use keys::Keys;
 use note::Unparsed;
 use respond::Scrub;
 
@@ -129,7 +129,8 @@ struct Meant {
 
 /// A reply whose head has come.
 struct Sent {
-    reply: Reply,
+    /// On the heap: a reply is handed on often.
+    reply: Box<Reply>,
     limits: Limits,
     deadline: Deadline,
     dialled: Instant,
@@ -285,7 +286,7 @@ impl Gate {
                 .name(caller.agent.as_ref(), &meant.host)?;
         }
         self.services.meter.take(&permit, &meant.facts)?;
-        let wanted = Wanted::by(&permit, &caller.environment)?;
+        let wanted = self.wanted(&permit, &caller.environment)?;
         let keys = self.keys(wanted, deadline).await?;
         outgoing::refuse_secrets(&permit, &self.services.known.forms())?;
         let action = permit.action().clone();
@@ -407,7 +408,12 @@ impl Gate {
         respond::open(reply, action, scrub, self.services.room.hold())
     }
 
-    async fn dial(&self, keys: &Keys, permit: Permit, deadline: Deadline) -> Result<Reply, Stop> {
+    async fn dial(
+        &self,
+        keys: &Keys,
+        permit: Permit,
+        deadline: Deadline,
+    ) -> Result<Box<Reply>, Stop> {
         let action = permit.action().clone();
         // Pinned here: handed over by value, it would have room twice in the future of every request.
         let sending = pin!(self.dialer.send(permit.equip(&keys.secrets)?));

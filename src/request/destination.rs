@@ -118,11 +118,15 @@ impl Destination {
 
     /// The value of `Host` for this destination: without the port where it is the scheme's own.
     pub fn authority(&self) -> String {
-        if self.port == self.scheme.default_port() {
-            self.host.to_string()
-        } else {
-            format!("{}:{}", self.host, self.port)
+        match self.said_port() {
+            None => self.host.to_string(),
+            Some(port) => format!("{}:{port}", self.host),
         }
+    }
+
+    /// The port, unless it is the scheme's own.
+    pub fn said_port(&self) -> Option<u16> {
+        (self.port != self.scheme.default_port()).then_some(self.port)
     }
 }
 

@@ -8,8 +8,8 @@ use std::time::Duration;
 use tokio::time::{Instant, Sleep, sleep_until};
 
 /// Runs out when nothing has moved for its limit. The timer is made at the first wait: most bodies are there at once.
-/// From then on it is left as it is when something moves, and set anew only when it goes off too early: it goes off once
-/// in a limit, while things may move thousands of times.
+/// From then on it is left as it is when something moves, and set anew only when it goes off too early: it goes off
+/// once in a limit, while things may move thousands of times.
 pub struct Patience {
     limit: Duration,
     /// While somebody waits.

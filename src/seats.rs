@@ -52,8 +52,8 @@ struct State {
     bell: Mutex<Bell>,
 }
 
-/// How a connection hears that it is to leave. It is asked for every request, mostly in vain, so it has no list of those
-/// who wait: they are one task.
+/// How a connection hears that it is to leave. It is asked for every request, mostly in vain, so it has no list of
+/// those who wait: they are one task.
 #[derive(Debug, Default)]
 struct Bell {
     has_rung: bool,

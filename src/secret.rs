@@ -74,7 +74,8 @@ impl Secret {
 pub struct SecretMark(Weak<Zeroizing<Vec<u8>>>);
 
 impl SecretMark {
-    /// Whether it is the mark of this copy, and so of this value. Its place is nobody else's while there is a mark of it.
+    /// Whether it is the mark of this copy, and so of this value. Its place is nobody else's while there is a mark of
+    /// it.
     pub fn is_of(&self, secret: &Secret) -> bool {
         std::ptr::eq(self.0.as_ptr(), Arc::as_ptr(&secret.0))
     }

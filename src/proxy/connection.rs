@@ -238,8 +238,8 @@ pub(super) async fn last_words<S: ClientStream>(
     }
 }
 
-/// A future on the heap, made where it stays: `Box::pin` has it made on the stack and copied, and that of an exchange has
-/// ten kilobytes.
+/// A future on the heap, made where it stays: `Box::pin` has it made on the stack and copied, and that of an exchange
+/// has ten kilobytes.
 pub(super) fn made_on_heap<F>(make: impl FnOnce() -> F) -> Pin<Box<F>> {
     Box::into_pin(Box::write(Box::new_uninit(), make()))
 }

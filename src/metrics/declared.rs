@@ -346,9 +346,9 @@ pub const METRICS: &[Metric] = &[
     PROCESS_START,
 ];
 
-/// The longest that a bucket takes, in nanoseconds. From a tenth of a millisecond, which exeat's own overhead stays under when all is well, to a hundred
-/// seconds, past the default deadline of an action; three steps in each power of ten keep a quantile within a factor
-/// of about two.
+/// The longest that a bucket takes, in nanoseconds. From a tenth of a millisecond, which exeat's own overhead stays
+/// under when all is well, to a hundred seconds, past the default deadline of an action; three steps in each power of
+/// ten keep a quantile within a factor of about two.
 pub(super) const BUCKETS: [u64; 19] = {
     let micro = 1_000;
     let milli = 1_000 * micro;

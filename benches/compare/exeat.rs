@@ -1,7 +1,7 @@
 //! exeat as a contender: the policy that it runs, and how it is started.
 //!
 //! It runs as a user's would: a thousand declared actions, an agent with a token, parameters with a schema, a bearer
-//! token to inject.
+//! token to inject, rates that nobody reaches, replies searched for secrets, an audit file with its chain, metrics.
 
 use std::fmt::Write;
 use std::fs;
@@ -18,12 +18,13 @@ use serde::Deserialize;
 use crate::load::Form;
 use crate::origin;
 use crate::process::Process;
+use crate::rounds::EVERYTHING;
 use crate::stage::Contender;
 use crate::stage::READY_WITHIN;
 use crate::stage::Stage;
 
-/// Declared actions beside the three that are called.
-const OTHER_ACTIONS: usize = 997;
+/// Declared actions beside the four that are called.
+const OTHER_ACTIONS: usize = 996;
 
 const AGENT: &str = "bench";
 const AGENT_TOKEN: &str = "token-of-the-bench-agent";
@@ -89,9 +90,10 @@ impl Running {
         };
         Contender {
             name: name.to_owned(),
-            process: self.process.clone(),
+            processes: vec![self.process.clone()],
             address,
             form,
+            abilities: EVERYTHING.to_vec(),
             trust: self.ready.ca.clone(),
             authorization: Some(authorization),
         }
@@ -125,7 +127,7 @@ fn launch(stage: &Stage, name: &str, program: &Path) -> anyhow::Result<Process> 
         .arg(stage.ca_file())
         .arg("--audit")
         .arg(folder.join("audit.jsonl"));
-    for host in [origin::PLAIN_HOST, origin::TLS_HOST] {
+    for host in [origin::PLAIN_HOST, origin::TLS_HOST, origin::TUNNEL_HOST] {
         command.arg("--host").arg(format!("{host}=127.0.0.1"));
     }
     command
@@ -135,8 +137,9 @@ fn launch(stage: &Stage, name: &str, program: &Path) -> anyhow::Result<Process> 
 }
 
 fn policy(ports: &origin::Ready) -> anyhow::Result<String> {
-    let (plain, tls) = (ports.plain, ports.tls);
+    let (plain, tls, http2) = (ports.plain, ports.tls, ports.http2);
     let (plain_host, tls_host) = (origin::PLAIN_HOST, origin::TLS_HOST);
+    let tunnel_host = origin::TUNNEL_HOST;
     let mut text = format!(
         "version: 1
 secrets:
@@ -150,6 +153,11 @@ network:
   allow_private:
     - {{host: {plain_host}, addresses: [127.0.0.1/32], port: {plain}}}
     - {{host: {tls_host}, addresses: [127.0.0.1/32], port: {tls}}}
+    - {{host: {tls_host}, addresses: [127.0.0.1/32], port: {http2}}}
+    - {{host: {tunnel_host}, addresses: [127.0.0.1/32], port: {tls}}}
+    - {{host: {tunnel_host}, addresses: [127.0.0.1/32], port: {http2}}}
+tunnels:
+  unopened: {{hosts: [{tunnel_host}], ports: [{tls}, {http2}]}}
 actions:
 "
     );
@@ -163,6 +171,12 @@ actions:
         &mut text,
         "get_tls",
         &format!("https://{tls_host}:{tls}"),
+        "auth: api",
+    )?;
+    write_action(
+        &mut text,
+        "get_http2",
+        &format!("https://{tls_host}:{http2}"),
         "auth: api",
     )?;
     write!(
@@ -199,6 +213,7 @@ fn write_action(text: &mut String, name: &str, base: &str, last_field: &str) -> 
         lang: {{type: string, maxLength: 8}}
         page: {{type: integer, minimum: 1}}
       required: [size]
+    rate_limit: {{limit: 1000000, per: second, key: agent}}
     {last_field}
 "
     )

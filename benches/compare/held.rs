@@ -45,12 +45,14 @@ fn measure(stage: &Stage, door: &Contender, calls: usize, rounds: usize) -> anyh
         warm_up: 0,
         requests: calls,
     };
-    let before = door.process.resident()?;
+    let before = door.resident()?;
     let mut measured = Vec::new();
     for _ in 0..rounds {
-        door.process.forget_peak()?;
+        // Exeat is one process.
+        let process = &door.processes[0];
+        process.forget_peak()?;
         clients::run(stage, door, &errand, &times)?;
-        measured.push((door.process.peak()?, door.process.resident()?));
+        measured.push((process.peak()?, process.resident()?));
     }
     Ok(Memory {
         before,

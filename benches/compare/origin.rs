@@ -20,7 +20,9 @@ use http::header::HeaderValue;
 use http_body_util::Full;
 use hyper::body::Incoming;
 use hyper::server::conn::http1;
+use hyper::server::conn::http2;
 use hyper::service::service_fn;
+use hyper_util::rt::TokioExecutor;
 use hyper_util::rt::TokioIo;
 use serde::Deserialize;
 use serde::Serialize;
@@ -35,8 +37,10 @@ use crate::process;
 
 /// The host that the plain listener plays.
 pub(crate) const PLAIN_HOST: &str = "plain.loopback.test";
-/// The host that the TLS listener plays.
+/// The host that the TLS listeners play.
 pub(crate) const TLS_HOST: &str = "tls.loopback.test";
+/// The same for those who ask for it through a tunnel that nobody opens.
+pub(crate) const TUNNEL_HOST: &str = "tunnel.loopback.test";
 
 /// How many bytes of JSON a reply has.
 #[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -103,8 +107,10 @@ pub(crate) struct Args {
 pub(crate) struct Ready {
     /// Port of the plain listener.
     pub(crate) plain: u16,
-    /// Port of the TLS listener.
+    /// Port of the TLS listener that speaks HTTP/1.1 only.
     pub(crate) tls: u16,
+    /// Port of the TLS listener that prefers HTTP/2.
+    pub(crate) http2: u16,
 }
 
 /// Serves until standard input ends.
@@ -117,19 +123,27 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<()> {
 }
 
 async fn serve(args: &Args) -> anyhow::Result<()> {
-    let acceptor = TlsAcceptor::from(Arc::new(certs::server(&args.ca, [TLS_HOST.to_owned()])?));
-    let plain = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await?;
-    let tls = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await?;
+    let mut config = certs::server(&args.ca, [TLS_HOST, TUNNEL_HOST].map(str::to_owned))?;
+    config.alpn_protocols = vec![b"http/1.1".to_vec()];
+    let mut prefers_http2 = config.clone();
+    prefers_http2.alpn_protocols.insert(0, b"h2".to_vec());
+    let [plain, tls, http2] = [bind().await?, bind().await?, bind().await?];
     process::print_ready(&Ready {
         plain: plain.local_addr()?.port(),
         tls: tls.local_addr()?.port(),
+        http2: http2.local_addr()?.port(),
     })?;
     let documents = Documents::new();
     tokio::try_join!(
         accept(plain, None, &documents),
-        accept(tls, Some(acceptor), &documents)
+        accept(tls, Some(Arc::new(config).into()), &documents),
+        accept(http2, Some(Arc::new(prefers_http2).into()), &documents),
     )?;
     Ok(())
+}
+
+async fn bind() -> std::io::Result<TcpListener> {
+    TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await
 }
 
 async fn accept(
@@ -143,9 +157,12 @@ async fn accept(
         let (tls, documents) = (tls.clone(), documents.clone());
         tokio::spawn(async move {
             match tls {
-                None => documents.answer_all(socket).await,
+                None => documents.answer_all(socket, false).await,
                 Some(tls) => match tls.accept(socket).await {
-                    Ok(stream) => documents.answer_all(stream).await,
+                    Ok(stream) => {
+                        let is_http2 = stream.get_ref().1.alpn_protocol() == Some(b"h2");
+                        documents.answer_all(stream, is_http2).await;
+                    }
                     Err(error) => eprintln!("origin: TLS: {error}"),
                 },
             }
@@ -170,16 +187,23 @@ impl Documents {
         }
     }
 
-    async fn answer_all(self, io: impl AsyncRead + AsyncWrite + Unpin) {
-        let documents = &self;
-        let service =
-            service_fn(
-                |request| async move { Ok::<_, Infallible>(documents.answer(&request).await) },
-            );
+    async fn answer_all(
+        self,
+        io: impl AsyncRead + AsyncWrite + Unpin + Send + 'static,
+        is_http2: bool,
+    ) {
+        let service = service_fn(move |request| {
+            let documents = self.clone();
+            async move { Ok::<_, Infallible>(documents.answer(&request).await) }
+        });
+        let io = TokioIo::new(io);
         // The error of a client that went away is nobody's news.
-        let _ = http1::Builder::new()
-            .serve_connection(TokioIo::new(io), service)
-            .await;
+        if is_http2 {
+            let serving = http2::Builder::new(TokioExecutor::new()).serve_connection(io, service);
+            let _ = serving.await;
+        } else {
+            let _ = http1::Builder::new().serve_connection(io, service).await;
+        }
     }
 
     async fn answer(&self, request: &Request<Incoming>) -> Response<Full<Bytes>> {

@@ -106,44 +106,69 @@ impl Process {
             .map_or(Ok(()), |input| input.write_all(b"\n"))
     }
 
-    /// User and system time of all threads, to the nanosecond: `stat` of the process counts in hundredths of a second.
-    /// A thread that ends takes its share with it, which no proxy's does while it serves.
+    /// User and system time of all threads, to the nanosecond, of this process and of all that it has started: `stat`
+    /// of a process counts in hundredths of a second. A thread that ends takes its share with it, which no proxy's does
+    /// while it serves.
     pub(crate) fn cpu_time(&self) -> anyhow::Result<Duration> {
-        let mut busy = Duration::ZERO;
-        for thread in fs::read_dir(format!("/proc/{}/task", self.child.id()))? {
-            let file = thread?.path().join("schedstat");
-            let text = fs::read_to_string(&file)
-                .with_context(|| format!("cannot read {}", file.display()))?;
-            let nanos = text
-                .split_whitespace()
-                .next()
-                .context("schedstat is empty")?;
-            busy += Duration::from_nanos(nanos.parse()?);
-        }
-        Ok(busy)
+        let family = family(self.child.id())?;
+        family.into_iter().map(cpu_time_alone).sum()
     }
 
-    /// Resident memory, in KiB.
+    /// Resident memory of this process and of all that it has started, in KiB.
     pub(crate) fn resident(&self) -> anyhow::Result<u64> {
-        self.status("VmRSS:")
+        let family = family(self.child.id())?;
+        family.into_iter().map(|it| status(it, "VmRSS:")).sum()
     }
 
     /// The most that it was since [`Process::forget_peak`], in KiB.
     pub(crate) fn peak(&self) -> anyhow::Result<u64> {
-        self.status("VmHWM:")
+        status(self.child.id(), "VmHWM:")
     }
 
     /// Starts a new peak (proc(5), `clear_refs`).
     pub(crate) fn forget_peak(&self) -> io::Result<()> {
         fs::write(format!("/proc/{}/clear_refs", self.child.id()), "5")
     }
+}
 
-    fn status(&self, field: &str) -> anyhow::Result<u64> {
-        let text = fs::read_to_string(format!("/proc/{}/status", self.child.id()))?;
-        let line = text.lines().find_map(|line| line.strip_prefix(field));
-        let number = line.and_then(|line| line.split_whitespace().next());
-        Ok(number.with_context(|| format!("no {field}"))?.parse()?)
+/// A process and all that descend from it (proc(5), `children`, which not every kernel has: then it alone).
+fn family(ancestor: u32) -> anyhow::Result<Vec<u32>> {
+    let mut known = vec![ancestor];
+    let mut next = 0;
+    while let Some(&process) = known.get(next) {
+        for thread in fs::read_dir(format!("/proc/{process}/task"))? {
+            let children = fs::read_to_string(thread?.path().join("children")).unwrap_or_default();
+            known.extend(
+                children
+                    .split_whitespace()
+                    .filter_map(|it| it.parse::<u32>().ok()),
+            );
+        }
+        next += 1;
     }
+    Ok(known)
+}
+
+fn cpu_time_alone(process: u32) -> anyhow::Result<Duration> {
+    let mut busy = Duration::ZERO;
+    for thread in fs::read_dir(format!("/proc/{process}/task"))? {
+        let file = thread?.path().join("schedstat");
+        let text =
+            fs::read_to_string(&file).with_context(|| format!("cannot read {}", file.display()))?;
+        let nanos = text
+            .split_whitespace()
+            .next()
+            .context("schedstat is empty")?;
+        busy += Duration::from_nanos(nanos.parse()?);
+    }
+    Ok(busy)
+}
+
+fn status(process: u32, field: &str) -> anyhow::Result<u64> {
+    let text = fs::read_to_string(format!("/proc/{process}/status"))?;
+    let line = text.lines().find_map(|line| line.strip_prefix(field));
+    let number = line.and_then(|line| line.split_whitespace().next());
+    Ok(number.with_context(|| format!("no {field}"))?.parse()?)
 }
 
 const NOT_THERE: &str = "a stream was asked for, and is not there";

@@ -23,6 +23,9 @@ use crate::origin;
 use crate::process;
 use crate::process::Cores;
 use crate::process::Process;
+use crate::rounds::Ability;
+use crate::rounds::EVERYTHING;
+use crate::rounds::Scenario;
 
 /// Longest time until a process listens.
 pub(crate) const READY_WITHIN: Duration = Duration::from_secs(20);
@@ -42,16 +45,35 @@ pub(crate) struct Stage {
 pub(crate) struct Contender {
     /// As tables call it.
     pub(crate) name: String,
-    /// Whose CPU time is read.
-    pub(crate) process: Rc<Process>,
+    /// Whose CPU time is read and summed, with that of the processes that they have started.
+    pub(crate) processes: Vec<Rc<Process>>,
     /// Where it listens.
     pub(crate) address: SocketAddr,
     /// How it is asked, where the mode does not say.
     pub(crate) form: Option<Form>,
+    /// What it is asked to do; for the rest its rows stay empty.
+    pub(crate) abilities: Vec<Ability>,
     /// The CA of its interception.
     pub(crate) trust: PathBuf,
     /// What its clients send as `Proxy-Authorization`, or `Authorization` to a tool door.
     pub(crate) authorization: Option<String>,
+}
+
+impl Contender {
+    /// Whether it is asked at all.
+    pub(crate) fn can(&self, scenario: Scenario) -> bool {
+        self.abilities.contains(&(scenario.mode, scenario.http))
+    }
+
+    /// CPU time of all its processes.
+    pub(crate) fn cpu_time(&self) -> anyhow::Result<Duration> {
+        self.processes.iter().map(|it| it.cpu_time()).sum()
+    }
+
+    /// Resident memory of all its processes, in KiB. What they share counts for each of them.
+    pub(crate) fn resident(&self) -> anyhow::Result<u64> {
+        self.processes.iter().map(|it| it.resident()).sum()
+    }
 }
 
 impl Stage {
@@ -95,16 +117,20 @@ impl Stage {
         command
             .arg("--plain")
             .arg(format!("{}={}", origin::PLAIN_HOST, self.ports.plain));
-        command
-            .arg("--tls")
-            .arg(format!("{}={}", origin::TLS_HOST, self.ports.tls));
+        for port in [self.ports.tls, self.ports.http2] {
+            command
+                .arg("--tls")
+                .arg(format!("{}={port}", origin::TLS_HOST));
+        }
+        command.args(["--tunnel", origin::TUNNEL_HOST]);
         let process = Process::start(name, &mut command)?;
         let ready: bare::Ready = process.read(READY_WITHIN)?;
         Ok(Contender {
             name: name.to_owned(),
-            process: Rc::new(process),
+            processes: vec![Rc::new(process)],
             address: ready.proxy,
             form: None,
+            abilities: EVERYTHING.to_vec(),
             trust: self.ca_file(),
             authorization: None,
         })

@@ -31,7 +31,7 @@ fn convert(action: &Action, name: &str, value: &mut Value) -> Result<(), Refusal
     };
     match (kind, &*value) {
         (ScalarType::String, Value::Number(_) | Value::Bool(_)) => {
-            *value = scalar_text(value).map_or(Value::Null, Value::String);
+            *value = scalar_text(value).map_or(Value::Null, |text| text.into_owned().into());
         }
         (ScalarType::Integer | ScalarType::Number | ScalarType::Boolean, Value::String(text)) => {
             *value = coerce(text, kind).map_err(|expected| {

@@ -242,7 +242,12 @@ impl Default for Limits {
 impl Action {
     /// Whether a parameter has a place in path, query entries, headers or the template of the body.
     pub fn places(&self, parameter: &str) -> bool {
-        self.place_of(parameter).is_some()
+        let prints = |template: &Template| template.parameters().any(|it| it == parameter);
+        self.path.parameters().any(|it| it == parameter)
+            || self.query.iter().any(|(_, template)| prints(template))
+            || self.headers.iter().any(|(_, template)| prints(template))
+            || matches!(&self.content, ContentRule::Template(_, template)
+                if template.parameters().any(|it| it == parameter))
     }
 
     /// Whether parameters alone make a request: tools can choose no host, have no body to pass on, and hold nothing
@@ -432,11 +437,11 @@ fn timestamp(at: OffsetDateTime) -> String {
 }
 
 /// The text of a scalar in a path, a query, a header or a form; `None` for arrays, objects and null.
-pub(crate) fn scalar_text(value: &Value) -> Option<String> {
+pub(crate) fn scalar_text(value: &Value) -> Option<Cow<'_, str>> {
     match value {
-        Value::String(text) => Some(text.clone()),
-        Value::Number(number) => Some(spelling(number)),
-        Value::Bool(flag) => Some(flag.to_string()),
+        Value::String(text) => Some(Cow::Borrowed(text)),
+        Value::Number(number) => Some(Cow::Owned(spelling(number))),
+        Value::Bool(flag) => Some(Cow::Borrowed(if *flag { "true" } else { "false" })),
         Value::Null | Value::Array(_) | Value::Object(_) => None,
     }
 }

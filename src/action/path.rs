@@ -156,7 +156,7 @@ impl PathPattern {
 
     /// What the placeholders stand for in a path, or `None` where the path does not fit.
     pub fn captures<'a>(&'a self, path: &'a Path) -> Option<Vec<(&'a str, Cow<'a, str>)>> {
-        let mut captured = Vec::new();
+        let mut captured = Vec::with_capacity(2);
         for (index, segment) in self.segments.iter().enumerate() {
             if index >= path.len() {
                 return None;
@@ -181,10 +181,10 @@ impl PathPattern {
     ///
     /// # Errors
     /// The parameter whose value is missing, or would change the shape of the path, and why.
-    pub fn render<'a>(
-        &'a self,
-        value: &dyn Fn(&str) -> Option<String>,
-    ) -> Result<String, (&'a str, &'static str)> {
+    pub fn render<V: AsRef<str>>(
+        &self,
+        value: impl Fn(&str) -> Option<V>,
+    ) -> Result<String, (&str, &'static str)> {
         let mut out = String::with_capacity(64);
         for segment in &self.segments {
             out.push('/');
@@ -196,8 +196,12 @@ impl PathPattern {
                     suffix,
                 } => {
                     let value = value(parameter).ok_or((&**parameter, MISSING))?;
-                    let whole = format!("{prefix}{value}{suffix}");
-                    let wrong = wrong_with_value(&value).or_else(|| wrong_with_segment(&whole));
+                    let value = value.as_ref();
+                    let whole = match (&**prefix, &**suffix) {
+                        ("", "") => Cow::Borrowed(value),
+                        (prefix, suffix) => Cow::Owned([prefix, value, suffix].concat()),
+                    };
+                    let wrong = wrong_with_value(value).or_else(|| wrong_with_segment(&whole));
                     match wrong {
                         Some(wrong) => return Err((&**parameter, wrong)),
                         None => encode_into(&whole, &mut out),
@@ -205,7 +209,7 @@ impl PathPattern {
                 }
                 Segment::Rest { parameter } => {
                     let value = value(parameter).ok_or((&**parameter, MISSING))?;
-                    render_rest(&value, &mut out).map_err(|wrong| (&**parameter, wrong))?;
+                    render_rest(value.as_ref(), &mut out).map_err(|wrong| (&**parameter, wrong))?;
                 }
             }
         }
@@ -277,11 +281,15 @@ fn wrong_with_value(value: &str) -> Option<&'static str> {
         Some("must not be empty, since it is a segment of the path")
     } else if matches!(value, "." | "..") {
         Some("must not be `.` or `..`, since it is a segment of the path")
-    } else if value.chars().any(char::is_control) {
+    } else if has_control(value) {
         Some("must not hold control characters, since it is a segment of the path")
     } else {
         wrong_with_segment(value)
     }
+}
+
+fn has_control(value: &str) -> bool {
+    !value.bytes().all(|it| matches!(it, b' '..=b'~')) && value.chars().any(char::is_control)
 }
 
 fn render_rest(value: &str, out: &mut String) -> Result<(), &'static str> {
@@ -399,6 +407,7 @@ fn decode_literal(text: &str) -> Result<String, BadPath> {
 mod tests {
     use super::*;
     use crate::template::Parameter;
+    use proptest::prelude::*;
     use std::collections::HashMap;
 
     fn pattern(text: &str) -> Result<PathPattern, BadPath> {
@@ -458,10 +467,7 @@ mod tests {
         for value in [
             "", ".", "..", "a/b", "../admin", "a\\b", "..;", "..;x", "a\nb", "\0",
         ] {
-            assert!(
-                one.render(&|_| Some(value.to_owned())).is_err(),
-                "{value:?}"
-            );
+            assert!(one.render(|_| Some(value.to_owned())).is_err(), "{value:?}");
         }
         for (value, expected) in [
             ("a?x=1", "/v1/a%3Fx%3D1/x"),
@@ -469,20 +475,41 @@ mod tests {
             ("%2e%2e", "/v1/%252e%252e/x"),
             ("é ~", "/v1/%C3%A9%20~/x"),
         ] {
-            assert_eq!(one.render(&|_| Some(value.to_owned())).unwrap(), expected);
+            assert_eq!(one.render(|_| Some(value.to_owned())).unwrap(), expected);
         }
         let joined = pattern("/.{{id}}").unwrap();
-        assert!(joined.render(&|_| Some(".".to_owned())).is_err());
+        assert!(joined.render(|_| Some(".".to_owned())).is_err());
         let rest = pattern("/f/{{rest...}}").unwrap();
         assert_eq!(
-            rest.render(&|_| Some("a/b c".to_owned())).unwrap(),
+            rest.render(|_| Some("a/b c".to_owned())).unwrap(),
             "/f/a/b%20c"
         );
         for value in ["", "/a", "a/", "a//b", "a/../b"] {
             assert!(
-                rest.render(&|_| Some(value.to_owned())).is_err(),
+                rest.render(|_| Some(value.to_owned())).is_err(),
                 "{value:?}"
             );
+        }
+    }
+
+    proptest! {
+        /// So a request need not be looked up again where no other pattern fits a path of its action.
+        #[test]
+        fn what_is_rendered_is_canonical_and_fits_its_pattern(
+            value in prop_oneof!["\\PC{0,12}", "[./\\\\;% a\u{1}\u{a0}]{0,6}"],
+            text in prop::sample::select(vec![
+                "/v1/{{id}}", "/v1/{{id}}/", "/.{{id}}", "/{{id}}.", "/x-{{id}}.json/%2561", "/{{id}};x", "/f/{{id...}}",
+            ]),
+        ) {
+            let pattern = pattern(text).unwrap();
+            if let Ok(rendered) = pattern.render(|_| Some(&value)) {
+                let path = Path::parse(&rendered);
+                prop_assert!(path.is_ok(), "{rendered}");
+                let path = path.unwrap();
+                let captured = pattern.captures(&path);
+                prop_assert_eq!(captured, Some(vec![("id", Cow::Borrowed(value.as_str()))]));
+                prop_assert_eq!(pattern.render(|_| Some(&value)).unwrap(), rendered);
+            }
         }
     }
 

@@ -1,5 +1,7 @@
 //! From parameters to a request.
 
+use std::borrow::Cow;
+
 use http::header::{ACCEPT_ENCODING, CONTENT_TYPE};
 use http::{HeaderMap, HeaderValue, Method};
 use serde_json::{Map, Value};
@@ -9,7 +11,7 @@ use crate::action::{
 };
 use crate::body::Body;
 use crate::json;
-use crate::json::fold_case;
+use crate::json::{are_alike, member};
 use crate::refusal::{Code, Refusal};
 use crate::request::{encode_into, fits_query_value};
 use crate::template::{BodyTemplate, Template};
@@ -35,7 +37,7 @@ pub struct Planned {
 /// [`Code::ParameterMissing`] or [`Code::ParameterInvalid`] where a value cannot stand in its place.
 pub fn plan(action: &Action, arguments: Arguments, facts: &Facts) -> Result<Planned, Refusal> {
     let Arguments {
-        mut parameters,
+        parameters,
         mut forwarded,
         wire,
     } = arguments;
@@ -52,16 +54,15 @@ pub fn plan(action: &Action, arguments: Arguments, facts: &Facts) -> Result<Plan
     let body = match &action.content {
         _ if wire.is_some() => pass_on(wire, &mut headers),
         ContentRule::Query => {
-            let leftovers = take_leftovers(action, &mut parameters);
+            let leftovers = leftovers(action, &parameters);
             refuse_taken_names(action, &leftovers)?;
             append_leftovers(action, &leftovers, &mut query)?;
             Body::Empty
         }
         ContentRule::Object(types) => {
-            let mut leftovers = take_leftovers(action, &mut parameters);
+            let leftovers = take_leftovers(action, parameters);
             refuse_credential_members(action, &leftovers)?;
-            action.parameters.order(&mut leftovers);
-            let (kind, body) = write_object(action, types, &leftovers)?;
+            let (kind, body) = write_object(action, types, leftovers)?;
             headers.insert(CONTENT_TYPE, kind);
             body
         }
@@ -83,8 +84,8 @@ pub fn plan(action: &Action, arguments: Arguments, facts: &Facts) -> Result<Plan
 }
 
 fn render_path(action: &Action, parameters: &Map<String, Value>) -> Result<String, Refusal> {
-    let value = |name: &str| parameters.get(name).and_then(scalar_text);
-    action.path.render(&value).map_err(|(name, wrong)| {
+    let value = |name: &str| member(parameters, name).and_then(scalar_text);
+    action.path.render(value).map_err(|(name, wrong)| {
         let code = match parameters.get(name) {
             None => Code::ParameterMissing,
             Some(_) => Code::ParameterInvalid,
@@ -98,7 +99,7 @@ fn render_query(
     parameters: &Map<String, Value>,
     facts: &Facts,
 ) -> Result<String, Refusal> {
-    let mut query = String::new();
+    let mut query = String::with_capacity(64);
     for (name, template) in &action.query {
         if let Some((parameter, value)) = only_value(template, parameters) {
             if let Some(value) = value {
@@ -144,11 +145,11 @@ fn only_value<'a>(
     parameters: &'a Map<String, Value>,
 ) -> Option<(&'a str, Option<&'a Value>)> {
     if let Some(name) = template.only_parameter() {
-        return Some((name, parameters.get(name)));
+        return Some((name, member(parameters, name)));
     }
     let (name, below) = template.only_property()?.split_first()?;
     let inside = |value: &'a Value, name: &String| value.get(name);
-    let root = parameters.get(name);
+    let root = member(parameters, name);
     Some((
         name,
         root.and_then(|root| below.iter().try_fold(root, inside)),
@@ -175,37 +176,57 @@ fn render(
     rendered.map_err(Refusal::from)
 }
 
+/// A parameter that has no place of its own.
+type Leftover<'a> = (&'a str, &'a Value);
+
 /// What has no place of its own, in the order of the schema and then of the request.
-fn take_leftovers(action: &Action, parameters: &mut Map<String, Value>) -> Value {
-    let mut leftovers = Map::new();
+fn leftovers<'a>(action: &'a Action, parameters: &'a Map<String, Value>) -> Vec<Leftover<'a>> {
+    let mut leftovers = Vec::with_capacity(parameters.len());
+    let mut declared = 0;
     for name in action.parameters.properties() {
-        if !action.places(name)
-            && let Some(value) = parameters.shift_remove(name)
-        {
-            leftovers.insert(name.to_owned(), value);
+        if let Some(value) = member(parameters, name) {
+            declared += 1;
+            if !action.places(name) {
+                leftovers.push((name, value));
+            }
         }
     }
-    let mut undeclared: Vec<(String, Value)> = std::mem::take(parameters)
-        .into_iter()
-        .filter(|(name, _)| !action.places(name))
-        .collect();
-    undeclared.sort_by(|(a, _), (b, _)| a.cmp(b));
+    if declared == parameters.len() {
+        return leftovers;
+    }
+    let is_undeclared = |name: &str| !action.parameters.declares(name) && !action.places(name);
+    let undeclared = parameters.iter().filter(|(name, _)| is_undeclared(name));
+    let mut undeclared: Vec<Leftover<'a>> = undeclared.map(|(name, it)| (&**name, it)).collect();
+    undeclared.sort_by_key(|(name, _)| *name);
     leftovers.extend(undeclared);
-    Value::Object(leftovers)
+    leftovers
+}
+
+/// The same as an object of their own.
+fn take_leftovers(action: &Action, mut parameters: Map<String, Value>) -> Map<String, Value> {
+    parameters.retain(|name, _| !action.places(name));
+    let mut leftovers = Value::Object(parameters);
+    action.parameters.order(&mut leftovers);
+    match leftovers {
+        Value::Object(leftovers) => leftovers,
+        _ => Map::new(),
+    }
 }
 
 /// Only a schema that admits further properties lets such a name through: declared ones are seen at load. A name that
 /// differs in case alone is the same to many servers, and would stand beside what the policy has fixed.
-fn refuse_taken_names(action: &Action, leftovers: &Value) -> Result<(), Refusal> {
-    let places = action.credentials.iter().filter_map(|it| it.place.query());
-    let declared = action.query.iter().map(|(name, _)| name.as_str());
-    let ours = declared.chain(places).map(fold_case);
-    let ours: Vec<String> = ours.chain(bracketed(action)).collect();
-    let taken = |name: &str| name.is_empty() || ours.contains(&fold_case(name));
-    let mut names = leftovers.as_object().into_iter().flat_map(Map::keys);
-    match names.find(|name| taken(name)) {
+fn refuse_taken_names(action: &Action, leftovers: &[Leftover<'_>]) -> Result<(), Refusal> {
+    let bracketed = bracketed(action);
+    let taken = |name: &str| {
+        let places = action.credentials.iter().filter_map(|it| it.place.query());
+        let declared = action.query.iter().map(|(name, _)| name.as_str());
+        let bracketed = bracketed.iter().map(String::as_str);
+        let mut ours = declared.chain(places).chain(bracketed);
+        name.is_empty() || ours.any(|it| are_alike(it, name))
+    };
+    match leftovers.iter().find(|(name, _)| taken(name)) {
         None => Ok(()),
-        Some(name) => Err(Refusal::new(
+        Some((name, _)) => Err(Refusal::new(
             Code::ParameterUndeclared,
             format!("{name:?} cannot be a parameter here, since the query has something else under this name"),
         )
@@ -225,18 +246,19 @@ fn bracketed(action: &Action) -> Vec<String> {
     });
     let leftovers = action.parameters.properties().filter(is_list);
     let names = entries.chain(leftovers).filter(|it| !it.ends_with("[]"));
-    names.map(|it| fold_case(&format!("{it}[]"))).collect()
+    names.map(|it| format!("{it}[]")).collect()
 }
 
 /// As [`refuse_taken_names`], for bodies.
-fn refuse_credential_members(action: &Action, leftovers: &Value) -> Result<(), Refusal> {
+fn refuse_credential_members(
+    action: &Action,
+    leftovers: &Map<String, Value>,
+) -> Result<(), Refusal> {
     let mut places = action.credentials.iter().filter_map(|it| it.place.member());
     let Some(member) = places.next() else {
         return Ok(());
     };
-    let member = fold_case(member);
-    let mut names = leftovers.as_object().into_iter().flat_map(Map::keys);
-    match names.find(|name| fold_case(name) == member) {
+    match leftovers.keys().find(|name| are_alike(name, member)) {
         None => Ok(()),
         Some(name) => Err(Refusal::new(
             Code::ParameterUndeclared,
@@ -247,8 +269,12 @@ fn refuse_credential_members(action: &Action, leftovers: &Value) -> Result<(), R
 }
 
 /// In a query or a form.
-fn append_leftovers(action: &Action, leftovers: &Value, pairs: &mut String) -> Result<(), Refusal> {
-    for (name, value) in leftovers.as_object().into_iter().flatten() {
+fn append_leftovers(
+    action: &Action,
+    leftovers: &[Leftover<'_>],
+    pairs: &mut String,
+) -> Result<(), Refusal> {
+    for (name, value) in leftovers {
         refuse_traceless(action, name, value)?;
         let style = match action.content {
             ContentRule::Query => action.style_of(name),
@@ -291,7 +317,7 @@ fn append_value(
         return append(name, parameter, &text(value)?, query);
     };
     if style == QueryStyle::Comma {
-        let texts: Vec<String> = items.iter().map(text).collect::<Result<_, _>>()?;
+        let texts: Vec<Cow<'_, str>> = items.iter().map(text).collect::<Result<_, _>>()?;
         return append_joined((name, parameter), &texts, query);
     }
     let name = style.name_of_list(name);
@@ -303,7 +329,7 @@ fn append_value(
 
 fn append_joined(
     (name, parameter): (&str, &str),
-    items: &[String],
+    items: &[Cow<'_, str>],
     query: &mut String,
 ) -> Result<(), Refusal> {
     let Some((first, others)) = items.split_first() else {
@@ -335,7 +361,7 @@ pub(super) fn unseparable(parameter: &str) -> Refusal {
 /// What could not be read back is not sent either: every door has the same requests.
 fn append(name: &str, parameter: &str, value: &str, query: &mut String) -> Result<(), Refusal> {
     refuse_control(parameter, value)?;
-    if name.contains(char::is_control) {
+    if !name.bytes().all(|it| matches!(it, b' '..=b'~')) && name.contains(char::is_control) {
         return Err(control(parameter));
     }
     if !query.is_empty() {
@@ -365,17 +391,18 @@ fn control(parameter: &str) -> Refusal {
 fn write_object(
     action: &Action,
     types: &[MediaType],
-    object: &Value,
+    object: Map<String, Value>,
 ) -> Result<(HeaderValue, Body), Refusal> {
     match types.first() {
         Some(MediaType::Form) => {
             let mut form = String::new();
-            append_leftovers(action, object, &mut form)?;
+            let fields: Vec<Leftover<'_>> = object.iter().map(|(name, it)| (&**name, it)).collect();
+            append_leftovers(action, &fields, &mut form)?;
             Ok((MediaType::Form.header(), form.into_bytes().into()))
         }
         _ => {
             let mut bytes = Vec::with_capacity(256);
-            json::write(object, &mut bytes);
+            json::write(&Value::Object(object), &mut bytes);
             Ok((content_type(types), bytes.into()))
         }
     }

@@ -45,7 +45,7 @@ impl Services {
     fn given(&self, action: &Action, parameters: &Map<String, Value>) -> Given {
         let redaction = &self.settings.redaction;
         // What an open schema lets in without naming it is the agent's own word.
-        let is_declared = |name: &String| action.parameters.properties().any(|it| it == name);
+        let is_declared = |name: &String| action.parameters.declares(name);
         let names = match parameters.keys().all(is_declared) {
             true => parameters.keys().cloned().collect(),
             false => {

@@ -4,19 +4,19 @@
 //! segment in which two patterns differ; two patterns that fit a common path while neither is the narrower at every
 //! segment are an [`Overlap`], and a policy with one is not loaded. So the first match found is the only one there is.
 
-use std::collections::HashMap;
 use std::sync::Arc;
 
 use http::Method;
 
 use crate::action::{Action, PathPattern, Segment};
+use crate::policy::hash::PolicyMap;
 use crate::request::{Host, HostPattern, Path, Scheme};
 
 /// The actions of one environment, by what they match.
 #[derive(Debug, Default)]
 pub struct Index {
-    exact: HashMap<Host, Site>,
-    one_label: HashMap<Host, Site>,
+    exact: PolicyMap<Host, Site>,
+    one_label: PolicyMap<Host, Site>,
 }
 
 /// Two actions between which a request could not choose.
@@ -42,8 +42,8 @@ struct Port {
 /// One found look-up.
 #[derive(Debug)]
 pub(super) enum Found<'a> {
-    /// The one action that fits.
-    Action(&'a Arc<Action>),
+    /// The one action that fits, and whether it is the one for every path that its pattern fits.
+    Action(&'a Arc<Action>, Standing),
     /// No action has this host.
     NoHost,
     /// The host is there, but not at this port.
@@ -55,6 +55,15 @@ pub(super) enum Found<'a> {
 /// The actions of a host and port, for a refusal that names the nearest.
 #[derive(Debug)]
 pub(super) struct Near<'a>(&'a Port);
+
+/// How an action stands to the others of its host, port and method.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Standing {
+    /// No narrower pattern fits a path that its own fits: it is the one for all of them.
+    Unrivalled,
+    /// Some of its paths are another action's.
+    Rivalled,
+}
 
 impl Index {
     /// Adds an action. All actions of a host have one scheme; the policy has seen to it.
@@ -107,7 +116,7 @@ impl Index {
             return Found::NoPort;
         };
         match port.tree(method).and_then(|tree| tree.find(path)) {
-            Some(action) => Found::Action(action),
+            Some((action, standing)) => Found::Action(action, standing),
             None => Found::NoAction(Near(port)),
         }
     }
@@ -141,7 +150,7 @@ impl Near<'_> {
     pub(super) fn methods(&self, path: &Path, counts: impl Fn(&Action) -> bool) -> Vec<&Method> {
         let trees = self.0.methods.iter();
         trees
-            .filter(|(_, tree)| tree.find(path).is_some_and(|action| counts(action)))
+            .filter(|(_, tree)| tree.find(path).is_some_and(|(action, _)| counts(action)))
             .map(|(method, _)| method)
             .collect()
     }
@@ -186,13 +195,15 @@ impl Port {
 struct Tree {
     root: Node,
     actions: Vec<Arc<Action>>,
+    /// Of the same actions, in the same order.
+    standings: Vec<Standing>,
 }
 
 /// A segment's place in the tree. Numbers are places in `Tree::actions`.
 #[derive(Debug, Default)]
 struct Node {
     /// Boxed, since a map has room for more than it holds: mostly for three more.
-    literals: HashMap<Box<str>, Box<Node>>,
+    literals: PolicyMap<Box<str>, Box<Node>>,
     /// From the narrowest to the widest: the longest literals first.
     placeholders: Vec<(Segment, Node)>,
     rest: Option<usize>,
@@ -201,20 +212,34 @@ struct Node {
 
 impl Tree {
     fn insert(&mut self, action: Arc<Action>) -> Result<(), Overlap> {
-        if let Some(first) = self
-            .root
-            .rival(action.path.segments(), &self.actions, &action.path)
-        {
-            return Err(Overlap { first });
+        let mut others = Vec::new();
+        self.root.overlapping(action.path.segments(), &mut others);
+        let mut standing = Standing::Unrivalled;
+        let mut beaten = Vec::new();
+        for number in others {
+            let other = &self.actions[number];
+            if narrower(&other.path, &action.path) {
+                standing = Standing::Rivalled;
+            } else if narrower(&action.path, &other.path) {
+                beaten.push(number);
+            } else {
+                let first = other.clone();
+                return Err(Overlap { first });
+            }
+        }
+        for number in beaten {
+            self.standings[number] = Standing::Rivalled;
         }
         let number = self.actions.len();
         self.root.insert(action.path.segments(), number);
         self.actions.push(action);
+        self.standings.push(standing);
         Ok(())
     }
 
-    fn find(&self, path: &Path) -> Option<&Arc<Action>> {
-        self.root.find(path, 0).map(|number| &self.actions[number])
+    fn find(&self, path: &Path) -> Option<(&Arc<Action>, Standing)> {
+        let number = self.root.find(path, 0)?;
+        Some((&self.actions[number], self.standings[number]))
     }
 }
 
@@ -266,22 +291,7 @@ impl Node {
         &mut self.placeholders[at].1
     }
 
-    /// An action that fits a path which the pattern fits too, while neither is the narrower.
-    fn rival(
-        &self,
-        segments: &[Segment],
-        actions: &[Arc<Action>],
-        pattern: &PathPattern,
-    ) -> Option<Arc<Action>> {
-        let mut candidates = Vec::new();
-        self.overlapping(segments, &mut candidates);
-        let found = candidates
-            .into_iter()
-            .map(|number| &actions[number])
-            .find(|other| !narrower(&other.path, pattern) && !narrower(pattern, &other.path));
-        found.cloned()
-    }
-
+    /// The actions that may fit a path which a pattern of these segments fits too.
     fn overlapping(&self, segments: &[Segment], out: &mut Vec<usize>) {
         match segments {
             [] => out.extend(self.end),

@@ -12,6 +12,7 @@ mod decide;
 mod declared;
 mod editor;
 pub mod explain;
+mod hash;
 mod index;
 mod masked;
 mod network;
@@ -44,6 +45,7 @@ pub use context::ContextVariables;
 pub use decide::{decide, decide_telling};
 pub use declared::{Declared, TokenSource};
 pub use editor::{json_schema, json_schema_of_tests};
+pub use hash::{Folding, PolicySet};
 pub use index::{Index, Overlap};
 pub use masked::Masked;
 pub use network::{AddressRefusal, Exemption, Network};
@@ -96,7 +98,7 @@ pub struct Agent {
     /// How often it may call anything.
     pub rate: Option<Arc<Rate>>,
     /// The actions that its patterns fit.
-    pub allow: HashSet<ActionName>,
+    pub allow: PolicySet<ActionName>,
     /// The patterns, as they are written.
     pub patterns: Vec<AllowPattern>,
 }

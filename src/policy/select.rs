@@ -5,11 +5,11 @@ use std::sync::Arc;
 
 use crate::action::{Action, ContentRule};
 use crate::name::ActionName;
-use crate::policy::index::{Found, Near};
+use crate::policy::index::{Found, Near, Standing};
 use crate::policy::{Environment, Policy, Reach};
 use crate::rate::Rate;
 use crate::refusal::{Code, Refusal};
-use crate::request::{Caller, Destination, Door, Intent, Scheme};
+use crate::request::{Caller, Destination, Door, Host, Intent, Scheme};
 
 /// An action chosen by the head of a request. No body byte has been read; its caps and deadlines are known.
 #[derive(Clone, Debug)]
@@ -17,6 +17,8 @@ pub struct Selected {
     policy: Arc<Policy>,
     action: Arc<Action>,
     caller: Caller,
+    /// A host at which every path of the action's pattern is the action's.
+    unrivalled_at: Option<Host>,
 }
 
 impl Selected {
@@ -44,6 +46,11 @@ impl Selected {
         self.action.rates.iter().chain(of_agent)
     }
 
+    /// Whether at this host every path that the action's pattern fits is the action's, as far as choosing it has told.
+    pub(super) fn is_unrivalled_at(&self, host: &Host) -> bool {
+        self.unrivalled_at.as_ref() == Some(host)
+    }
+
     /// Whether the body of a proxied request has to be read whole before it can be decided.
     pub fn reads_body(&self) -> bool {
         !matches!(self.action.proxied_content(), ContentRule::Unread(_))
@@ -59,13 +66,17 @@ pub fn select(policy: &Arc<Policy>, intent: &Intent) -> Result<Selected, Refusal
     let environment = policy
         .environment(&intent.caller.environment)
         .ok_or_else(|| host_undeclared(intent))?;
-    let action = find(environment, policy, intent)?;
+    let (action, standing) = find(environment, policy, intent)?;
     let usable = may_use(policy, &intent.caller, intent.door, action);
     usable.map_err(|refusal| refusal.of_action(&action.name))?;
     Ok(Selected {
         policy: policy.clone(),
         action: action.clone(),
         caller: intent.caller.clone(),
+        unrivalled_at: match standing {
+            Standing::Unrivalled => Some(intent.destination.host.clone()),
+            Standing::Rivalled => None,
+        },
     })
 }
 
@@ -97,6 +108,7 @@ pub fn choose(
         policy: policy.clone(),
         action: action.clone(),
         caller: caller.clone(),
+        unrivalled_at: None,
     })
 }
 
@@ -161,7 +173,7 @@ fn find<'a>(
     environment: &'a Environment,
     policy: &Policy,
     intent: &Intent,
-) -> Result<&'a Arc<Action>, Refusal> {
+) -> Result<(&'a Arc<Action>, Standing), Refusal> {
     let destination = &intent.destination;
     let index = &environment.index;
     match index.find(
@@ -170,8 +182,10 @@ fn find<'a>(
         &intent.method,
         &intent.path,
     ) {
-        Found::Action(action) if action.scheme == destination.scheme => Ok(action),
-        Found::Action(action) => Err(other_scheme(action.scheme, destination)),
+        Found::Action(action, standing) if action.scheme == destination.scheme => {
+            Ok((action, standing))
+        }
+        Found::Action(action, _) => Err(other_scheme(action.scheme, destination)),
         Found::NoHost => Err(no_host(policy, intent)),
         Found::NoPort => Err(Refusal::new(
             Code::PortUndeclared,

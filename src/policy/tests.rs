@@ -887,7 +887,65 @@ fn a_refusal_quotes_no_value_that_is_hidden() {
     }
 }
 
+/// Every path of up to three of some segments.
+fn few_paths() -> Vec<String> {
+    let segments = ["a", "b", "ab", "xy"];
+    let longer = |paths: &[String]| -> Vec<String> {
+        let below = |path: &String| segments.map(|it| format!("{path}/{it}"));
+        paths.iter().flat_map(below).collect()
+    };
+    let one = longer(&[String::new()]);
+    let two = longer(&one);
+    let three = longer(&two);
+    [one, two, three].concat()
+}
+
 proptest! {
+    #[test]
+    fn every_path_of_an_unrivalled_action_is_its_own(patterns in prop::collection::btree_set(
+        prop::collection::vec(prop::sample::select(vec!["a", "b", "ab", "{{$}}", "a{{$}}", "{{$}}b", "{{$...}}"]), 1..4),
+        1..5,
+    )) {
+        let mut text = "version: 1\nactions:\n".to_owned();
+        for (number, segments) in patterns.iter().enumerate() {
+            let segment = |(at, it): (usize, &&str)| format!("/{}", it.replace('$', &format!("p{at}")));
+            let path: String = segments.iter().enumerate().map(segment).collect();
+            let names = (0..segments.len()).filter(|at| segments[*at].contains('$'));
+            let names: Vec<String> = names.map(|at| format!("p{at}: {{type: string}}")).collect();
+            let required: Vec<&str> = names.iter().map(|it| &it[..2]).collect();
+            text += &format!(
+                "  one_{number}: {{description: Reads., method: GET, url: \"https://h.example.com{path}\", \
+                 parameters: {{type: object, properties: {{{}}}, required: [{}]}}}}\n",
+                names.join(", "),
+                required.join(", "),
+            );
+        }
+        let loaded = from_texts(&[("p.yaml".to_owned(), text.into_bytes())]);
+        // Patterns between which a request could not choose, or that are none.
+        prop_assume!(loaded.policy.is_some());
+        let policy = Arc::new(loaded.policy.unwrap());
+        let found: Vec<_> = few_paths()
+            .iter()
+            .filter_map(|path| {
+                let intent = intent(&policy, "bot", "GET", &format!("https://h.example.com{path}"));
+                let selected = select(&policy, &intent).ok()?;
+                Some((intent, selected))
+            })
+            .collect();
+        for (intent, selected) in &found {
+            let action = selected.action();
+            if !selected.is_unrivalled_at(&intent.destination.host) {
+                prop_assert!(patterns.len() > 1);
+                continue;
+            }
+            for (other, winner) in &found {
+                if action.path.captures(&other.path).is_some() {
+                    prop_assert_eq!(&winner.action().name, &action.name, "{}", other.path);
+                }
+            }
+        }
+    }
+
     #[test]
     fn lists_of_every_style_are_read_back(
         tags in prop::collection::vec("[^,\\p{Cc}]{1,6}", 1..4),

@@ -39,7 +39,8 @@ impl Concealed {
             _ if action.conceals(at) => {
                 let mark = format!("<{name}>");
                 let text = scalar_text(value).filter(|text| !text.is_empty());
-                self.0.extend(text.map(|text| (text, mark.clone())));
+                self.0
+                    .extend(text.map(|text| (text.into_owned(), mark.clone())));
                 *value = mark.into();
             }
             _ => {}
@@ -89,7 +90,7 @@ impl Concealed {
             Value::Null => {}
             Value::Bool(_) | Value::Number(_) => {
                 let text = scalar_text(value);
-                let found = self.0.iter().find(|(it, _)| Some(it) == text.as_ref());
+                let found = self.0.iter().find(|(it, _)| Some(&**it) == text.as_deref());
                 if let Some((_, mark)) = found {
                     *value = mark.as_str().into();
                 }

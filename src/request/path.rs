@@ -26,13 +26,15 @@ impl Path {
             decoded: String::with_capacity(rest.len()),
             ends: Vec::with_capacity(8),
         };
-        let mut segments = rest.split('/').peekable();
-        while let Some(segment) = segments.next() {
-            if segment.is_empty() && segments.peek().is_some() {
+        let mut rest = rest;
+        while let Some(at) = rest.bytes().position(|it| it == b'/') {
+            if at == 0 {
                 return Err(not_canonical("a path has no empty segment (`//`)"));
             }
-            path.push(segment)?;
+            path.push(&rest[..at])?;
+            rest = &rest[at + 1..];
         }
+        path.push(rest)?;
         Ok(path)
     }
 
@@ -98,6 +100,10 @@ pub fn read_segment(text: &str) -> Result<String, BadEncoding> {
 
 /// What makes a decoded segment mean another path somewhere.
 pub fn wrong_with_segment(segment: &str) -> Option<&'static str> {
+    // Most have none of these, of which everything is made that is wrong.
+    if !segment.bytes().any(|it| matches!(it, b'.' | b'/' | b'\\')) {
+        return None;
+    }
     if matches!(segment, "." | "..") {
         return Some("a path has no `.` or `..` segment");
     }

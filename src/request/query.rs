@@ -61,10 +61,22 @@ impl Query {
     }
 
     fn read(text: &str) -> Result<Self, BadPair> {
-        let pairs = text.split('&').filter(|pair| !pair.is_empty());
-        pairs.map(read_pair).collect::<Result<_, _>>().map(Self)
+        let mut pairs = Vec::with_capacity(if text.is_empty() { 0 } else { FEW_PAIRS });
+        let mut rest = text;
+        while !rest.is_empty() {
+            let end = rest.bytes().position(|it| it == b'&');
+            let (pair, next) = rest.split_at(end.unwrap_or(rest.len()));
+            if !pair.is_empty() {
+                pairs.push(read_pair(pair)?);
+            }
+            rest = next.strip_prefix('&').unwrap_or_default();
+        }
+        Ok(Self(pairs))
     }
 }
+
+/// Room for the pairs of most queries.
+const FEW_PAIRS: usize = 4;
 
 enum BadPair {
     Nameless,
@@ -72,7 +84,9 @@ enum BadPair {
 }
 
 fn read_pair(text: &str) -> Result<Pair, BadPair> {
-    let (raw_name, raw_value) = text.split_once('=').unwrap_or((text, ""));
+    let end = text.bytes().position(|it| it == b'=');
+    let (raw_name, raw_value) = text.split_at(end.unwrap_or(text.len()));
+    let raw_value = raw_value.strip_prefix('=').unwrap_or_default();
     let (mut name, mut value) = (String::new(), String::new());
     decode_into(raw_name, Place::QueryName, &mut name).map_err(BadPair::Encoding)?;
     decode_into(raw_value, Place::QueryValue, &mut value).map_err(BadPair::Encoding)?;

@@ -4,6 +4,8 @@
 use serde_json::Map;
 use serde_json::Value;
 
+use crate::json::member;
+
 use super::node::NodeId;
 use super::node::Nodes;
 use super::reach::Reach;
@@ -18,6 +20,13 @@ pub(super) fn fill_defaults(nodes: &Nodes, object: &mut Map<String, Value>) {
     Fill { nodes }.object(&[Nodes::ROOT], object);
 }
 
+/// Whether some property of the root has a default that applies for certain.
+pub(super) fn has_defaults(nodes: &Nodes) -> bool {
+    let members = &nodes.get(Nodes::ROOT).always;
+    let mut names = members.iter().flat_map(|id| nodes.get(*id).names());
+    names.any(|name| default_of(nodes, &named(nodes, members, name)).is_some())
+}
+
 struct Fill<'a> {
     nodes: &'a Nodes,
 }
@@ -27,19 +36,40 @@ impl Fill<'_> {
         let members: Vec<NodeId> = certain(self.nodes, views).collect();
         for id in &members {
             for name in self.nodes.get(*id).names() {
-                let below = named(self.nodes, &members, name);
-                if object.get(name).is_some_and(Value::is_null)
-                    && self.is_absent(&members, name, &below)
-                {
-                    object.shift_remove(name);
-                }
-                if let (None, Some(default)) = (object.get(name), default_of(self.nodes, &below)) {
-                    object.insert(name.to_owned(), default.clone());
-                }
-                if let Some(held) = object.get_mut(name) {
-                    self.value(&below, held);
-                }
+                let (one, several);
+                let below: &[NodeId] = match members.as_slice() {
+                    [only] => {
+                        one = self.nodes.get(*only).property(name);
+                        one.as_slice()
+                    }
+                    _ => {
+                        several = named(self.nodes, &members, name);
+                        &several
+                    }
+                };
+                self.property(&members, (name, below), object);
             }
+        }
+    }
+
+    fn property(
+        &self,
+        members: &[NodeId],
+        (name, below): (&str, &[NodeId]),
+        object: &mut Map<String, Value>,
+    ) {
+        if member(object, name).is_some_and(Value::is_null) && self.is_absent(members, name, below)
+        {
+            object.shift_remove(name);
+        }
+        if let (None, Some(default)) = (member(object, name), default_of(self.nodes, below)) {
+            object.insert(name.to_owned(), default.clone());
+        }
+        let holds_others = |it: &Value| it.is_array() || it.is_object();
+        if member(object, name).is_some_and(holds_others)
+            && let Some(held) = object.get_mut(name)
+        {
+            self.value(below, held);
         }
     }
 

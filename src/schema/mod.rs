@@ -14,11 +14,13 @@ mod format;
 mod node;
 mod pattern;
 mod patterns;
+mod plain;
 mod properties;
 mod property;
 mod rare;
 mod reach;
 mod scalar;
+mod shape;
 mod survey;
 mod types;
 mod validator;
@@ -39,6 +41,7 @@ use self::node::Node;
 use self::node::NodeId;
 use self::node::Nodes;
 use self::patterns::Patterns;
+use self::plain::Plain;
 pub use self::property::Property;
 use self::reach::Reach;
 use self::reach::Undeclared;
@@ -62,6 +65,10 @@ pub struct Schema {
     nodes: Nodes,
     /// Whether some object admits properties that it does not name.
     open: bool,
+    /// Whether some property of the root has a default.
+    fills: bool,
+    /// For instances that are quickly seen to pass.
+    plain: Option<Box<Plain>>,
     /// `(as compiled, as written)`
     patterns: Vec<(String, String)>,
     /// As text: the tree would take ten times the room, and is asked for by people and models alone.
@@ -122,15 +129,21 @@ impl Schema {
     /// The properties of the root in declared order, those that only some branch declares last.
     pub fn properties(&self) -> impl Iterator<Item = &str> {
         let members = &self.root().possible;
-        let named = members.iter().enumerate().flat_map(|(at, id)| {
+        members.iter().enumerate().flat_map(move |(at, id)| {
             let names = self.nodes.get(*id).names();
             names.filter(move |name| {
                 !members[..at]
                     .iter()
                     .any(|it| self.nodes.get(*it).property(name).is_some())
             })
-        });
-        named.collect::<Vec<_>>().into_iter()
+        })
+    }
+
+    /// Whether [`Self::properties`] has this name.
+    #[must_use]
+    pub fn declares(&self, property: &str) -> bool {
+        let mut members = self.root().possible.iter();
+        members.any(|id| self.nodes.get(*id).property(property).is_some())
     }
 
     /// Whether the root always requires this property.
@@ -152,8 +165,12 @@ impl Schema {
     /// What a root property's type lets it be in text.
     #[must_use]
     pub fn shape(&self, property: &str) -> Shape {
+        if let [only] = self.root().always.as_slice() {
+            let node = self.nodes.get(*only).property(property);
+            return node.map_or(Shape::Other, |id| self.nodes.get(id).shape);
+        }
         let views = fill::named(&self.nodes, &self.root().always, property);
-        self.shape_of(&views)
+        self.nodes.shape_of(&views)
     }
 
     /// Whether the root admits properties that it does not name.
@@ -175,6 +192,10 @@ impl Schema {
     /// Fills in defaults, and drops a null that stands for an absent optional property, through
     /// nested properties and items. Call it before [`Self::check`].
     pub fn fill_defaults(&self, value: &mut Map<String, Value>) {
+        let is_plain = |it: &Value| !matches!(it, Value::Null | Value::Array(_) | Value::Object(_));
+        if !self.fills && value.values().all(is_plain) {
+            return;
+        }
         fill::fill_defaults(&self.nodes, value);
     }
 
@@ -185,6 +206,20 @@ impl Schema {
     /// The most useful [`Violation`]: an undeclared property before a missing one before a value
     /// that is wrong.
     pub fn check(&self, value: &Value) -> Result<(), Violation> {
+        if self.is_seen_to_pass(value) {
+            return Ok(());
+        }
+        self.judge(value)
+    }
+
+    fn is_seen_to_pass(&self, value: &Value) -> bool {
+        let (Some(plain), Value::Object(instance)) = (&self.plain, value) else {
+            return false;
+        };
+        plain.passes(&self.nodes, instance)
+    }
+
+    fn judge(&self, value: &Value) -> Result<(), Violation> {
         if !self.validator.is_valid(value) {
             return Err(self.explain(value));
         }
@@ -240,43 +275,6 @@ impl Schema {
             nodes: &self.nodes,
             reach,
         }
-    }
-
-    fn shape_of(&self, views: &[NodeId]) -> Shape {
-        let members = || fill::certain(&self.nodes, views);
-        if let Some(scalar) = self.scalar_of(members()) {
-            return Shape::Scalar(scalar);
-        }
-        if self.types_of(members()) != Some(Types::ARRAY) {
-            return Shape::Other;
-        }
-        let nodes = || members().map(|id| self.nodes.get(id));
-        let items: Vec<NodeId> = nodes().filter_map(|node| node.items).collect();
-        let uniform = nodes().all(|node| node.rare().prefix.is_empty());
-        let item = self.scalar_of(fill::certain(&self.nodes, &items));
-        item.filter(|_| uniform)
-            .map_or(Shape::Other, Shape::ArrayOfScalar)
-    }
-
-    /// The single scalar type that members declare; listed strings without a type are strings.
-    fn scalar_of(&self, members: impl Iterator<Item = NodeId> + Clone) -> Option<ScalarType> {
-        if let Some(types) = self.types_of(members.clone()) {
-            return types.scalar();
-        }
-        let strings = |id: NodeId| {
-            let values = self.nodes.get(id).values.as_ref();
-            values.is_some_and(|it| !it.is_empty() && it.iter().all(Value::is_string))
-        };
-        members
-            .into_iter()
-            .any(strings)
-            .then_some(ScalarType::String)
-    }
-
-    /// The types that all members allow which declare any.
-    fn types_of(&self, members: impl Iterator<Item = NodeId>) -> Option<Types> {
-        let declared = members.filter_map(|id| self.nodes.get(id).types);
-        declared.reduce(Types::common)
     }
 }
 
@@ -376,8 +374,10 @@ fn compile(source: &Value, patterns: &Patterns, problems: &mut Problems) -> Opti
     Some(Schema {
         validator,
         branches,
-        nodes,
         open,
+        fills: fill::has_defaults(&nodes),
+        plain: Plain::of(&prepared.schema, &nodes).map(Box::new),
+        nodes,
         patterns: prepared.patterns,
         source: source.to_string().into(),
     })

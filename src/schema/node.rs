@@ -20,6 +20,7 @@ use super::patterns::Patterns;
 use super::properties::Properties;
 use super::rare::NOTHING;
 use super::rare::Rare;
+use super::scalar::Shape;
 use super::types::Types;
 
 /// The index of a node.
@@ -81,6 +82,8 @@ pub(super) struct Node {
     pub(super) write_only: bool,
     /// The values of `enum`, or the one of `const`.
     pub(super) values: Option<Vec<Value>>,
+    /// What it lets a value be in text: requests are taken apart by it.
+    pub(super) shape: Shape,
 
     rare: Option<Box<Rare>>,
     /// This node and all that apply whenever it does: `$ref`, `allOf`.
@@ -105,7 +108,8 @@ impl Node {
         self.named().map(|(name, _)| name.as_str())
     }
 
-    fn named(&self) -> impl Iterator<Item = &(String, NodeId)> {
+    /// Those names, and their nodes.
+    pub(super) fn named(&self) -> impl Iterator<Item = &(String, NodeId)> + Clone {
         self.properties.iter().flat_map(|it| it.iter())
     }
 
@@ -257,7 +261,7 @@ impl Nodes {
         }
     }
 
-    /// Fills in `always` and `possible` of every node.
+    /// Fills in `always`, `possible` and `shape` of every node.
     fn close(&mut self) {
         for at in 0..self.0.len() {
             let id = NodeId::at(at);
@@ -265,6 +269,9 @@ impl Nodes {
             let possible = self.reach(id, |node| node.certain().chain(node.uncertain()).collect());
             self.0[at].always = always;
             self.0[at].possible = possible;
+        }
+        for at in 0..self.0.len() {
+            self.0[at].shape = self.shape_of(&[NodeId::at(at)]);
         }
     }
 

@@ -41,7 +41,7 @@ impl Properties {
         });
     }
 
-    pub(super) fn iter(&self) -> impl Iterator<Item = &(String, NodeId)> {
+    pub(super) fn iter(&self) -> impl Iterator<Item = &(String, NodeId)> + Clone {
         self.listed.iter()
     }
 

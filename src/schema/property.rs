@@ -39,7 +39,7 @@ impl Schema {
         let sure = fill::named(&self.nodes, &members, last);
         let possible = self.possible(&possible, last)?;
         let default = fill::default_of(&self.nodes, &sure);
-        let shape = self.shape_of(&sure);
+        let shape = self.nodes.shape_of(&sure);
         Some(Property {
             certain: members.iter().any(required) || default.is_some(),
             truthy: default.is_none() && self.refuses_falsy(names, &sure),
@@ -75,7 +75,7 @@ impl Schema {
         let steps = names.iter().map(|it| format!("/{}", escaped(it)));
         let pointer: String = steps.collect();
         // What its type speaks against need not be tried, and mostly that is all but one.
-        let types = self.types_of(fill::certain(&self.nodes, sure));
+        let types = self.nodes.types_of(fill::certain(&self.nodes, sure));
         let possible = |it: Types| types.is_none_or(|types| types.has(it));
         let falsy = [
             (Types::STRING, json!("")),

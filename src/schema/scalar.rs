@@ -20,13 +20,14 @@ pub enum ScalarType {
 }
 
 /// What a property's schema says about where its values can stand.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub enum Shape {
     /// A single scalar type.
     Scalar(ScalarType),
     /// An array whose items all have a single scalar type.
     ArrayOfScalar(ScalarType),
     /// Objects, several types, or no declared type: JSON bodies only.
+    #[default]
     Other,
 }
 
@@ -58,6 +59,10 @@ pub fn coerce(text: &str, to: ScalarType) -> Result<Value, String> {
 /// `1e1`; no `-0`), else the shortest text that reads back as the same float.
 #[must_use]
 pub fn spelling(number: &Number) -> String {
+    // As the general way writes it, without going through the machinery of formatting.
+    if let Some(integer) = number.as_i64() {
+        return integer.to_string();
+    }
     as_integer(number)
         .unwrap_or_else(|| number.clone())
         .to_string()
@@ -68,6 +73,9 @@ const I64_END: f64 = 9_223_372_036_854_775_808.0;
 const U64_END: f64 = 18_446_744_073_709_551_616.0;
 
 fn canonical(text: &str, expected: &str, fits: impl Fn(&Number) -> bool) -> Result<Value, String> {
+    if let Some(integer) = short_integer(text) {
+        return Ok(Value::Number(integer));
+    }
     let Some(number) = read(text).filter(&fits) else {
         return Err(expected.to_owned());
     };
@@ -77,6 +85,16 @@ fn canonical(text: &str, expected: &str, fits: impl Fn(&Number) -> bool) -> Resu
     } else {
         Err(format!("written as {spelled}"))
     }
+}
+
+/// An integer in its one spelling that is surely in the range, and not negative: what most numbers are.
+fn short_integer(text: &str) -> Option<Number> {
+    let is_short = matches!(text.len(), 1..=18) && (text == "0" || !text.starts_with('0'));
+    if !is_short || !text.bytes().all(|it| it.is_ascii_digit()) {
+        return None;
+    }
+    let digits = text.bytes().map(|it| u64::from(it - b'0'));
+    Some(digits.fold(0, |value, digit| value * 10 + digit).into())
 }
 
 /// A number in any usual decimal spelling, as an integer where it is one.

@@ -54,6 +54,119 @@ fn categories() -> Value {
     })
 }
 
+/// A source of one keyword more or less each, most of them plain.
+fn plain_sources() -> impl Strategy<Value = Value> {
+    let property = prop_oneof![
+        (any::<Option<u8>>(), any::<Option<u8>>()).prop_map(|(least, most)| {
+            let limits = [("minLength", least), ("maxLength", most)];
+            let limits = limits
+                .into_iter()
+                .filter_map(|(it, at)| Some((it, json!(at? % 6))));
+            limits.chain([("type", json!("string"))]).collect::<Value>()
+        }),
+        (any::<Option<i8>>(), any::<Option<i8>>()).prop_map(|(least, most)| {
+            let limits = [("minimum", least), ("maximum", most)];
+            let limits = limits
+                .into_iter()
+                .filter_map(|(it, at)| Some((it, json!(at? % 4))));
+            limits
+                .chain([("type", json!("integer"))])
+                .collect::<Value>()
+        }),
+        Just(json!({"type": "string", "enum": ["a", "é", ""]})),
+        Just(json!({"type": "number", "description": "any"})),
+        Just(json!({"type": "boolean", "default": true})),
+        Just(json!({"type": "number", "minimum": 0.5})),
+        Just(json!({"type": ["string", "null"]})),
+        Just(json!({"type": "string", "pattern": "^a"})),
+        Just(json!({"type": "array", "items": {"type": "integer"}})),
+        Just(json!({"type": "object", "properties": {"a": {"type": "string"}}})),
+    ];
+    let required = prop::sample::subsequence(vec!["a", "b"], 0..=2);
+    let beside = prop_oneof![
+        4 => Just(json!({})),
+        1 => Just(json!({"type": "object", "additionalProperties": false, "title": "Some"})),
+        1 => Just(json!({"additionalProperties": true})),
+        1 => Just(json!({"minProperties": 2})),
+        1 => Just(json!({"$schema": "http://json-schema.org/draft-07/schema#"})),
+    ];
+    let properties = prop::collection::btree_map("[a-c]", property, 2..4);
+    (properties, required, beside).prop_map(|(mut properties, required, mut source)| {
+        for name in ["a", "b"] {
+            let any = || json!({"type": "string"});
+            properties.entry(name.to_owned()).or_insert_with(any);
+        }
+        source["properties"] = json!(properties);
+        source["required"] = json!(required);
+        source
+    })
+}
+
+fn plain_instances() -> impl Strategy<Value = Value> {
+    let value = prop_oneof![
+        "[ab\u{e9}\u{1f600}]{0,7}".prop_map(Value::from),
+        (-5_i64..5).prop_map(Value::from),
+        prop::sample::select(vec![1.0, -0.0, 0.5, 1e300]).prop_map(Value::from),
+        any::<u64>().prop_map(Value::from),
+        any::<bool>().prop_map(Value::from),
+        Just(Value::Null),
+        Just(json!([1])),
+        Just(json!({"a": "a"})),
+        Just(json!({"b": "a"})),
+    ];
+    let members = prop::collection::btree_map("[a-dA]", value, 0..4);
+    members.prop_map(|members| json!(members))
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(1000))]
+
+    #[test]
+    fn what_is_seen_to_pass_is_what_the_validator_accepts(source in plain_sources(), value in plain_instances()) {
+        let schema = compiled(&source);
+        if schema.is_seen_to_pass(&value) {
+            prop_assert_eq!(schema.judge(&value), Ok(()), "{} on {}", source, value);
+        }
+        prop_assert_eq!(schema.check(&value), schema.judge(&value));
+    }
+}
+
+#[test]
+fn plain_parameters_are_seen_to_pass() {
+    let schema = compiled(&json!({
+        "type": "object",
+        "properties": {
+            "size": {"type": "string", "enum": ["1k", "64k"]},
+            "lang": {"type": "string", "maxLength": 2, "minLength": 1},
+            "page": {"type": "integer", "minimum": 1},
+            "rate": {"type": "number", "default": 1},
+            "all": {"type": "boolean", "description": "More."},
+        },
+        "required": ["size"],
+    }));
+    for (value, expected) in [
+        (
+            json!({"size": "1k", "lang": "\u{1f600}", "page": 1, "rate": 0.5, "all": true}),
+            true,
+        ),
+        (json!({"all": false, "size": "64k"}), true),
+        (json!({"size": "2k"}), false),
+        (json!({"lang": "en"}), false),
+        (json!({"size": "1k", "lang": ""}), false),
+        (json!({"size": "1k", "lang": "eng"}), false),
+        (json!({"size": "1k", "page": 0}), false),
+        (json!({"size": "1k", "page": "1"}), false),
+        (json!({"size": "1k", "more": 1}), false),
+        (json!({"size": "1k", "Size": "1k"}), false),
+    ] {
+        assert_eq!(schema.is_seen_to_pass(&value), expected, "{value}");
+        assert_eq!(schema.judge(&value).is_ok(), expected, "{value}");
+    }
+    // For this one, only the validator has the patience.
+    let float = json!({"size": "1k", "page": 1.0});
+    assert!(!schema.is_seen_to_pass(&float) && schema.check(&float).is_ok());
+}
+
 #[test]
 fn values_that_depend_on_another_field_are_checked() {
     let billing = json!({"category": "billing", "sub_category": "payment_failed"});

@@ -16,7 +16,7 @@ pub fn facts(policy: &Policy, caller: &Caller, at: Moment, session: Option<Snaps
     let agent = caller.agent.as_ref();
     let declared = policy.agents().zip(agent);
     let title = declared.and_then(|(agents, name)| agents.get(name)?.title.clone());
-    let agent_id = agent.map(ToString::to_string).unwrap_or_default();
+    let agent_id = agent.map(|it| it.as_str().to_owned()).unwrap_or_default();
     let session_id = caller.session.clone().filter(|_| session.is_some());
     let session = session.unwrap_or_default();
     Facts {

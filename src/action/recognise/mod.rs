@@ -52,7 +52,8 @@ pub fn recognise(
     facts: &Facts,
 ) -> Result<Recognised, Refusal> {
     upgrade::judge(action, &intent.headers)?;
-    let mut found = Found::new(action, facts);
+    let expected = intent.path.len() + intent.query.pairs().len();
+    let mut found = Found::new((action, facts), expected);
     found.read_path(intent)?;
     found.read_query(intent.query.pairs())?;
     found.read_headers(&intent.headers)?;
@@ -79,11 +80,15 @@ struct Found<'a> {
 }
 
 impl<'a> Found<'a> {
-    fn new(action: &'a Action, facts: &'a Facts) -> Self {
+    /// Room for so many parameters is made at once: few requests have more outside their bodies, and who sends many
+    /// segments or pairs does not get room for each before it is looked at.
+    const EXPECTED: usize = 7;
+
+    fn new((action, facts): (&'a Action, &'a Facts), expected: usize) -> Self {
         Self {
             action,
             facts,
-            parameters: Map::new(),
+            parameters: Map::with_capacity(expected.min(Self::EXPECTED)),
             replaced: Vec::new(),
         }
     }
@@ -98,6 +103,7 @@ impl<'a> Found<'a> {
 
     fn read_query(&mut self, pairs: &[Pair]) -> Result<(), Refusal> {
         let mut seen = Seen::default();
+        seen.few.reserve(pairs.len().min(Seen::FEW));
         for pair in pairs {
             let again = seen.again(&pair.name)?;
             self.read_pair(pair, again)?;
@@ -163,7 +169,7 @@ impl<'a> Found<'a> {
             },
             Shape::ArrayOfScalar(item) => self.push(name, text, item),
             _ if again => Err(duplicate(name)),
-            _ => self.set(name, text),
+            shape => self.set_as(shape, name, text),
         }
     }
 
@@ -269,7 +275,11 @@ impl<'a> Found<'a> {
     }
 
     fn set(&mut self, name: &str, text: &str) -> Result<(), Refusal> {
-        let kind = match self.action.parameters.shape(name) {
+        self.set_as(self.action.parameters.shape(name), name, text)
+    }
+
+    fn set_as(&mut self, shape: Shape, name: &str, text: &str) -> Result<(), Refusal> {
+        let kind = match shape {
             Shape::Scalar(kind) => kind,
             _ => ScalarType::String,
         };

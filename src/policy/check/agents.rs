@@ -1,6 +1,6 @@
 //! Agents: who may ask, and for which actions.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::ops::Bound;
 
 use crate::name::{ActionName, AgentName, SecretName};
@@ -9,7 +9,7 @@ use crate::policy::check::rates;
 use crate::policy::check::told::Told;
 use crate::policy::raw::agent::Agent as Raw;
 use crate::policy::raw::decode::Text;
-use crate::policy::{Agent, AllowPattern};
+use crate::policy::{Agent, AllowPattern, PolicySet};
 use crate::problem::Problem;
 use crate::rate::Owner;
 
@@ -83,7 +83,7 @@ fn agent(
         raw.rate_limit.as_ref(),
         told,
     );
-    let mut allow = HashSet::new();
+    let mut allow = PolicySet::default();
     if let Some(patterns) = &raw.allow {
         if patterns.items.is_empty() {
             let problem = Problem::warning(&patterns.place, "this agent may use no action");

@@ -26,7 +26,7 @@ pub fn explain_head(policy: &Policy, intent: &Intent) -> Vec<Looked> {
         .index
         .find(host, port, &intent.method, &intent.path)
     {
-        Found::Action(action) => {
+        Found::Action(action, _) => {
             trail.extend(candidates(environment, intent, Some(action)));
             trail.push(Looked::good(Rule::Action, in_words(action)));
             trail.push(scheme(action, intent));

@@ -1,6 +1,6 @@
 //! What the tests play in: one policy, one origin, one door.
 
-use std::collections::{BTreeMap, HashMap, HashSet, VecDeque};
+use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::convert::Infallible;
 use std::io;
 use std::net::{IpAddr, SocketAddr};
@@ -44,7 +44,7 @@ use crate::live::Live;
 use crate::meter::Meter;
 use crate::metrics::{Metrics, Upstreams};
 use crate::name::{ActionName, AgentName, EnvironmentName, SecretName, TunnelName};
-use crate::policy::{Agent, Environment, Index, Policy, Tunnel};
+use crate::policy::{Agent, Environment, Index, Policy, PolicySet, Tunnel};
 use crate::proxy::{ClientLimits, serve};
 use crate::request::{Host, HostPattern, Scheme};
 use crate::schema::Schema;
@@ -334,7 +334,7 @@ fn policy(port: u16, agents: bool) -> Policy {
         runtime_token: None,
         environment: Some(production),
         rate: None,
-        allow: HashSet::new(),
+        allow: PolicySet::default(),
         patterns: Vec::new(),
     };
     let agents = agents.then(|| BTreeMap::from([(AgentName::parse("bot").unwrap(), agent)]));

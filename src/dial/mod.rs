@@ -98,6 +98,13 @@ struct Dispatch {
     request: Request<Body>,
 }
 
+/// A request and its way. On the heap, since it is handed on often.
+struct Errand {
+    route: Route,
+    message: Message,
+    idempotent: bool,
+}
+
 /// Where a request goes and what must hold on the way.
 struct Route {
     destination: Destination,
@@ -113,6 +120,37 @@ struct Answered {
     connection: Connection,
     reused: bool,
     retries: u32,
+}
+
+impl Dispatch {
+    fn of(outgoing: Outgoing) -> Result<Self, Fault> {
+        Ok(Self {
+            destination: outgoing.destination().clone(),
+            agent: outgoing.agent().cloned(),
+            network: outgoing.network().clone(),
+            connect_timeout: outgoing.action().limits.connect_timeout,
+            idempotent: outgoing.action().idempotent(),
+            passes: outgoing.action().passes,
+            request: outgoing.into_request()?,
+        })
+    }
+}
+
+impl Errand {
+    fn new(dispatch: Dispatch) -> Box<Self> {
+        let (to, passes) = (dispatch.destination, dispatch.passes);
+        Box::new(Self {
+            message: Message::new(dispatch.request, to.clone(), passes),
+            route: Route {
+                key: Key::new(&to, Identity::Anonymous, dispatch.agent),
+                destination: to,
+                network: dispatch.network,
+                connect_timeout: dispatch.connect_timeout,
+                passes,
+            },
+            idempotent: dispatch.idempotent,
+        })
+    }
 }
 
 impl Dialer {
@@ -137,17 +175,13 @@ impl Dialer {
     /// [`FaultKind::Address`] before anything was dialled, [`FaultKind::Unreachable`], [`FaultKind::Timeout`] and
     /// [`FaultKind::Tls`] before anything was sent, [`FaultKind::Malformed`] for an answer that can't be believed, and
     /// whatever broke the request's own body.
-    pub async fn send(&self, outgoing: Outgoing) -> Result<Box<Reply>, Fault> {
-        self.dispatch(Dispatch {
-            destination: outgoing.destination().clone(),
-            agent: outgoing.agent().cloned(),
-            network: outgoing.network().clone(),
-            connect_timeout: outgoing.action().limits.connect_timeout,
-            idempotent: outgoing.action().idempotent(),
-            passes: outgoing.action().passes,
-            request: outgoing.into_request()?,
-        })
-        .await
+    pub fn send(
+        &self,
+        outgoing: Outgoing,
+    ) -> impl Future<Output = Result<Box<Reply>, Fault>> + Send + '_ {
+        // Taken apart before anything waits: what waits has no room for it.
+        let dispatch = Dispatch::of(outgoing).map(Errand::new);
+        async move { self.dispatch(dispatch?).await }
     }
 
     /// Posts to a URL that the policy declares for exeat itself, and waits for the head of the response. Lookup,
@@ -166,7 +200,7 @@ impl Dialer {
         *request.method_mut() = Method::POST;
         *request.uri_mut() = declared.target();
         *request.headers_mut() = headers;
-        self.dispatch(Dispatch {
+        let errand = Errand::new(Dispatch {
             destination: declared.destination().clone(),
             agent: None,
             network: declared.network().clone(),
@@ -174,8 +208,8 @@ impl Dialer {
             idempotent: true,
             passes: Passes::default(),
             request,
-        })
-        .await
+        });
+        self.dispatch(errand).await
     }
 
     /// Opens a stream for a declared tunnel: looked up, judged and connected as for a request, with nothing sent on it.
@@ -219,28 +253,18 @@ impl Dialer {
         within(connect_timeout, to, self.reach(to, network)).await
     }
 
-    async fn dispatch(&self, dispatch: Dispatch) -> Result<Box<Reply>, Fault> {
-        let Dispatch {
-            destination,
-            agent,
-            network,
-            connect_timeout,
+    async fn dispatch(&self, mut errand: Box<Errand>) -> Result<Box<Reply>, Fault> {
+        let Errand {
+            route,
+            message,
             idempotent,
-            passes,
-            request,
-        } = dispatch;
-        let route = Route {
-            key: Key::new(&destination, Identity::Anonymous, agent),
-            destination,
-            network,
-            connect_timeout,
-            passes,
-        };
-        let mut message = Message::new(request, route.destination.clone(), passes);
+        } = &mut *errand;
         let broken = message.broken();
-        match self.carry(&route, &mut message, idempotent).await {
+        let answered = self.carry(route, message, *idempotent).await;
+        match answered {
             Ok(answered) => {
-                let asked = passes.websocket.then_some(&message.headers);
+                let Errand { route, message, .. } = *errand;
+                let asked = route.passes.websocket.then_some(&message.headers);
                 receive(answered, self.keep(route, broken), asked)
             }
             Err(fault) => Err(broken.fault().unwrap_or(fault)),

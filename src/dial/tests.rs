@@ -143,7 +143,8 @@ impl World {
             idempotent: method != Method::POST,
             request,
         };
-        self.dialer.dispatch(dispatch).await.map(|it| *it)
+        let replied = self.dialer.dispatch(Errand::new(dispatch)).await;
+        replied.map(|it| *it)
     }
 
     async fn get(&self, url: &str) -> Result<Reply, Fault> {

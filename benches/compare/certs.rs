@@ -28,6 +28,7 @@ use rustls::crypto::aws_lc_rs;
 use rustls::server::ClientHello;
 use rustls::server::ResolvesServerCert;
 use rustls::sign::CertifiedKey;
+use rustls::sign::SigningKey;
 use rustls_pki_types::CertificateDer;
 use rustls_pki_types::PrivateKeyDer;
 use rustls_pki_types::PrivatePkcs8KeyDer;
@@ -67,7 +68,8 @@ pub(crate) fn client(file: &Path) -> anyhow::Result<ClientConfig> {
         .with_no_client_auth())
 }
 
-/// A server that shows a leaf for each of `names`, signed by the CA in `folder` when it is first asked for.
+/// A server that shows a leaf for each of `names`, of which some may begin with `*.`, signed by the CA in `folder` when
+/// it is first asked for.
 pub(crate) fn server(
     folder: &Path,
     names: impl IntoIterator<Item = String>,
@@ -103,48 +105,52 @@ fn key_file(folder: &Path) -> PathBuf {
 struct Leaves {
     issuer: Issuer<'static, KeyPair>,
     key: KeyPair,
-    /// One place per known name, so the cache cannot grow.
-    by_name: HashMap<String, Mutex<Option<Arc<CertifiedKey>>>>,
+    signer: Arc<dyn SigningKey>,
+    names: Vec<String>,
+    /// Grows with the hosts below a `*.`, of which a run has as many as it asks for.
+    signed: Mutex<HashMap<String, Arc<CertifiedKey>>>,
 }
 
 impl Leaves {
     fn open(folder: &Path, names: impl IntoIterator<Item = String>) -> anyhow::Result<Self> {
         let ca_key = KeyPair::from_pem(&fs::read_to_string(key_file(folder))?)?;
+        let key = KeyPair::generate()?;
+        let der = PrivateKeyDer::Pkcs8(PrivatePkcs8KeyDer::from(key.serialize_der()));
         Ok(Self {
             issuer: Issuer::from_ca_cert_pem(&fs::read_to_string(ca_file(folder))?, ca_key)?,
-            key: KeyPair::generate()?,
-            by_name: names
-                .into_iter()
-                .map(|name| (name, Mutex::default()))
-                .collect(),
+            key,
+            signer: aws_lc_rs::sign::any_supported_type(&der)?,
+            names: names.into_iter().collect(),
+            signed: Mutex::default(),
         })
+    }
+
+    fn knows(&self, name: &str) -> bool {
+        let parent = name.split_once('.').map(|(_, parent)| parent);
+        let covers =
+            |it: &String| it == name || it.strip_prefix("*.").is_some_and(|it| parent == Some(it));
+        self.names.iter().any(covers)
     }
 
     fn sign(&self, name: &str) -> anyhow::Result<CertifiedKey> {
         let mut params = CertificateParams::new([name.to_owned()])?;
         params.distinguished_name = DistinguishedName::new();
         let leaf = params.signed_by(&self.key, &self.issuer)?;
-        let key = PrivateKeyDer::Pkcs8(PrivatePkcs8KeyDer::from(self.key.serialize_der()));
-        Ok(CertifiedKey::from_der(
-            vec![leaf.der().clone()],
-            key,
-            &aws_lc_rs::default_provider(),
-        )?)
+        let signer = Arc::clone(&self.signer);
+        Ok(CertifiedKey::new(vec![leaf.der().clone()], signer))
     }
 }
 
 impl ResolvesServerCert for Leaves {
     fn resolve(&self, hello: ClientHello<'_>) -> Option<Arc<CertifiedKey>> {
         let name = hello.server_name()?;
-        let mut place = self
-            .by_name
-            .get(name)?
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner);
-        if place.is_none() {
-            *place = Some(Arc::new(self.sign(name).ok()?));
+        let mut signed = self.signed.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(leaf) = signed.get(name) {
+            return Some(Arc::clone(leaf));
         }
-        place.clone()
+        let leaf = Arc::new(self.knows(name).then(|| self.sign(name).ok())??);
+        signed.insert(name.to_owned(), Arc::clone(&leaf));
+        Some(leaf)
     }
 }
 
@@ -152,7 +158,7 @@ impl ResolvesServerCert for Leaves {
 impl std::fmt::Debug for Leaves {
     fn fmt(&self, out: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         out.debug_struct("Leaves")
-            .field("names", &self.by_name.len())
+            .field("names", &self.names)
             .finish_non_exhaustive()
     }
 }

@@ -1,5 +1,6 @@
 //! One run of the clients: what they ask of whom, how often, and the CPU time that it took the other side.
 
+use std::path::PathBuf;
 use std::process::Command;
 use std::time::Duration;
 
@@ -8,6 +9,7 @@ use anyhow::ensure;
 use crate::load::Form;
 use crate::load::Tally;
 use crate::origin;
+use crate::process::Process;
 use crate::rounds::Http;
 use crate::rounds::Mode;
 use crate::rounds::Scenario;
@@ -115,7 +117,7 @@ impl Errand {
 }
 
 /// A whole run takes at most a minute, after which the load ends itself.
-const WITHIN: Duration = Duration::from_secs(70);
+pub(crate) const WITHIN: Duration = Duration::from_secs(70);
 
 /// Runs the clients to their end, each asking again at once. A request that fails is an error.
 pub(crate) fn run(
@@ -137,11 +139,7 @@ pub(crate) fn run_at(
 ) -> anyhow::Result<Ran> {
     let mut load = stage.load(|command| {
         order(command, contender, errand, times);
-        // In a tunnel that nobody opens, it is the origin that shows a certificate.
-        command.arg("--trust").arg(match errand.host {
-            origin::TUNNEL_HOST => stage.ca_file(),
-            _ => contender.trust.clone(),
-        });
+        command.arg("--trust").arg(trust(stage, contender, errand));
         if let Some(rate) = rate {
             command.args(["--rate", &rate.to_string()]);
         }
@@ -162,6 +160,35 @@ pub(crate) fn run_at(
     load.release()?;
     let _gone: String = load.read(WITHIN)?;
     Ok(Ran { tally, busy })
+}
+
+/// Opens so many connections, each of which asks once. They are open for as long as the process is kept.
+pub(crate) fn hold(
+    stage: &Stage,
+    contender: &Contender,
+    errand: &Errand,
+    connections: usize,
+) -> anyhow::Result<Process> {
+    let times = Times {
+        connections,
+        warm_up: 0,
+        requests: 0,
+    };
+    let load = stage.load(|command| {
+        order(command, contender, errand, &times);
+        command.arg("--trust").arg(trust(stage, contender, errand));
+        command.arg("--hold");
+    })?;
+    let _open: String = load.read(WITHIN)?;
+    Ok(load)
+}
+
+/// In a tunnel that nobody opens, it is the origin that shows a certificate.
+fn trust(stage: &Stage, contender: &Contender, errand: &Errand) -> PathBuf {
+    match errand.host {
+        origin::TUNNEL_HOST => stage.ca_file(),
+        _ => contender.trust.clone(),
+    }
 }
 
 fn order(command: &mut Command, contender: &Contender, errand: &Errand, times: &Times) {

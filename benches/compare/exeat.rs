@@ -8,6 +8,7 @@ use std::fs;
 use std::net::SocketAddr;
 use std::path::Path;
 use std::path::PathBuf;
+use std::process::Command;
 use std::rc::Rc;
 
 use anyhow::Context;
@@ -23,8 +24,11 @@ use crate::stage::Contender;
 use crate::stage::READY_WITHIN;
 use crate::stage::Stage;
 
-/// Declared actions beside the four that are called.
-const OTHER_ACTIONS: usize = 996;
+/// Declared actions, the five below among them.
+pub(crate) const ACTIONS: usize = 1_000;
+
+/// Actions for requests of the bench; all others are there since policies have many.
+const NEEDED_ACTIONS: usize = 5;
 
 const AGENT: &str = "bench";
 const AGENT_TOKEN: &str = "token-of-the-bench-agent";
@@ -51,6 +55,50 @@ pub(crate) fn start(stage: &Stage, name: &str, program: &Path) -> anyhow::Result
     Ok(Running::start(stage, name, program)?.by_door(name, None))
 }
 
+/// What differs from the exeat of most trials.
+pub(crate) struct Variant {
+    /// Declared actions.
+    pub(crate) actions: usize,
+    /// Settings beside the usual ones, as flags.
+    pub(crate) flags: Vec<String>,
+}
+
+impl Default for Variant {
+    fn default() -> Self {
+        Self {
+            actions: ACTIONS,
+            flags: Vec::new(),
+        }
+    }
+}
+
+/// An exeat that is not started yet: what it reads is written.
+pub(crate) struct Prepared {
+    name: String,
+    command: Command,
+}
+
+impl Prepared {
+    /// Starts it, and waits until it listens.
+    pub(crate) fn start(mut self) -> anyhow::Result<Contender> {
+        let process = Process::start_on_stderr(&self.name, &mut self.command)?;
+        Ok(Running::of(process)?.by_door(&self.name, None))
+    }
+}
+
+/// Writes the policy for an `exeat run` on the cores of the proxies. One that had the same name before has left its CA.
+pub(crate) fn prepare(
+    stage: &Stage,
+    name: &str,
+    program: &Path,
+    variant: &Variant,
+) -> anyhow::Result<Prepared> {
+    Ok(Prepared {
+        name: name.to_owned(),
+        command: command(stage, name, program, variant)?,
+    })
+}
+
 /// As [`start`], once for each of its doors.
 pub(crate) fn doors(stage: &Stage, program: &Path) -> anyhow::Result<Vec<Contender>> {
     let running = Running::start(stage, "doors", program)?;
@@ -74,7 +122,11 @@ struct Running {
 
 impl Running {
     fn start(stage: &Stage, name: &str, program: &Path) -> anyhow::Result<Self> {
-        let process = launch(stage, name, program)?;
+        let mut command = command(stage, name, program, &Variant::default())?;
+        Self::of(Process::start_on_stderr(name, &mut command)?)
+    }
+
+    fn of(process: Process) -> anyhow::Result<Self> {
         let ready = process.read(READY_WITHIN);
         Ok(Self {
             process: Rc::new(process),
@@ -100,11 +152,20 @@ impl Running {
     }
 }
 
-fn launch(stage: &Stage, name: &str, program: &Path) -> anyhow::Result<Process> {
+fn command(
+    stage: &Stage,
+    name: &str,
+    program: &Path,
+    variant: &Variant,
+) -> anyhow::Result<Command> {
     let folder = stage.folder().join(name);
-    let (policies, state) = (folder.join("policies"), folder.join("state"));
+    // Alone in a folder: the one around them is watched too, and would tell of every line in the audit file.
+    let (policies, state) = (folder.join("conf/policies"), folder.join("state"));
     fs::create_dir_all(&policies)?;
-    fs::write(policies.join("bench.yaml"), policy(&stage.ports)?)?;
+    fs::write(
+        policies.join("bench.yaml"),
+        policy(&stage.ports, variant.actions)?,
+    )?;
     let mut command = stage.on_proxy_cores(program);
     command
         .args(["run", "--json"])
@@ -132,11 +193,12 @@ fn launch(stage: &Stage, name: &str, program: &Path) -> anyhow::Result<Process> 
     }
     command
         .env("BENCH_AGENT_TOKEN", AGENT_TOKEN)
-        .env("BENCH_API_TOKEN", "token-of-the-bench-api");
-    Process::start_on_stderr(name, &mut command)
+        .env("BENCH_API_TOKEN", "token-of-the-bench-api")
+        .args(&variant.flags);
+    Ok(command)
 }
 
-fn policy(ports: &origin::Ready) -> anyhow::Result<String> {
+fn policy(ports: &origin::Ready, actions: usize) -> anyhow::Result<String> {
     let (plain, tls, http2) = (ports.plain, ports.tls, ports.http2);
     let (plain_host, tls_host) = (origin::PLAIN_HOST, origin::TLS_HOST);
     let tunnel_host = origin::TUNNEL_HOST;
@@ -191,12 +253,19 @@ actions:
         origin::TOGETHER,
         origin::TOGETHER_PATH,
     )?;
-    for other in 0..OTHER_ACTIONS {
-        // Some actions to a host, many hosts: as in the policies of a company.
-        let base = format!("https://api{}.example.com/v{other}", other / 10);
-        write_action(&mut text, &format!("get_other_{other}"), &base, "auth: api")?;
-    }
+    let below = format!("https://*.{}", origin::MANY_HOSTS);
+    write_action(&mut text, "get_many", &below, "")?;
+    write_others(&mut text, actions.saturating_sub(NEEDED_ACTIONS))?;
     Ok(text)
+}
+
+/// Some actions to a host, many hosts: as in the policies of a company.
+fn write_others(text: &mut String, count: usize) -> std::fmt::Result {
+    for other in 0..count {
+        let base = format!("https://api{}.example.com/v{other}", other / 10);
+        write_action(text, &format!("get_other_{other}"), &base, "auth: api")?;
+    }
+    Ok(())
 }
 
 fn write_action(text: &mut String, name: &str, base: &str, last_field: &str) -> std::fmt::Result {

@@ -1,13 +1,18 @@
 //! What exeat costs: CPU time per request of a proxy process on loopback, as a ratio to a proxy that decides nothing.
 //!
 //! `cargo bench --bench compare` measures and prints; `-- --quick` is the same in seconds, `-- --help` shows the rest.
-//! The one binary plays every part: it starts itself again as `origin`, `bare` or `load`.
+//! The one binary plays every part: it starts itself again as `origin`, `bare`, `load` or `shake`.
 //!
 //! | File | Part |
 //! |---|---|
 //! | `trials` | what is compared with what |
 //! | `rounds` | how: interleaved rounds, one cell at a time |
 //! | `held` | how much memory: many calls under way at once |
+//! | `memory` | how much memory: many connections that wait |
+//! | `handshakes` | what a tunnel costs to open |
+//! | `start` | from exec to the first served request |
+//! | `growth` | how cost grows with connections and with actions |
+//! | `plot` | its plots |
 //! | `refusals` | what a refusal costs, and whether it leaves anything |
 //! | `clients` | one run of the clients: what they ask of whom |
 //! | `table` | medians, ratios, and their spread |
@@ -25,14 +30,19 @@ mod bare;
 mod certs;
 mod clients;
 mod exeat;
+mod growth;
+mod handshakes;
 mod held;
 mod load;
+mod memory;
 mod origin;
+mod plot;
 mod process;
 mod refusals;
 mod report;
 mod rounds;
 mod stage;
+mod start;
 mod table;
 mod trials;
 
@@ -62,6 +72,7 @@ enum Part {
     Origin(origin::Args),
     Bare(bare::Args),
     Load(load::Args),
+    Shake(load::shake::Args),
 }
 
 fn main() -> anyhow::Result<()> {
@@ -70,6 +81,7 @@ fn main() -> anyhow::Result<()> {
         Some(Part::Origin(args)) => origin::run(&args),
         Some(Part::Bare(args)) => bare::run(&args),
         Some(Part::Load(args)) => load::run(&args),
+        Some(Part::Shake(args)) => load::shake::run(&args),
         None => trials::run(&cli.trials, !cli.bench),
     }
 }

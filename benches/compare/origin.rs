@@ -42,6 +42,9 @@ pub(crate) const TLS_HOST: &str = "tls.loopback.test";
 /// The same for those who ask for it through a tunnel that nobody opens.
 pub(crate) const TUNNEL_HOST: &str = "tunnel.loopback.test";
 
+/// The domain of hosts that are only ever connected to: what is below it are as many as are asked for.
+pub(crate) const MANY_HOSTS: &str = "many.loopback.test";
+
 /// How many bytes of JSON a reply has.
 #[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub(crate) enum Size {

@@ -143,9 +143,18 @@ impl Stage {
 
     /// Starts clients beside the cores of the proxies; the caller adds what they do.
     pub(crate) fn load(&self, with: impl FnOnce(&mut Command)) -> anyhow::Result<Process> {
+        self.part("load", with)
+    }
+
+    /// Starts another part of the bench beside the cores of the proxies.
+    pub(crate) fn part(
+        &self,
+        part: &str,
+        with: impl FnOnce(&mut Command),
+    ) -> anyhow::Result<Process> {
         let mut command = process::pinned(&self.beside, env::current_exe()?);
-        with(command.arg("load"));
-        Process::start("load", &mut command)
+        with(command.arg(part));
+        Process::start(part, &mut command)
     }
 
     /// Certificate of the CA that signed the origin's.

@@ -11,7 +11,11 @@ use crate::bare::Heads;
 use crate::bare::Layout;
 use crate::bare::Setup;
 use crate::exeat;
+use crate::growth;
+use crate::growth::Reach;
+use crate::handshakes;
 use crate::held;
+use crate::memory;
 use crate::origin::Size;
 use crate::process;
 use crate::refusals;
@@ -24,6 +28,7 @@ use crate::rounds::Mode;
 use crate::rounds::Scenario;
 use crate::stage::Contender;
 use crate::stage::Stage;
+use crate::start;
 use crate::table;
 use crate::table::References;
 
@@ -80,16 +85,28 @@ enum Trial {
     Doors,
     /// What does a refusal cost, and does it leave anything?
     Refusals,
+    /// What do connections take that wait?
+    Memory,
+    /// What does it cost to open a tunnel?
+    Handshakes,
+    /// How long does a start take?
+    Start,
+    /// How does cost grow with connections and with actions?
+    Growth,
 }
 
 /// Run when no trial is named.
-const DEFAULT_TRIALS: [Trial; 6] = [
+const DEFAULT_TRIALS: [Trial; 10] = [
     Trial::Exeat,
     Trial::Refusals,
     Trial::Doors,
     Trial::Heads,
     Trial::Layouts,
     Trial::Bodies,
+    Trial::Memory,
+    Trial::Handshakes,
+    Trial::Start,
+    Trial::Growth,
 ];
 
 /// Runs the trials and prints a table for each.
@@ -111,6 +128,14 @@ pub(crate) fn run(args: &Args, smoke: bool) -> anyhow::Result<()> {
             Trial::Exeat => against_exeat(args, (&effort, smoke), &mut report)?,
             Trial::Doors => doors(&effort, &mut report)?,
             Trial::Refusals => refused(&effort, smoke, &mut report)?,
+            Trial::Memory => memory::trial(REFERENCE, &program(), &effort, &mut report)?,
+            Trial::Handshakes => handshakes(&effort, &mut report)?,
+            Trial::Start => start::trial(REFERENCE, &program(), &effort, &mut report)?,
+            Trial::Growth => {
+                let kept = !smoke && !args.quick;
+                let reach = if kept { Reach::whole() } else { Reach::short() };
+                growth::trial(REFERENCE, &program(), &effort, &reach)?;
+            }
         }
     }
     args.json.as_ref().map_or(Ok(()), |file| report.write(file))
@@ -355,6 +380,20 @@ fn doors(effort: &Effort, report: &mut Report) -> anyhow::Result<()> {
     compare(title, (&stage, &contenders), &forward, &many, report)?;
     drop((contenders, stage));
     held::trial(program, effort.many, effort.rounds.min(HELD_ROUNDS))
+}
+
+fn handshakes(effort: &Effort, report: &mut Report) -> anyhow::Result<()> {
+    let stage = Stage::open(1)?;
+    let contenders = [
+        stage.bare("bare", REFERENCE)?,
+        handshakes::exeat(&stage, &program())?,
+    ];
+    handshakes::trial(&stage, &contenders, effort, report)
+}
+
+/// The exeat that was built with the bench.
+fn program() -> PathBuf {
+    PathBuf::from(env!("CARGO_BIN_EXE_exeat"))
 }
 
 fn across(modes: &[Mode], sizes: &[Size]) -> Vec<Scenario> {

@@ -15,6 +15,7 @@ use crate::json::{are_alike, member};
 use crate::refusal::{Code, Refusal};
 use crate::request::{encode_into, fits_query_value};
 use crate::template::{BodyTemplate, Template};
+use crate::yaml::as_step;
 
 /// A request made from parameters, whole but for its credentials.
 #[derive(Debug)]
@@ -449,5 +450,5 @@ fn not_scalar(parameter: &str) -> Refusal {
 
 /// RFC 6901 §3.
 pub(crate) fn pointer(name: &str) -> String {
-    format!("/{}", name.replace('~', "~0").replace('/', "~1"))
+    format!("/{}", as_step(name))
 }

@@ -244,13 +244,14 @@ impl Worker {
                 match face {
                     Face::Proxy => {
                         let limits = Arc::new(clients);
-                        let place = |seat| (limits.clone(), seat);
-                        let serve = |stream, seat| proxy::serve(gate.clone(), stream, place(seat));
+                        let place = move |seat| (limits.clone(), seat);
+                        let serve =
+                            move |stream, seat| proxy::serve(gate.clone(), stream, place(seat));
                         serve_each((waiting, counted), &drain, serve).await;
                     }
                     Face::Tools(listener) => {
                         let tools = Arc::new(Tools::new(gate, listener, clients.write_stall));
-                        let serve = |stream, seat| serve_tools(tools.clone(), stream, seat);
+                        let serve = move |stream, seat| serve_tools(tools.clone(), stream, seat);
                         serve_each((waiting, counted), &drain, serve).await;
                     }
                 }
@@ -285,11 +286,12 @@ async fn serve_tools(tools: Arc<Tools>, stream: TcpStream, seat: Seat) {
     tools.serve(stream, seat).await;
 }
 
-async fn serve_each<F: Future<Output = ()> + Send + 'static>(
+async fn serve_each<F: Future<Output = ()> + Send>(
     (mut waiting, open): (mpsc::Receiver<Accepted>, Arc<AtomicUsize>),
     drain: &Drain,
-    serve: impl Fn(TcpStream, Seat) -> F,
+    serve: impl Fn(TcpStream, Seat) -> F + Send + Sync + 'static,
 ) {
+    let serve = Arc::new(serve);
     let mut connections = JoinSet::new();
     loop {
         let accepted = tokio::select! {
@@ -302,10 +304,11 @@ async fn serve_each<F: Future<Output = ()> + Send + 'static>(
         let open = (Counted(open.clone()), gauged);
         match TcpStream::from_std(stream) {
             Ok(stream) => {
-                let serving = serve(stream, seat);
+                let serve = Arc::clone(&serve);
                 connections.spawn(async move {
                     let _open = open;
-                    serving.await;
+                    // Made in here: a future that is handed in has room in the task twice.
+                    serve(stream, seat).await;
                 });
             }
             Err(error) => tracing::warn!(%error, "an accepted socket could not be used"),

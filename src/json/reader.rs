@@ -15,6 +15,7 @@ use super::Tree;
 use super::are_alike;
 use super::fold_case;
 use super::text::plain_length;
+use crate::yaml::as_step;
 
 /// A cursor over one JSON text.
 pub(super) struct Reader<'t> {
@@ -324,7 +325,7 @@ impl<'t> Reader<'t> {
         let path = Vec::new();
         let mut again = Reader { at, path, ..*self };
         let name = again.string().unwrap_or_default();
-        name.replace('~', "~0").replace('/', "~1")
+        as_step(&name).into_owned()
     }
 }
 

@@ -58,7 +58,7 @@ pub(super) async fn serve<S: ClientStream>(
             }
             tunnel.close(failed.end);
             if let Some((mut stream, alert)) = failed.farewell {
-                turn_away(&mut stream, alert, &place.limits).await;
+                Box::pin(turn_away(&mut stream, alert, &place.limits)).await;
             }
             return;
         }
@@ -72,7 +72,8 @@ pub(super) async fn serve<S: ClientStream>(
     let is_http2 = session.alpn_protocol() == Some(b"h2");
     let tunnel = Arc::new(tunnel.secured(version));
     if is_http2 {
-        match http2::serve(place, &tunnel, stream).await {
+        // On the heap: what speaks HTTP/1 needs no room for it.
+        match Box::pin(http2::serve(place, &tunnel, stream)).await {
             0 => {}
             lost => tunnel.close_for_lost(place, lost),
         }
@@ -87,6 +88,9 @@ pub(super) async fn serve<S: ClientStream>(
         "the client sent no request in its tunnel",
     ));
 }
+
+/// Boxed, since it is moved from hand to hand, and every hand that is a future keeps room for it.
+type Secured<S> = Box<TlsStream<Rewound<S>>>;
 
 /// How a handshake failed, and what is left to do after it is recorded.
 struct Failed<S> {
@@ -111,7 +115,7 @@ async fn handshake<S: ClientStream>(
     host: &Host,
     leaf: Arc<CertifiedKey>,
     mut stream: Rewound<S>,
-) -> Result<TlsStream<Rewound<S>>, Failed<S>> {
+) -> Result<Secured<S>, Failed<S>> {
     let deadline = Instant::now() + place.limits.handshake;
     let first = timeout_at(deadline, stream.first_byte()).await;
     match first.map_err(|_| slow())?.map_err(|error| broke(&error))? {
@@ -139,7 +143,7 @@ async fn handshake<S: ClientStream>(
     let config = place.gate.services.authority.config_for(leaf);
     let secured = timeout_at(deadline, start.into_stream(config)).await;
     let secured = secured.map_err(|_| slow())?;
-    secured.map_err(|error| Failed {
+    secured.map(Box::new).map_err(|error| Failed {
         end: broke(&error),
         distrusts: distrusts(&error),
         farewell: None,

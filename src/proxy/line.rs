@@ -433,7 +433,8 @@ impl<S: ClientStream> State<S> {
 /// Reads to the end, or until enough was read.
 pub(super) async fn drain(stream: &mut (impl AsyncRead + Unpin), most: usize) -> io::Result<()> {
     let mut left = most;
-    let mut sink = [0; 4096];
+    // Not in the future itself: a tunnel that is passed on would have this room all its life.
+    let mut sink = vec![0; 4096];
     while left > 0 {
         match stream.read(&mut sink).await? {
             0 => break,

@@ -37,7 +37,7 @@ impl<S: ClientStream> ClientStream for Rewound<S> {
     }
 }
 
-impl<S: ClientStream> ClientStream for TlsStream<Rewound<S>> {
+impl<S: ClientStream> ClientStream for Box<TlsStream<Rewound<S>>> {
     fn abort(&mut self) {
         self.get_mut().0.abort();
     }
@@ -55,6 +55,10 @@ impl<S: ClientStream> AsyncRead for Rewound<S> {
         let length = self.ahead.len().min(into.remaining());
         into.put_slice(&self.ahead[..length]);
         self.ahead.advance(length);
+        if self.ahead.is_empty() {
+            // Room for a whole head, which would be held for as long as the tunnel is.
+            self.ahead = BytesMut::new();
+        }
         Poll::Ready(Ok(()))
     }
 }

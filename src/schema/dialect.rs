@@ -4,9 +4,13 @@
 //! it, so none of them can see a schema that another overlooks. What a keyword *means* for an
 //! instance is the business of the `jsonschema` crate.
 
+use std::borrow::Cow;
+
 use jsonschema::Draft;
 use serde_json::Map;
 use serde_json::Value;
+
+use crate::yaml::as_step;
 
 /// A supported dialect.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -197,8 +201,8 @@ pub(super) fn children<'a>(
 ) -> Vec<Child<'a>> {
     let mut found = Vec::new();
     for (keyword, held) in schema {
-        let below = format!("{pointer}/{}", escaped(keyword));
-        let child = |name, step: Option<String>, schema| Child {
+        let below = format!("{pointer}/{}", as_step(keyword));
+        let child = |name, step: Option<Cow<'_, str>>, schema| Child {
             keyword,
             name,
             pointer: step.map_or_else(|| below.clone(), |step| format!("{below}/{step}")),
@@ -208,7 +212,7 @@ pub(super) fn children<'a>(
         match (dialect.holds(keyword), held) {
             (Some(Holds::Schemas | Holds::SchemaOrSchemas), Value::Array(list)) => {
                 let items = list.iter().enumerate();
-                found.extend(items.map(|(at, it)| child(None, Some(at.to_string()), it)));
+                found.extend(items.map(|(at, it)| child(None, Some(at.to_string().into()), it)));
             }
             (Some(Holds::Schema | Holds::SchemaOrSchemas), _) => {
                 found.push(child(None, None, held))
@@ -216,20 +220,15 @@ pub(super) fn children<'a>(
             (Some(Holds::Named), Value::Object(map)) => {
                 found.extend(
                     map.iter()
-                        .map(|(name, it)| child(Some(name), Some(escaped(name)), it)),
+                        .map(|(name, it)| child(Some(name), Some(as_step(name)), it)),
                 );
             }
             (Some(Holds::NamedOrNames), Value::Object(map)) => {
                 let schemas = map.iter().filter(|(_, it)| !it.is_array());
-                found.extend(schemas.map(|(name, it)| child(Some(name), Some(escaped(name)), it)));
+                found.extend(schemas.map(|(name, it)| child(Some(name), Some(as_step(name)), it)));
             }
             _ => {}
         }
     }
     found
-}
-
-/// A name as a step of a JSON Pointer (RFC 6901 section 3).
-pub(super) fn escaped(name: &str) -> String {
-    name.replace('~', "~0").replace('/', "~1")
 }

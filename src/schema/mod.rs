@@ -36,7 +36,6 @@ use serde_json::Map;
 use serde_json::Value;
 
 use self::dialect::Dialect;
-use self::dialect::escaped;
 use self::node::Node;
 use self::node::NodeId;
 use self::node::Nodes;
@@ -53,6 +52,7 @@ pub use self::scalar::spelling;
 use self::types::Types;
 pub use self::violation::Violation;
 pub use self::violation::ViolationKind;
+use crate::yaml::as_step;
 
 /// Errors that are weighed for the most useful one: an instance can hold one in every item.
 const ERRORS_READ: usize = 64;
@@ -440,7 +440,7 @@ fn check_defaults(nodes: &Nodes, validators: Option<&ValidatorMap>, problems: &m
         let pointer = format!(
             "{}/{}",
             node.fragment.trim_start_matches('#'),
-            escaped("default")
+            as_step("default")
         );
         let message = format!(
             "the default does not fit its schema: {}",

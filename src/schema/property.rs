@@ -4,10 +4,10 @@ use serde_json::{Map, Value, json};
 
 use super::Schema;
 use super::Shape;
-use super::dialect::escaped;
 use super::fill;
 use super::node::{NodeId, Nodes};
 use super::types::Types;
+use crate::yaml::as_step;
 
 /// A declared property.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -72,7 +72,7 @@ impl Schema {
     /// Whether the property's own schema speaks against every value that templates take for false. What a condition
     /// on its neighbours says does not count: they may be others.
     fn refuses_falsy(&self, names: &[&str], sure: &[NodeId]) -> bool {
-        let steps = names.iter().map(|it| format!("/{}", escaped(it)));
+        let steps = names.iter().map(|it| format!("/{}", as_step(it)));
         let pointer: String = steps.collect();
         // What its type speaks against need not be tried, and mostly that is all but one.
         let types = self.nodes.types_of(fill::certain(&self.nodes, sure));

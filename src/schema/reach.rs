@@ -12,11 +12,11 @@ use jsonschema::ValidatorMap;
 use serde_json::Map;
 use serde_json::Value;
 
-use super::dialect::escaped;
 use super::node::Node;
 use super::node::NodeId;
 use super::node::Nodes;
 use super::node::fits;
+use crate::yaml::as_step;
 
 /// How far to follow keywords that apply to some instances only.
 #[derive(Clone, Copy)]
@@ -73,7 +73,7 @@ impl<'a> Walk<'a> {
         for (name, held) in object {
             if !self.declares(&members, name) {
                 return Some(Undeclared {
-                    pointer: format!("/{}", escaped(name)),
+                    pointer: format!("/{}", as_step(name)),
                     name: name.clone(),
                     declared: self.names(&members),
                 });
@@ -81,7 +81,7 @@ impl<'a> Walk<'a> {
             if is_container(held) {
                 let below = self.property_views(&members, name, value);
                 if let Some(found) = self.undeclared(&below, held) {
-                    return Some(found.below(&escaped(name)));
+                    return Some(found.below(&as_step(name)));
                 }
             }
         }

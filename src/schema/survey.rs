@@ -15,11 +15,11 @@ use super::dialect::Child;
 use super::dialect::Dialect;
 use super::dialect::Holds;
 use super::dialect::children;
-use super::dialect::escaped;
 use super::format;
 use super::pattern::with_ascii_spaces;
 use super::patterns::Patterns;
 use crate::json::fold_case;
+use crate::yaml::as_step;
 
 /// Deeper schemas are a mistake or an attack on whoever reads them.
 const MAX_DEPTH: usize = 64;
@@ -88,7 +88,7 @@ impl Surveyor<'_> {
     }
 
     fn keyword(&mut self, keyword: &str, held: &Value, pointer: &str) {
-        let at = format!("{pointer}/{}", escaped(keyword));
+        let at = format!("{pointer}/{}", as_step(keyword));
         match self.dialect.holds(keyword) {
             None => return self.unknown(keyword, &at),
             Some(Holds::Refused(remedy)) => {
@@ -135,7 +135,7 @@ impl Surveyor<'_> {
             ("pattern", Value::String(pattern)) => self.pattern(pattern, &at),
             ("patternProperties", Value::Object(patterns)) => {
                 for pattern in patterns.keys() {
-                    self.pattern(pattern, &format!("{at}/{}", escaped(pattern)));
+                    self.pattern(pattern, &format!("{at}/{}", as_step(pattern)));
                 }
             }
             _ => {}
@@ -149,7 +149,7 @@ impl Surveyor<'_> {
             if let Some(before) = seen.insert(fold_case(name), name) {
                 let message = format!("{name} and {before} differ in case alone");
                 self.problems.add(
-                    &format!("{at}/{}", escaped(name)),
+                    &format!("{at}/{}", as_step(name)),
                     message,
                     "rename one of them",
                 );
@@ -222,7 +222,7 @@ impl Surveyor<'_> {
             None => false,
         };
         for keyword in schema.keys().filter(|keyword| meant(keyword)) {
-            let at = format!("{pointer}/{}", escaped(keyword));
+            let at = format!("{pointer}/{}", as_step(keyword));
             let message = format!("draft 7 ignores {keyword} beside \"$ref\"");
             self.problems.add(
                 &at,

@@ -7,10 +7,10 @@ use jsonschema::error::TypeKind;
 use jsonschema::error::ValidationErrorKind as ErrorKind;
 use serde_json::Value;
 
-use super::dialect::escaped;
 use super::format;
 use super::reach::Undeclared;
 use super::scalar::spelling;
+use crate::yaml::as_step;
 
 /// Messages list at most this many names or values; the field `allowed` has all of them.
 const LISTED: usize = 20;
@@ -117,11 +117,11 @@ impl Violation {
     fn missing(parent: &str, names: &[String]) -> Self {
         let places: Vec<String> = names
             .iter()
-            .map(|it| subject(&format!("{parent}/{}", escaped(it))))
+            .map(|it| subject(&format!("{parent}/{}", as_step(it))))
             .collect();
         let property = names.first().cloned().unwrap_or_default();
         Self {
-            pointer: format!("{parent}/{}", escaped(&property)),
+            pointer: format!("{parent}/{}", as_step(&property)),
             kind: ViolationKind::Missing { property },
             message: format!("{} is required", listed(&places, " or ")),
             allowed: if names.len() > 1 {
@@ -160,7 +160,7 @@ impl Words<'_> {
             ErrorKind::AdditionalProperties { unexpected }
             | ErrorKind::UnevaluatedProperties { unexpected } => {
                 let name = unexpected.first().cloned().unwrap_or_default();
-                let pointer = format!("{pointer}/{}", escaped(&name));
+                let pointer = format!("{pointer}/{}", as_step(&name));
                 let message = format!("{} is not declared", subject(&pointer));
                 let kind = ViolationKind::Undeclared { property: name };
                 Violation {

@@ -1,7 +1,5 @@
 //! From a JSON body back to the parameters that render it: one walk along the pattern of a template.
 
-use std::borrow::Cow;
-
 use serde_json::Value;
 
 use crate::json;
@@ -12,6 +10,7 @@ use crate::template::render::{Values, value, write};
 use crate::template::scope::Kind;
 use crate::template::tree::Place;
 use crate::template::value::Found;
+use crate::yaml::as_step;
 
 /// Why a body is no rendering of a template.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -135,7 +134,7 @@ impl<'p> Reading<'p> {
         };
         let names: Vec<&str> = members.iter().map(|it| it.key.as_str()).collect();
         Err(Mismatch {
-            pointer: format!("{}/{}", self.pointer(), escaped(&extra.name)),
+            pointer: format!("{}/{}", self.pointer(), as_step(&extra.name)),
             kind: MismatchKind::Undeclared,
             expected: format!("one of {}", names.join(", ")),
             spells: None,
@@ -256,7 +255,7 @@ impl<'p> Reading<'p> {
         for step in &self.path {
             pointer.push('/');
             match step {
-                Step::Key(key) => pointer.push_str(&escaped(key)),
+                Step::Key(key) => pointer.push_str(&as_step(key)),
                 Step::Index(index) => pointer.push_str(&index.to_string()),
             }
         }
@@ -273,13 +272,5 @@ fn different(pointer: &str, expected: &str) -> Mismatch {
         kind: MismatchKind::Different,
         expected: expected.to_owned(),
         spells: None,
-    }
-}
-
-/// RFC 6901 section 3.
-fn escaped(key: &str) -> Cow<'_, str> {
-    match key.contains(['~', '/']) {
-        true => key.replace('~', "~0").replace('/', "~1").into(),
-        false => key.into(),
     }
 }

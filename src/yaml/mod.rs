@@ -30,6 +30,7 @@ pub use crate::yaml::scalar::Scalar;
 pub use crate::yaml::scalar::Style;
 pub use crate::yaml::to_json::Json;
 pub use crate::yaml::to_json::Places;
+pub use crate::yaml::to_json::as_step;
 pub use crate::yaml::to_json::to_json;
 
 /// The largest file that is read, in bytes. A policy of a thousand actions has about a third.

@@ -1,8 +1,10 @@
 //! From YAML that is shaped like JSON (a JSON Schema, an example) to a JSON value, with a table
 //! that finds the place of each part again.
 
+use std::borrow::Cow;
 use std::ops::Range;
 
+use memchr::memchr2;
 use serde_json::Map;
 use serde_json::Value as JsonValue;
 
@@ -104,6 +106,16 @@ pub fn to_json(node: &Node, problems: &mut Problems) -> Option<Json> {
     })
 }
 
+/// A name as a step of a JSON Pointer (RFC 6901 §3).
+#[must_use]
+pub fn as_step(name: &str) -> Cow<'_, str> {
+    // Hardly any name has one of them.
+    match memchr2(b'~', b'/', name.as_bytes()) {
+        Some(_) => name.replace('~', "~0").replace('/', "~1").into(),
+        None => name.into(),
+    }
+}
+
 /// In four bytes, of which a file of a million needs three.
 fn narrow(count: usize) -> u32 {
     u32::try_from(count).expect("a file has fewer than four billion bytes")
@@ -180,8 +192,7 @@ impl Conversion<'_> {
 
     fn part(&mut self, name: &str, key: Option<&Place>, node: &Node) -> Option<JsonValue> {
         let start = narrow(self.names.len());
-        self.names
-            .push_str(&name.replace('~', "~0").replace('/', "~1"));
+        self.names.push_str(&as_step(name));
         let at = self.parts.len();
         self.parts.push(Part {
             name: start..narrow(self.names.len()),

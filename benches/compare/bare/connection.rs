@@ -35,6 +35,7 @@ use crate::bare::upstream;
 use crate::bare::upstream::Asked;
 use crate::bare::upstream::Origin;
 use crate::certs;
+use crate::origin;
 
 /// What all connections share: the keys, the leaves, the sessions to come back to.
 pub(crate) struct Tls {
@@ -45,7 +46,9 @@ pub(crate) struct Tls {
 impl Tls {
     /// Both sides, for the hosts that `args` names.
     pub(crate) fn open(args: &Args) -> anyhow::Result<Self> {
-        let mut server = certs::server(&args.ca, args.tls.iter().map(|it| it.host.clone()))?;
+        let many = format!("*.{}", origin::MANY_HOSTS);
+        let names = args.tls.iter().map(|it| it.host.clone());
+        let mut server = certs::server(&args.ca, names.chain([many]))?;
         server.alpn_protocols = match args.setup.heads {
             Heads::Lenient => vec![b"h2".to_vec(), b"http/1.1".to_vec()],
             Heads::Strict => vec![b"http/1.1".to_vec()],
@@ -89,6 +92,10 @@ impl Gate {
         self.origins
             .iter()
             .find(|origin| origin.is_at(host, port))
+            .or_else(|| {
+                let many = host.ends_with(origin::MANY_HOSTS);
+                many.then(|| self.origins.last())?
+            })
             .context("the host is not in the table")
     }
 }

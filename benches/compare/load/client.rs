@@ -12,6 +12,7 @@ use tokio::io::AsyncRead;
 use tokio::io::AsyncWrite;
 use tokio::io::AsyncWriteExt;
 use tokio::net::TcpStream;
+use tokio::sync::Semaphore;
 
 use crate::load::NUMBER;
 use crate::load::http2::Share;
@@ -83,9 +84,15 @@ impl Client {
     pub(super) async fn ask_while(
         mut self,
         pace: Arc<Pace>,
+        under_way: Arc<Semaphore>,
     ) -> (Self, Vec<Duration>, Option<anyhow::Error>) {
         let mut latencies = Vec::with_capacity(4096);
-        while let Some(due) = pace.next().await {
+        loop {
+            // Closed never.
+            let _place = under_way.acquire().await;
+            let Some(due) = pace.next().await else {
+                break;
+            };
             if let Err(error) = self.ask().await {
                 return (self, latencies, Some(error));
             }
@@ -94,7 +101,8 @@ impl Client {
         (self, latencies, None)
     }
 
-    async fn ask(&mut self) -> anyhow::Result<()> {
+    /// One request, and its reply.
+    pub(super) async fn ask(&mut self) -> anyhow::Result<()> {
         match self {
             Self::Own(own) => own.ask().await,
             Self::Sharing(share) => share.ask().await,

@@ -11,6 +11,7 @@ mod http2;
 mod pace;
 mod plan;
 mod reply;
+pub(crate) mod shake;
 
 use std::io;
 use std::net::SocketAddr;
@@ -24,6 +25,7 @@ use anyhow::ensure;
 use clap::ValueEnum;
 use serde::Deserialize;
 use serde::Serialize;
+use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
 
 use crate::load::client::Client;
@@ -100,6 +102,9 @@ pub(crate) struct Args {
     /// Measured requests per second, due by the clock.
     #[arg(long)]
     rate: Option<u32>,
+    /// Measures nothing: one connection after the other asks once, and all stay open until a line comes.
+    #[arg(long)]
+    hold: bool,
 }
 
 /// In a host or path: what stands here differs from one request to the next.
@@ -132,20 +137,54 @@ pub(crate) struct Latency {
 /// Longest time of a whole run: nothing here may hang.
 const DEADLINE: Duration = Duration::from_secs(60);
 
+/// Most requests under way at a time, however many connections there are: as many as exeat lets one agent have unless
+/// it is told otherwise. More than these would need three times as many descriptors.
+const UNDER_WAY: usize = 1024;
+
 /// Warms up, waits for a line on standard input, measures.
 pub(crate) fn run(args: &Args) -> anyhow::Result<()> {
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()?;
     runtime.block_on(async {
-        tokio::time::timeout(DEADLINE, measure(args))
+        let loading = async {
+            match args.hold {
+                true => hold(args).await,
+                false => measure(args).await,
+            }
+        };
+        tokio::time::timeout(DEADLINE, loading)
             .await
             .context("the load took too long")?
     })
 }
 
+async fn hold(args: &Args) -> anyhow::Result<()> {
+    let _open = one_after_the_other(&Arc::new(Plan::new(args)?), args.connections).await?;
+    process::print_ready(&"open")?;
+    wait_for_a_line()
+}
+
+/// Clients each of which has asked once before the next comes.
+async fn one_after_the_other(plan: &Arc<Plan>, count: usize) -> anyhow::Result<Vec<Client>> {
+    let mut clients = Vec::new();
+    while clients.len() < count {
+        let mut one = Client::connect_all(plan, 1).await?;
+        for client in &mut one {
+            client.ask().await?;
+        }
+        clients.append(&mut one);
+    }
+    Ok(clients)
+}
+
 async fn measure(args: &Args) -> anyhow::Result<()> {
-    let clients = Client::connect_all(&Arc::new(Plan::new(args)?), args.connections).await?;
+    let plan = Arc::new(Plan::new(args)?);
+    let clients = match args.connections > UNDER_WAY {
+        // More at once than wait to be accepted would be dropped, and come again after a second.
+        true => one_after_the_other(&plan, args.connections).await?,
+        false => Client::connect_all(&plan, args.connections).await?,
+    };
     let warm = drive(clients, Arc::new(Pace::closed(args.warm_up))).await?;
     if let Some(error) = warm.errors.into_iter().next() {
         return Err(error.context("warming up"));
@@ -206,9 +245,10 @@ struct Outcome {
 
 /// Sends what the pace has over all clients, whoever is free taking the next.
 async fn drive(clients: Vec<Client>, pace: Arc<Pace>) -> anyhow::Result<Outcome> {
+    let under_way = Arc::new(Semaphore::new(UNDER_WAY));
     let mut loops = JoinSet::new();
     for client in clients {
-        loops.spawn(client.ask_while(pace.clone()));
+        loops.spawn(client.ask_while(pace.clone(), under_way.clone()));
     }
     let mut outcome = Outcome::default();
     while let Some(done) = loops.join_next().await {

@@ -55,7 +55,7 @@ fn leaks(body: Option<&Constant>, told: &mut Told<'_>) {
     while let Some(value) = ahead.pop() {
         match value {
             Value::String(text) => {
-                leak::in_text(text, &body.place, told);
+                leak::in_text(text, || &body.place, told);
             }
             Value::Array(items) => ahead.extend(items),
             Value::Object(members) => ahead.extend(members.values()),

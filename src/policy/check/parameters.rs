@@ -15,6 +15,7 @@ use crate::policy::raw::variable::Variable;
 use crate::problem::{Place, nearest};
 use crate::schema::{Compiler, Schema, SchemaProblem, Shape};
 use crate::template::{Declared, Kind, Parameter};
+use crate::yaml::as_step;
 
 /// The schema of an action without parameters.
 static NO_PARAMETERS: LazyLock<Option<Arc<Schema>>> = LazyLock::new(|| {
@@ -197,7 +198,7 @@ impl<'a> Parameters<'a> {
         let Some(raw) = self.raw else {
             return self.name;
         };
-        let escaped = name.replace('~', "~0").replace('/', "~1");
+        let escaped = as_step(name);
         let root = &raw.json.value;
         let keyword = ["properties", "parameters"]
             .into_iter()
@@ -283,8 +284,8 @@ fn look_at(value: &Value, pointer: &mut String, raw: &Raw, told: &mut Told<'_>) 
     let length = pointer.len();
     let mut below = |key: &str, value: &Value| {
         pointer.push('/');
-        pointer.push_str(&key.replace('~', "~0").replace('/', "~1"));
-        hidden::in_text(key, raw.json.places.key(pointer), told);
+        pointer.push_str(&as_step(key));
+        hidden::in_text(key, || raw.json.places.key(pointer), told);
         look_at(value, pointer, raw, told);
         pointer.truncate(length);
     };
@@ -296,8 +297,8 @@ fn look_at(value: &Value, pointer: &mut String, raw: &Raw, told: &mut Told<'_>) 
             }
         }
         Value::String(text) => {
-            leak::in_text(text, raw.json.places.value(pointer), told);
-            hidden::in_text(text, raw.json.places.value(pointer), told);
+            leak::in_text(text, || raw.json.places.value(pointer), told);
+            hidden::in_text(text, || raw.json.places.value(pointer), told);
         }
         Value::Null | Value::Bool(_) | Value::Number(_) => {}
     }

@@ -13,6 +13,7 @@ use crate::bare::Setup;
 use crate::exeat;
 use crate::held;
 use crate::origin::Size;
+use crate::peers;
 use crate::process;
 use crate::rounds;
 use crate::rounds::Effort;
@@ -38,6 +39,9 @@ pub(crate) struct Args {
     /// Sizes of replies in the exeat trial; all of them by default.
     #[arg(long, value_enum, value_delimiter = ',')]
     size: Vec<Size>,
+    /// Peers of the peers trial, by the names in `peers.d`; all that are here by default.
+    #[arg(long, value_delimiter = ',')]
+    peer: Vec<String>,
     /// Few rounds of few requests: shows that it works, proves nothing.
     #[arg(long)]
     quick: bool,
@@ -65,6 +69,8 @@ enum Trial {
     Exeat,
     /// What do the doors of tools add to the proxy's, and how much memory do many calls at once take?
     Doors,
+    /// What do the proxies cost that people use instead?
+    Peers,
 }
 
 /// Run when no trial is named.
@@ -94,6 +100,7 @@ pub(crate) fn run(args: &Args, smoke: bool) -> anyhow::Result<()> {
             Trial::Heads => heads(&effort)?,
             Trial::Exeat => against_exeat(args, &effort)?,
             Trial::Doors => doors(&effort)?,
+            Trial::Peers => against_peers(args, &effort)?,
         }
     }
     Ok(())
@@ -233,6 +240,29 @@ fn against_exeat(args: &Args, effort: &Effort) -> anyhow::Result<()> {
     );
     compare(
         "exeat against the bare stack, cores: 1",
+        &stage,
+        &contenders,
+        &scenarios,
+        effort,
+    )
+}
+
+fn against_peers(args: &Args, effort: &Effort) -> anyhow::Result<()> {
+    let stage = Stage::open(1)?;
+    let ours = Path::new(env!("CARGO_BIN_EXE_exeat"));
+    let peers = peers::start(&stage, &args.peer)?;
+    let mut contenders = vec![
+        stage.bare("bare", REFERENCE)?,
+        exeat::start(&stage, "exeat", ours)?,
+    ];
+    contenders.extend(peers.contenders);
+    let modes = [Mode::Forward, Mode::Carried, Mode::Tunnel, Mode::Intercepted];
+    let scenarios = across(
+        or_all(&args.mode, &modes),
+        or_all(&args.size, &[Size::Small, Size::Large]),
+    );
+    compare(
+        "exeat against what people use instead, cores: 1",
         &stage,
         &contenders,
         &scenarios,

@@ -19,9 +19,11 @@ use rcgen::IsCa;
 use rcgen::Issuer;
 use rcgen::KeyPair;
 use rcgen::KeyUsagePurpose;
+use rustls::CipherSuite;
 use rustls::ClientConfig;
 use rustls::RootCertStore;
 use rustls::ServerConfig;
+use rustls::crypto::CryptoProvider;
 use rustls::crypto::aws_lc_rs;
 use rustls::server::ClientHello;
 use rustls::server::ResolvesServerCert;
@@ -59,12 +61,10 @@ pub(crate) fn client(file: &Path) -> anyhow::Result<ClientConfig> {
     {
         roots.add(certificate?)?;
     }
-    Ok(
-        ClientConfig::builder_with_provider(Arc::new(aws_lc_rs::default_provider()))
-            .with_safe_default_protocol_versions()?
-            .with_root_certificates(roots)
-            .with_no_client_auth(),
-    )
+    Ok(ClientConfig::builder_with_provider(Arc::new(provider()))
+        .with_safe_default_protocol_versions()?
+        .with_root_certificates(roots)
+        .with_no_client_auth())
 }
 
 /// A server that shows a leaf for each of `names`, signed by the CA in `folder` when it is first asked for.
@@ -72,12 +72,27 @@ pub(crate) fn server(
     folder: &Path,
     names: impl IntoIterator<Item = String>,
 ) -> anyhow::Result<ServerConfig> {
-    Ok(
-        ServerConfig::builder_with_provider(Arc::new(aws_lc_rs::default_provider()))
-            .with_safe_default_protocol_versions()?
-            .with_no_client_auth()
-            .with_cert_resolver(Arc::new(Leaves::open(folder, names)?)),
-    )
+    let mut config = ServerConfig::builder_with_provider(Arc::new(provider()))
+        .with_safe_default_protocol_versions()?
+        .with_no_client_auth()
+        .with_cert_resolver(Arc::new(Leaves::open(folder, names)?));
+    config.ignore_client_order = true;
+    // Who comes back brings its own session: nothing is kept here, and no number of sessions is too many.
+    config.ticketer = aws_lc_rs::Ticketer::new()?;
+    Ok(config)
+}
+
+/// AES-128 first, as exeat has it: a ratio must not measure the difference between two ciphers.
+fn provider() -> CryptoProvider {
+    let mut provider = aws_lc_rs::default_provider();
+    provider.cipher_suites.sort_by_key(|it| {
+        !matches!(
+            it.suite(),
+            CipherSuite::TLS13_AES_128_GCM_SHA256
+                | CipherSuite::TLS_ECDHE_ECDSA_WITH_AES_128_GCM_SHA256
+        )
+    });
+    provider
 }
 
 fn key_file(folder: &Path) -> PathBuf {

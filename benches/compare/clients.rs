@@ -26,7 +26,15 @@ pub(crate) struct Errand {
     parameters: String,
     /// Of the origin's reply.
     bytes: usize,
+    status: u16,
+    /// Whether every request asks for another host.
+    numbered: bool,
+    /// So many clients share a connection over HTTP/2; 0: they speak HTTP/1.1.
+    streams: usize,
 }
+
+/// Requests at a time on a connection of HTTP/2: its point is that there are several.
+const STREAMS: usize = 8;
 
 /// How often.
 pub(crate) struct Times {
@@ -64,6 +72,28 @@ impl Errand {
             action,
             parameters: scenario.size.parameters(),
             bytes: scenario.size.bytes(),
+            status: 200,
+            numbered: false,
+            streams: match (form, scenario.http) {
+                (Form::Connect, Http::Two) => STREAMS,
+                _ => 0,
+            },
+        }
+    }
+
+    /// A small document of a host that nobody has declared, of another one each time.
+    pub(crate) fn undeclared(ports: &origin::Ready) -> Self {
+        Self {
+            form: Form::Absolute,
+            host: concat!("u", "00000000", ".undeclared.test"),
+            port: ports.plain,
+            path: origin::Size::Small.path(),
+            action: "none",
+            parameters: "{}".to_owned(),
+            bytes: 0,
+            status: 403,
+            numbered: true,
+            streams: 0,
         }
     }
 
@@ -77,6 +107,9 @@ impl Errand {
             action: origin::TOGETHER,
             parameters: format!(r#"{{"count": {count}}}"#),
             bytes: origin::Size::Small.bytes(),
+            status: 200,
+            numbered: false,
+            streams: 0,
         }
     }
 }
@@ -84,14 +117,35 @@ impl Errand {
 /// A whole run takes at most a minute, after which the load ends itself.
 const WITHIN: Duration = Duration::from_secs(70);
 
-/// Runs the clients to their end. A request that fails is an error.
+/// Runs the clients to their end, each asking again at once. A request that fails is an error.
 pub(crate) fn run(
     stage: &Stage,
     contender: &Contender,
     errand: &Errand,
     times: &Times,
 ) -> anyhow::Result<Ran> {
-    let mut load = stage.load(|command| order(command, contender, errand, times))?;
+    run_at(stage, contender, errand, times, None)
+}
+
+/// As [`run`], but for the measured requests, of which so many are due per second where there is a rate.
+pub(crate) fn run_at(
+    stage: &Stage,
+    contender: &Contender,
+    errand: &Errand,
+    times: &Times,
+    rate: Option<u32>,
+) -> anyhow::Result<Ran> {
+    let mut load = stage.load(|command| {
+        order(command, contender, errand, times);
+        // In a tunnel that nobody opens, it is the origin that shows a certificate.
+        command.arg("--trust").arg(match errand.host {
+            origin::TUNNEL_HOST => stage.ca_file(),
+            _ => contender.trust.clone(),
+        });
+        if let Some(rate) = rate {
+            command.args(["--rate", &rate.to_string()]);
+        }
+    })?;
     let _warm: String = load.read(WITHIN)?;
     let before = contender.cpu_time()?;
     load.release()?;
@@ -112,8 +166,6 @@ pub(crate) fn run(
 
 fn order(command: &mut Command, contender: &Contender, errand: &Errand, times: &Times) {
     command
-        .arg("--trust")
-        .arg(&contender.trust)
         .args(["--address", &contender.address.to_string()])
         .args(["--form", &argument(contender.form.unwrap_or(errand.form))])
         .args(["--host", errand.host])
@@ -122,9 +174,14 @@ fn order(command: &mut Command, contender: &Contender, errand: &Errand, times: &
         .args(["--action", errand.action])
         .args(["--parameters", &errand.parameters])
         .args(["--expect-bytes", &errand.bytes.to_string()])
+        .args(["--expect-status", &errand.status.to_string()])
+        .args(["--streams", &errand.streams.to_string()])
         .args(["--connections", &times.connections.to_string()])
         .args(["--warm-up", &times.warm_up.to_string()])
         .args(["--requests", &times.requests.to_string()]);
+    if errand.numbered {
+        command.arg("--numbered");
+    }
     if let Some(value) = &contender.authorization {
         command.args(["--authorization", value]);
     }

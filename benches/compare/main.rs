@@ -8,8 +8,10 @@
 //! | `trials` | what is compared with what |
 //! | `rounds` | how: interleaved rounds, one cell at a time |
 //! | `held` | how much memory: many calls under way at once |
+//! | `refusals` | what a refusal costs, and whether it leaves anything |
 //! | `clients` | one run of the clients: what they ask of whom |
 //! | `table` | medians, ratios, and their spread |
+//! | `report` | all of it as JSON, and what its fields mean |
 //! | `stage` | the processes of one trial, and which cores they have |
 //! | `process` | one process: started, listened to, its CPU time read, ended |
 //! | `exeat` | how exeat is started here, and the policy it runs |
@@ -29,6 +31,8 @@ mod load;
 mod origin;
 mod peers;
 mod process;
+mod refusals;
+mod report;
 mod rounds;
 mod stage;
 mod table;

@@ -28,12 +28,17 @@ use clap::ValueEnum;
 use serde::Deserialize;
 use tempfile::TempDir;
 
+use crate::clients;
+use crate::clients::Errand;
+use crate::clients::Times;
+use crate::load::Form;
 use crate::origin;
 use crate::origin::Size;
 use crate::process::Process;
 use crate::rounds::Ability;
 use crate::rounds::Http;
 use crate::rounds::Mode;
+use crate::rounds::Scenario;
 use crate::stage::Contender;
 use crate::stage::READY_WITHIN;
 use crate::stage::Stage;
@@ -57,9 +62,9 @@ pub(crate) fn start(stage: &Stage, asked: &[String]) -> anyhow::Result<Peers> {
     for starter in starters(asked)? {
         match describe(&starter)? {
             Ok(description) => {
-                let (contender, folder) = launch(stage, &starter, &description)
-                    .with_context(|| description.version.clone())?;
-                contenders.push(contender);
+                let folder = folder(stage)?;
+                let launched = launch(stage, &starter, &description, folder.path());
+                contenders.extend(launched.with_context(|| description.version.clone())?);
                 folders.push(folder);
             }
             Err(reason) => missing.push(reason),
@@ -108,13 +113,13 @@ fn describe(starter: &Path) -> anyhow::Result<Result<Description, String>> {
     Ok(Ok(serde_json::from_slice(&output.stdout)?))
 }
 
+/// One contender, or two for a proxy that is asked in two ways.
 fn launch(
     stage: &Stage,
     starter: &Path,
     description: &Description,
-) -> anyhow::Result<(Contender, TempDir)> {
-    let folder = folder(stage)?;
-    let place = folder.path();
+    place: &Path,
+) -> anyhow::Result<Vec<Contender>> {
     // Free a moment ago: most of them cannot be told to take any port and say which.
     let address = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?.local_addr()?;
     let mut command = stage.on_proxy_cores(starter);
@@ -132,20 +137,66 @@ fn launch(
         .env("PEER_PLAIN_PORT", stage.ports.plain.to_string())
         .env("PEER_TLS_HOST", origin::TLS_HOST)
         .env("PEER_TLS_PORT", stage.ports.tls.to_string())
+        .env("PEER_HTTP2_PORT", stage.ports.http2.to_string())
         .env("PEER_TUNNEL_HOST", origin::TUNNEL_HOST);
     let process = Process::start(&description.version, &mut command)?;
     wait_until_it_serves(address, stage.ports.plain, place)?;
     let own = place.join("trust.pem");
-    let contender = Contender {
+    let trust = if own.exists() { own } else { stage.ca_file() };
+    let process = Rc::new(process);
+    let asked = |form, abilities| Contender {
         name: description.version.clone(),
-        processes: vec![Rc::new(process)],
+        processes: vec![process.clone()],
         address,
-        form: None,
-        abilities: abilities(&description.modes)?,
-        trust: if own.exists() { own } else { stage.ca_file() },
+        form,
+        abilities,
+        trust: trust.clone(),
         authorization: None,
     };
-    Ok((contender, folder))
+    let mut contenders = Vec::new();
+    for (suffix, form) in [(ANEW, Some(Form::AbsoluteAnew)), ("", None)] {
+        let names = description.modes.iter();
+        let names = names.filter(|it| it.ends_with(ANEW) == form.is_some());
+        let mut contender = asked(
+            form,
+            abilities(names.map(|it| it.trim_end_matches(suffix)))?,
+        );
+        prove(stage, &mut contender);
+        contenders.push(contender);
+    }
+    contenders.retain(|it| !it.abilities.is_empty());
+    Ok(contenders)
+}
+
+/// Ends a mode in which each request has a connection of its own.
+const ANEW: &str = "-anew";
+
+/// Ends a mode over HTTP/2.
+const OVER_HTTP2: &str = "-2";
+
+/// Takes away what the contender cannot do after all, and says so: one cell must not end a run of an hour.
+fn prove(stage: &Stage, contender: &mut Contender) {
+    let times = Times {
+        connections: 8,
+        warm_up: 8,
+        requests: 16,
+    };
+    let abilities = std::mem::take(&mut contender.abilities);
+    for (mode, http) in abilities {
+        let can = [Size::Small, Size::Large].map(|size| {
+            let scenario = Scenario { mode, http, size };
+            let ran = clients::run(
+                stage,
+                contender,
+                &Errand::of(scenario, &stage.ports),
+                &times,
+            );
+            ran.map_err(|error| eprintln!("no cell: {}: {error:#}", scenario.name()))
+        });
+        if can.iter().all(Result::is_ok) {
+            contender.abilities.push((mode, http));
+        }
+    }
 }
 
 /// With the CA, whose key signs for the length of a run. In a place where those get to that shed root.
@@ -162,13 +213,17 @@ fn folder(stage: &Stage) -> anyhow::Result<TempDir> {
 }
 
 /// Whoever passes bytes on does not care for the version of HTTP inside.
-fn abilities(modes: &[String]) -> anyhow::Result<Vec<Ability>> {
+fn abilities<'n>(modes: impl Iterator<Item = &'n str>) -> anyhow::Result<Vec<Ability>> {
     let mut abilities = Vec::new();
     for name in modes {
+        let (name, http) = match name.strip_suffix(OVER_HTTP2) {
+            Some(name) => (name, Http::Two),
+            None => (name, Http::One),
+        };
         let Ok(mode) = Mode::from_str(name, false) else {
             bail!("{name} is no mode");
         };
-        abilities.push((mode, Http::One));
+        abilities.push((mode, http));
         if mode == Mode::Tunnel {
             abilities.push((mode, Http::Two));
         }

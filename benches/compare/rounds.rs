@@ -2,15 +2,22 @@
 //!
 //! What disturbs the machine for some seconds then disturbs all contenders of a round, and their ratio bears it.
 
+use std::time::Duration;
+
+use anyhow::Context;
 use clap::ValueEnum;
+use serde::Serialize;
 
 use crate::clients;
 use crate::clients::Errand;
 use crate::clients::Ran;
 use crate::clients::Times;
+use crate::load::Latency;
 use crate::origin::Size;
 use crate::stage::Contender;
 use crate::stage::Stage;
+use crate::stage::argument;
+use crate::table::Spread;
 
 /// How a request comes in, and how it leaves.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
@@ -58,6 +65,18 @@ pub(crate) struct Scenario {
     pub(crate) size: Size,
 }
 
+impl Scenario {
+    /// As tables call it.
+    pub(crate) fn name(self) -> String {
+        format!(
+            "{}, HTTP/{}, {} replies",
+            argument(self.mode),
+            argument(self.http),
+            self.size.name()
+        )
+    }
+}
+
 /// How much is measured.
 #[derive(Clone)]
 pub(crate) struct Effort {
@@ -66,21 +85,39 @@ pub(crate) struct Effort {
     pub(crate) connections: usize,
     /// Connections where it is asked how many bear.
     pub(crate) many: usize,
+    /// How long each cell is asked at a steady rate, where that is measured.
+    pub(crate) steady: Duration,
 }
 
 /// One cell of one round.
+#[derive(Serialize)]
 pub(crate) struct Sample {
     /// CPU time of the proxy per request, in microseconds.
     pub(crate) cpu_us: f64,
-    pub(crate) p50_us: u32,
-    pub(crate) p99_us: u32,
-    pub(crate) per_second: f64,
+    /// CPU time of the proxy as a share of the time that passed: how many cores it had kept busy.
+    pub(crate) busy_cores: f64,
+    #[serde(flatten)]
+    pub(crate) latency: Latency,
+    pub(crate) requests_per_second: f64,
 }
 
-/// All samples of a scenario: `by_contender[c][r]` is contender `c` in round `r`; none of those that can't do it.
+/// `[c][r]` is contender `c` in round `r`; none of those that can't do it.
+pub(crate) type ByContender = Vec<Vec<Sample>>;
+
+/// All samples of a scenario.
 pub(crate) struct Measured {
     pub(crate) scenario: Scenario,
-    pub(crate) by_contender: Vec<Vec<Sample>>,
+    /// In a closed loop: as many requests as the slowest of all parts lets through.
+    pub(crate) saturated: ByContender,
+    /// In an open loop.
+    pub(crate) steady: Option<Steady>,
+}
+
+/// Samples at one rate for all contenders.
+pub(crate) struct Steady {
+    /// Requests per second.
+    pub(crate) rate: u32,
+    pub(crate) by_contender: ByContender,
 }
 
 /// Measures every contender in every scenario, round by round; the order turns round from one round to the next.
@@ -90,37 +127,76 @@ pub(crate) fn measure(
     scenarios: &[Scenario],
     effort: &Effort,
 ) -> anyhow::Result<Vec<Measured>> {
-    let mut all: Vec<_> = scenarios
+    let cells: Vec<_> = scenarios.iter().map(|it| (*it, None)).collect();
+    let all = measure_cells(stage, contenders, &cells, effort)?;
+    let measured = scenarios
         .iter()
-        .map(|scenario| Measured::new(*scenario, contenders.len()))
+        .zip(all)
+        .map(|(&scenario, saturated)| Measured {
+            scenario,
+            saturated,
+            steady: None,
+        });
+    Ok(measured.collect())
+}
+
+/// The share of what the slowest contender bears at which the steady rate lies.
+const STEADY_SHARE: f64 = 0.3;
+
+/// Measures everything once more, at a rate that all bear.
+pub(crate) fn add_steady(
+    stage: &Stage,
+    contenders: &[Contender],
+    all: &mut [Measured],
+    effort: &Effort,
+) -> anyhow::Result<()> {
+    let cells: Vec<_> = all
+        .iter()
+        .map(|it| (it.scenario, Some(steady_rate(it))))
         .collect();
+    let found = measure_cells(stage, contenders, &cells, effort)?;
+    for ((measured, by_contender), (_, rate)) in all.iter_mut().zip(found).zip(cells) {
+        measured.steady = rate.map(|rate| Steady { rate, by_contender });
+    }
+    Ok(())
+}
+
+fn steady_rate(measured: &Measured) -> u32 {
+    let able = measured.saturated.iter().filter(|it| !it.is_empty());
+    let medians = able.map(|it| Spread::over(it.iter().map(|it| it.requests_per_second)).median);
+    let slowest = medians.fold(f64::INFINITY, f64::min);
+    // Nobody at all would be an infinity, which becomes the largest rate, for no requests.
+    (slowest * STEADY_SHARE).max(1.0) as u32
+}
+
+/// A scenario, and the rate of its requests where there is one.
+type Cell = (Scenario, Option<u32>);
+
+fn measure_cells(
+    stage: &Stage,
+    contenders: &[Contender],
+    cells: &[Cell],
+    effort: &Effort,
+) -> anyhow::Result<Vec<ByContender>> {
+    let nothing = || std::iter::repeat_with(Vec::new).take(contenders.len());
+    let mut all: Vec<ByContender> = cells.iter().map(|_| nothing().collect()).collect();
     for round in 0..effort.rounds {
-        for measured in &mut all {
+        for (&cell, by_contender) in cells.iter().zip(&mut all) {
             for turn in 0..contenders.len() {
                 let place = if round % 2 == 0 {
                     turn
                 } else {
                     contenders.len() - 1 - turn
                 };
-                if !contenders[place].can(measured.scenario) {
-                    continue;
+                if contenders[place].can(cell.0) {
+                    let sample = sample(stage, &contenders[place], cell, effort)?;
+                    by_contender[place].push(sample);
                 }
-                let sample = sample(stage, &contenders[place], measured.scenario, effort)?;
-                measured.by_contender[place].push(sample);
             }
         }
         eprintln!("round {} of {}", round + 1, effort.rounds);
     }
     Ok(all)
-}
-
-impl Measured {
-    fn new(scenario: Scenario, contenders: usize) -> Self {
-        Self {
-            scenario,
-            by_contender: std::iter::repeat_with(Vec::new).take(contenders).collect(),
-        }
-    }
 }
 
 /// Most requests before the measured ones.
@@ -129,21 +205,23 @@ const WARM_UP: usize = 2_000;
 fn sample(
     stage: &Stage,
     contender: &Contender,
-    scenario: Scenario,
+    (scenario, rate): Cell,
     effort: &Effort,
 ) -> anyhow::Result<Sample> {
     let errand = Errand::of(scenario, &stage.ports);
+    let in_time = |rate: u32| (f64::from(rate) * effort.steady.as_secs_f64()) as usize;
     let times = Times {
         connections: effort.connections,
         // Every connection several times, so that pools, caches and buffers have the size that they keep.
         warm_up: (effort.connections * 10).min(WARM_UP),
-        requests: effort.requests,
+        requests: rate.map_or(effort.requests, |rate| in_time(rate).max(1)),
     };
-    let Ran { tally, busy } = clients::run(stage, contender, &errand, &times)?;
+    let ran = clients::run_at(stage, contender, &errand, &times, rate);
+    let Ran { tally, busy } = ran.with_context(|| scenario.name())?;
     Ok(Sample {
         cpu_us: busy.as_secs_f64() * 1e6 / tally.replies as f64,
-        p50_us: tally.p50_us,
-        p99_us: tally.p99_us,
-        per_second: tally.replies as f64 / tally.elapsed.as_secs_f64(),
+        busy_cores: busy.as_secs_f64() / tally.elapsed.as_secs_f64(),
+        latency: tally.latency,
+        requests_per_second: tally.replies as f64 / tally.elapsed.as_secs_f64(),
     })
 }

@@ -67,7 +67,12 @@ impl Contender {
 
     /// CPU time of all its processes.
     pub(crate) fn cpu_time(&self) -> anyhow::Result<Duration> {
-        self.processes.iter().map(|it| it.cpu_time()).sum()
+        // Where a connection ends with each request, a thread may end with it.
+        let time_of = match self.form {
+            Some(Form::AbsoluteAnew) => Process::cpu_time_with_the_dead,
+            _ => Process::cpu_time,
+        };
+        self.processes.iter().map(|it| time_of(it)).sum()
     }
 
     /// Resident memory of all its processes, in KiB. What they share counts for each of them.
@@ -117,9 +122,12 @@ impl Stage {
         command
             .arg("--plain")
             .arg(format!("{}={}", origin::PLAIN_HOST, self.ports.plain));
-        command
-            .arg("--tls")
-            .arg(format!("{}={}", origin::TLS_HOST, self.ports.tls));
+        for port in [self.ports.tls, self.ports.http2] {
+            command
+                .arg("--tls")
+                .arg(format!("{}={port}", origin::TLS_HOST));
+        }
+        command.args(["--tunnel", origin::TUNNEL_HOST]);
         let process = Process::start(name, &mut command)?;
         let ready: bare::Ready = process.read(READY_WITHIN)?;
         Ok(Contender {

@@ -2,8 +2,8 @@
 
 use std::path::Path;
 use std::path::PathBuf;
+use std::time::Duration;
 
-use anyhow::ensure;
 use clap::ValueEnum;
 
 use crate::bare::Body;
@@ -15,7 +15,10 @@ use crate::held;
 use crate::origin::Size;
 use crate::peers;
 use crate::process;
+use crate::refusals;
+use crate::report::Report;
 use crate::rounds;
+use crate::rounds::EVERYTHING;
 use crate::rounds::Effort;
 use crate::rounds::Http;
 use crate::rounds::Mode;
@@ -23,6 +26,7 @@ use crate::rounds::Scenario;
 use crate::stage::Contender;
 use crate::stage::Stage;
 use crate::table;
+use crate::table::References;
 
 /// Measures the CPU time per request of proxies on loopback.
 #[derive(clap::Args)]
@@ -33,21 +37,30 @@ pub(crate) struct Args {
     /// Another build of exeat, to run beside this one in its trial: what does a change do?
     #[arg(long)]
     beside: Option<PathBuf>,
-    /// Modes of the exeat trial; all of them by default.
+    /// Modes of the exeat and the peers trial; all of them by default.
     #[arg(long, value_enum, value_delimiter = ',')]
     mode: Vec<Mode>,
-    /// Sizes of replies in the exeat trial; all of them by default.
+    /// Sizes of replies in the exeat and the peers trial; all of them by default.
     #[arg(long, value_enum, value_delimiter = ',')]
     size: Vec<Size>,
     /// Peers of the peers trial, by the names in `peers.d`; all that are here by default.
     #[arg(long, value_delimiter = ',')]
     peer: Vec<String>,
+    /// Versions of HTTP in the exeat and the peers trial; all of them by default.
+    #[arg(long, value_enum, value_delimiter = ',')]
+    http: Vec<Http>,
+    /// Writes everything that was measured to this file; `report` says what its fields mean.
+    #[arg(long, value_name = "FILE")]
+    json: Option<PathBuf>,
     /// Few rounds of few requests: shows that it works, proves nothing.
     #[arg(long)]
     quick: bool,
-    /// Rounds over all cells.
-    #[arg(long, default_value_t = 21, value_parser = clap::value_parser!(u16).range(1..=1000))]
-    rounds: u16,
+    /// Rounds over all cells; 10 by default in the exeat trial, which has the most cells, and 21 in the others.
+    #[arg(long, value_parser = clap::value_parser!(u16).range(1..=1000))]
+    rounds: Option<u16>,
+    /// Seconds for which each cell of the exeat trial is asked at a steady rate, in each round; 0: not at all.
+    #[arg(long, default_value_t = 1.0, value_parser = parse_seconds)]
+    steady: f64,
     /// Measured requests per cell and round.
     #[arg(long, default_value_t = 5_000, value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
     requests: u32,
@@ -71,11 +84,14 @@ enum Trial {
     Doors,
     /// What do the proxies cost that people use instead?
     Peers,
+    /// What does a refusal cost, and does it leave anything?
+    Refusals,
 }
 
 /// Run when no trial is named.
-const DEFAULT_TRIALS: [Trial; 5] = [
+const DEFAULT_TRIALS: [Trial; 6] = [
     Trial::Exeat,
+    Trial::Refusals,
     Trial::Doors,
     Trial::Heads,
     Trial::Layouts,
@@ -87,7 +103,7 @@ pub(crate) fn run(args: &Args, smoke: bool) -> anyhow::Result<()> {
     if !process::taskset_is_there() {
         eprintln!("no taskset: nothing is pinned to cores, so the figures spread more");
     }
-    let effort = args.effort(smoke);
+    let (effort, mut report) = (args.effort(smoke), Report::default());
     let trials = if args.trial.is_empty() {
         &DEFAULT_TRIALS[..]
     } else {
@@ -95,37 +111,82 @@ pub(crate) fn run(args: &Args, smoke: bool) -> anyhow::Result<()> {
     };
     for trial in trials {
         match trial {
-            Trial::Layouts => layouts(&effort)?,
-            Trial::Bodies => bodies(&effort)?,
-            Trial::Heads => heads(&effort)?,
-            Trial::Exeat => against_exeat(args, &effort)?,
-            Trial::Doors => doors(&effort)?,
-            Trial::Peers => against_peers(args, &effort)?,
+            Trial::Layouts => layouts(&effort, &mut report)?,
+            Trial::Bodies => bodies(&effort, &mut report)?,
+            Trial::Heads => heads(&effort, &mut report)?,
+            Trial::Exeat => against_exeat(args, &effort, &mut report)?,
+            Trial::Doors => doors(&effort, &mut report)?,
+            Trial::Peers => against_peers(args, &effort, &mut report)?,
+            Trial::Refusals => refused(&effort, smoke, &mut report)?,
         }
     }
-    Ok(())
+    args.json.as_ref().map_or(Ok(()), |file| report.write(file))
+}
+
+/// A cell takes the load a minute at most.
+fn parse_seconds(text: &str) -> Result<f64, String> {
+    match text.parse() {
+        Ok(seconds) if (0.0..=30.0).contains(&seconds) => Ok(seconds),
+        _ => Err("expected 0 to 30".to_owned()),
+    }
 }
 
 impl Args {
     fn effort(&self, smoke: bool) -> Effort {
         let connections = self.connections.into();
-        if smoke || self.quick {
-            let rounds = if smoke { 1 } else { 3 };
+        let steady = Duration::from_secs_f64(self.steady);
+        if smoke {
             return Effort {
-                rounds,
+                rounds: 1,
+                requests: 100,
+                connections: 8,
+                many: 50,
+                steady: steady.min(Duration::from_millis(50)),
+            };
+        }
+        if self.quick {
+            return Effort {
+                rounds: 3,
                 requests: 1_000,
                 connections,
-                many: if smoke { 50 } else { MANY },
+                many: MANY,
+                steady: steady.min(Duration::from_millis(300)),
             };
         }
         Effort {
-            rounds: self.rounds.into(),
+            rounds: self.rounds.map_or(ROUNDS, usize::from),
             requests: self.requests as usize,
             connections,
             many: MANY,
+            steady,
         }
     }
 }
+
+impl Args {
+    /// What the exeat trial asks for. Over HTTP/2 only small replies by default: large ones are the same bytes.
+    fn scenarios(&self) -> Vec<Scenario> {
+        let is_asked = |it: &Scenario| {
+            let one_of_sizes = match self.size.is_empty() {
+                true => it.http == Http::One || it.size == Size::Small,
+                false => self.size.contains(&it.size),
+            };
+            let any = |asked: &[Mode]| asked.is_empty() || asked.contains(&it.mode);
+            let version = self.http.is_empty() || self.http.contains(&it.http);
+            one_of_sizes && any(&self.mode) && version
+        };
+        let of_all_sizes = EVERYTHING.iter().flat_map(|&(mode, http)| {
+            [Size::Small, Size::Large].map(|size| Scenario { mode, http, size })
+        });
+        of_all_sizes.filter(is_asked).collect()
+    }
+}
+
+/// Of all trials but exeat's.
+const ROUNDS: usize = 21;
+
+/// Of exeat's: the fewest whose median has an interval that leaves out extremes at both ends.
+const ROUNDS_OF_EXEAT: usize = 10;
 
 /// The bare stack with which others are compared.
 const REFERENCE: Setup = Setup {
@@ -135,7 +196,7 @@ const REFERENCE: Setup = Setup {
     heads: Heads::Lenient,
 };
 
-fn layouts(effort: &Effort) -> anyhow::Result<()> {
+fn layouts(effort: &Effort, report: &mut Report) -> anyhow::Result<()> {
     let available = std::thread::available_parallelism()?.get();
     for cores in [1, 2].into_iter().filter(|&cores| cores <= available) {
         let stage = Stage::open(cores)?;
@@ -165,17 +226,20 @@ fn layouts(effort: &Effort) -> anyhow::Result<()> {
         }
         let scenarios = across(&[Mode::Forward, Mode::Intercepted], &[Size::Small]);
         compare(
-            &format!("Runtime layouts of the bare stack, cores: {cores}"),
-            &stage,
-            &contenders,
+            (
+                "layouts",
+                &format!("Runtime layouts of the bare stack, cores: {cores}"),
+            ),
+            (&stage, &contenders),
             &scenarios,
             effort,
+            report,
         )?;
     }
     Ok(())
 }
 
-fn bodies(effort: &Effort) -> anyhow::Result<()> {
+fn bodies(effort: &Effort, report: &mut Report) -> anyhow::Result<()> {
     let stage = Stage::open(1)?;
     let contenders = [
         stage.bare("streamed", REFERENCE)?,
@@ -192,15 +256,15 @@ fn bodies(effort: &Effort) -> anyhow::Result<()> {
         &[Size::Small, Size::Large],
     );
     compare(
-        "Bodies of replies in the bare stack, cores: 1",
-        &stage,
-        &contenders,
+        ("bodies", "Bodies of replies in the bare stack, cores: 1"),
+        (&stage, &contenders),
         &scenarios,
         effort,
+        report,
     )
 }
 
-fn heads(effort: &Effort) -> anyhow::Result<()> {
+fn heads(effort: &Effort, report: &mut Report) -> anyhow::Result<()> {
     let stage = Stage::open(1)?;
     let strict = Setup {
         heads: Heads::Strict,
@@ -213,61 +277,92 @@ fn heads(effort: &Effort) -> anyhow::Result<()> {
     let title = "Heads of requests in the bare stack, cores: 1";
     let modes = [Mode::Forward, Mode::Carried, Mode::Intercepted];
     compare(
-        title,
-        &stage,
-        &contenders,
+        ("heads", title),
+        (&stage, &contenders),
         &across(&modes, &[Size::Small]),
         effort,
+        report,
     )
 }
 
-fn against_exeat(args: &Args, effort: &Effort) -> anyhow::Result<()> {
+fn against_exeat(args: &Args, effort: &Effort, report: &mut Report) -> anyhow::Result<()> {
     let stage = Stage::open(1)?;
-    let ours = Path::new(env!("CARGO_BIN_EXE_exeat"));
-    let mut contenders = vec![
-        stage.bare("bare", REFERENCE)?,
-        exeat::start(&stage, "exeat", ours)?,
-    ];
+    let mut contenders = ourselves(&stage)?;
     if let Some(other) = &args.beside {
         contenders.push(exeat::start(&stage, "exeat beside", other)?);
     }
-    let scenarios = across(
-        or_all(
-            &args.mode,
-            &[Mode::Forward, Mode::Carried, Mode::Intercepted],
-        ),
-        or_all(&args.size, &[Size::Small, Size::Large]),
-    );
-    compare(
-        "exeat against the bare stack, cores: 1",
-        &stage,
-        &contenders,
-        &scenarios,
-        effort,
+    let title = "exeat against the faster of two bare stacks, cores: 1";
+    race(
+        ("exeat", title),
+        (&stage, &contenders),
+        (args, effort),
+        report,
     )
 }
 
-fn against_peers(args: &Args, effort: &Effort) -> anyhow::Result<()> {
+fn against_peers(args: &Args, effort: &Effort, report: &mut Report) -> anyhow::Result<()> {
     let stage = Stage::open(1)?;
-    let ours = Path::new(env!("CARGO_BIN_EXE_exeat"));
     let peers = peers::start(&stage, &args.peer)?;
-    let mut contenders = vec![
-        stage.bare("bare", REFERENCE)?,
-        exeat::start(&stage, "exeat", ours)?,
-    ];
+    let mut contenders = ourselves(&stage)?;
     contenders.extend(peers.contenders);
-    let modes = [Mode::Forward, Mode::Carried, Mode::Tunnel, Mode::Intercepted];
-    let scenarios = across(
-        or_all(&args.mode, &modes),
-        or_all(&args.size, &[Size::Small, Size::Large]),
-    );
-    compare(
-        "exeat against what people use instead, cores: 1",
-        &stage,
-        &contenders,
-        &scenarios,
-        effort,
+    let title =
+        "exeat against the faster of two bare stacks, and what people use instead, cores: 1";
+    race(
+        ("peers", title),
+        (&stage, &contenders),
+        (args, effort),
+        report,
     )
+}
+
+/// The bare stack in both of the layouts from which the faster is taken, then exeat.
+fn ourselves(stage: &Stage) -> anyhow::Result<Vec<Contender>> {
+    let multi_thread = Setup {
+        layout: Layout::MultiThread,
+        threads: 2,
+        ..REFERENCE
+    };
+    Ok(vec![
+        stage.bare("bare, current-thread", REFERENCE)?,
+        stage.bare("bare, 2 workers", multi_thread)?,
+        exeat::start(stage, "exeat", Path::new(env!("CARGO_BIN_EXE_exeat")))?,
+    ])
+}
+
+/// Two bare stacks, and those that are compared with the faster of them.
+fn race(
+    (trial, title): (&str, &str),
+    (stage, contenders): (&Stage, &[Contender]),
+    (args, effort): (&Args, &Effort),
+    report: &mut Report,
+) -> anyhow::Result<()> {
+    let effort = Effort {
+        rounds: match args.rounds {
+            None => effort.rounds.min(ROUNDS_OF_EXEAT),
+            Some(_) => effort.rounds,
+        },
+        ..effort.clone()
+    };
+    let mut all = rounds::measure(stage, contenders, &args.scenarios(), &effort)?;
+    if !effort.steady.is_zero() {
+        rounds::add_steady(stage, contenders, &mut all, &effort)?;
+    }
+    let found = (&all[..], References(2));
+    table::print(title, &effort, contenders, found);
+    report.add(trial, title, table::report(&effort, contenders, found));
+    Ok(())
+}
+
+/// So many refusals show what each of them leaves, were it a byte or two.
+const REFUSALS: usize = 200_000;
+
+fn refused(effort: &Effort, smoke: bool, report: &mut Report) -> anyhow::Result<()> {
+    let stage = Stage::open(1)?;
+    let contender = exeat::start(&stage, "exeat", Path::new(env!("CARGO_BIN_EXE_exeat")))?;
+    let refusals = if smoke { 400 } else { REFUSALS };
+    let facts = refusals::trial(&stage, &contender, effort, refusals)?;
+    report.add("refusals", "Refusals of undeclared hosts, cores: 1", facts);
+    Ok(())
 }
 
 /// Calls at once.
@@ -277,50 +372,43 @@ const MANY: usize = 1_000;
 const HELD_ROUNDS: usize = 10;
 
 /// Exeat's own doors, side by side in one process; then its memory.
-fn doors(effort: &Effort) -> anyhow::Result<()> {
+fn doors(effort: &Effort, report: &mut Report) -> anyhow::Result<()> {
     let program = Path::new(env!("CARGO_BIN_EXE_exeat"));
     let stage = Stage::open(1)?;
     let contenders = exeat::doors(&stage, program)?;
-    let title = "The doors of exeat, cores: 1";
+    let title = ("doors", "The doors of exeat, cores: 1");
     let carried = across(&[Mode::Carried], &[Size::Small]);
-    compare(title, &stage, &contenders, &carried, effort)?;
+    compare(title, (&stage, &contenders), &carried, effort, report)?;
     let many = Effort {
         connections: effort.many,
         ..effort.clone()
     };
     // In cleartext: a pool keeps 64 connections to a host, and past them each call would measure a handshake.
     let forward = across(&[Mode::Forward], &[Size::Small]);
-    compare(title, &stage, &contenders, &forward, &many)?;
+    compare(title, (&stage, &contenders), &forward, &many, report)?;
     drop((contenders, stage));
     held::trial(program, effort.many, effort.rounds.min(HELD_ROUNDS))
 }
 
-fn or_all<'a, T>(asked: &'a [T], all: &'a [T]) -> &'a [T] {
-    if asked.is_empty() { all } else { asked }
-}
-
 fn across(modes: &[Mode], sizes: &[Size]) -> Vec<Scenario> {
+    let http = Http::One;
     modes
         .iter()
-        .flat_map(|&mode| {
-            sizes.iter().map(move |&size| Scenario {
-                mode,
-                http: Http::One,
-                size,
-            })
-        })
+        .flat_map(|&mode| sizes.iter().map(move |&size| Scenario { mode, http, size }))
         .collect()
 }
 
+/// Contenders of whom the first is the one that the others are compared with.
 fn compare(
-    title: &str,
-    stage: &Stage,
-    contenders: &[Contender],
+    (trial, title): (&str, &str),
+    (stage, contenders): (&Stage, &[Contender]),
     scenarios: &[Scenario],
     effort: &Effort,
+    report: &mut Report,
 ) -> anyhow::Result<()> {
-    ensure!(!contenders.is_empty(), "nothing to compare");
     let all = rounds::measure(stage, contenders, scenarios, effort)?;
-    table::print(title, effort, contenders, &all);
+    let found = (&all[..], References(1));
+    table::print(title, effort, contenders, found);
+    report.add(trial, title, table::report(effort, contenders, found));
     Ok(())
 }

@@ -1,8 +1,12 @@
 //! The bare stack: the least that a forward proxy on hyper and rustls does, done as well as exeat does it.
 //!
 //! No policy, log, metric, limit or deadline: never a proxy to run, only the one to be compared with. It carries
-//! absolute-form requests and intercepts CONNECT, for the hosts in its table. That table stands in for the resolver,
-//! so that no lookup is measured.
+//! absolute-form requests and intercepts CONNECT, for the hosts in its table; CONNECT to the host of the tunnel it
+//! copies. That table stands in for the resolver, so that no lookup is measured.
+//!
+//! As exeat it speaks HTTP/2 or HTTP/1.1 inside its interception as the client chooses, and to a TLS origin whichever
+//! the origin prefers: over HTTP/2 all requests share a connection, over HTTP/1.1 each has one of the pool. Leaves are
+//! signed once per host and share a key, sessions resume by tickets on both sides.
 
 mod connection;
 mod reply;
@@ -25,6 +29,7 @@ use tokio::sync::mpsc;
 use crate::process;
 
 use connection::Gate;
+use connection::Tls;
 
 /// How the runtime is laid out over the cores.
 #[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -81,9 +86,12 @@ pub(crate) struct Args {
     /// HOST=PORT of a plain origin on loopback.
     #[arg(long, value_parser = parse_route)]
     plain: Route,
-    /// HOST=PORT of a TLS origin on loopback.
+    /// HOST=PORT of a TLS origin on loopback; once for each.
     #[arg(long, value_parser = parse_route)]
-    tls: Route,
+    tls: Vec<Route>,
+    /// A host whose CONNECT is copied to loopback, whatever its port.
+    #[arg(long)]
+    tunnel: String,
 }
 
 /// A host, and where it is found.
@@ -128,10 +136,10 @@ fn parse_route(text: &str) -> Result<Route, String> {
 const WAITING_SOCKETS: usize = 256;
 
 fn current_thread(args: &Args, listener: TcpListener, ready: &Ready) -> anyhow::Result<()> {
-    let mut threads = Vec::new();
+    let (mut threads, tls) = (Vec::new(), Tls::open(args)?);
     for _ in 0..args.setup.threads {
         let (sender, sockets) = mpsc::channel(WAITING_SOCKETS);
-        let gate = Arc::new(Gate::open(args)?);
+        let gate = Arc::new(Gate::open(args, &tls)?);
         let runtime = runtime::Builder::new_current_thread()
             .enable_all()
             .build()?;
@@ -158,7 +166,7 @@ async fn serve_handed(mut sockets: mpsc::Receiver<std::net::TcpStream>, gate: Ar
 
 fn multi_thread(args: &Args, listener: TcpListener, ready: &Ready) -> anyhow::Result<()> {
     listener.set_nonblocking(true)?;
-    let gate = Arc::new(Gate::open(args)?);
+    let gate = Arc::new(Gate::open(args, &Tls::open(args)?)?);
     let runtime = runtime::Builder::new_multi_thread()
         .worker_threads(args.setup.threads)
         .enable_all()

@@ -18,7 +18,8 @@ pub(crate) enum Reply {
     Empty,
     /// `None` once it was taken.
     Whole(Option<Bytes>),
-    /// The lease goes back to the pool with the last frame; a body dropped before its end closes its connection.
+    /// The lease, of a connection that is not shared, goes back to the pool with the last frame; a body dropped before
+    /// its end closes it.
     Stream(Incoming, Option<Lease>),
 }
 
@@ -32,12 +33,12 @@ impl Reply {
         }
     }
 
-    /// A body whose frames come over the connection that is leased.
-    pub(crate) fn stream(body: Incoming, lease: Lease) -> Self {
+    /// A body whose frames come over the connection that is leased, or over one that is shared.
+    pub(crate) fn stream(body: Incoming, lease: Option<Lease>) -> Self {
         if !body.is_end_stream() {
-            return Self::Stream(body, Some(lease));
+            return Self::Stream(body, lease);
         }
-        lease.give_back();
+        lease.into_iter().for_each(Lease::give_back);
         Self::Empty
     }
 }

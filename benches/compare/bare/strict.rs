@@ -69,7 +69,7 @@ pub(super) async fn serve(socket: TcpStream, gate: &Gate) {
 /// Opens the TLS inside of a CONNECT, and carries what is asked there.
 async fn intercept(mut client: Client<TcpStream>, head: &Head, gate: &Gate) -> anyhow::Result<()> {
     let destination = named(head, Destination::of_connect(head.target.as_str()))?;
-    let origin = gate.origin(destination.host.as_str())?;
+    let origin = gate.origin(destination.host.as_str(), destination.port)?;
     client.stream.write_all(TUNNEL_OPEN).await?;
     ensure!(client.ahead.is_empty(), "the client spoke before the 200");
     let mut client = Client::new(gate.acceptor.accept(client.stream).await?);
@@ -94,7 +94,7 @@ fn in_the_clear<'a>(
         bail!("no URL that can be read in one way")
     };
     let destination = named(head, Ok::<_, ()>(target.destination))?;
-    let origin = gate.origin(destination.host.as_str())?;
+    let origin = gate.origin(destination.host.as_str(), destination.port)?;
     let mut request = request(head, target.path_and_query)?;
     let host = destination.authority().parse()?;
     request.headers_mut().insert(http::header::HOST, host);

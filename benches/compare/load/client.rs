@@ -1,17 +1,21 @@
-//! One client: a connection, and one request at a time on it.
+//! One client: a connection, or a share of one, and one request at a time on it.
 
 use std::sync::Arc;
-use std::sync::atomic::AtomicUsize;
+use std::sync::atomic::AtomicU32;
 use std::sync::atomic::Ordering;
-use std::time::Instant;
+use std::time::Duration;
 
 use anyhow::Context;
 use anyhow::ensure;
+use memchr::memmem;
 use tokio::io::AsyncRead;
 use tokio::io::AsyncWrite;
 use tokio::io::AsyncWriteExt;
 use tokio::net::TcpStream;
 
+use crate::load::NUMBER;
+use crate::load::http2::Share;
+use crate::load::pace::Pace;
 use crate::load::plan::Beginning;
 use crate::load::plan::Expected;
 use crate::load::plan::Plan;
@@ -22,12 +26,20 @@ pub(super) trait Stream: AsyncRead + AsyncWrite + Unpin + Send {}
 impl<T: AsyncRead + AsyncWrite + Unpin + Send + ?Sized> Stream for T {}
 
 /// A connection through a door.
-pub(super) struct Client {
+pub(super) enum Client {
+    Own(Box<Own>),
+    Sharing(Share),
+}
+
+/// A connection that speaks HTTP/1.1.
+pub(super) struct Own {
     plan: Arc<Plan>,
     stream: Box<dyn Stream>,
     buffer: Vec<u8>,
     session: Option<String>,
     request: Vec<u8>,
+    /// Where in the request its number stands.
+    numbers: Vec<usize>,
 }
 
 /// Room for a head and what an answer has beside the origin's reply.
@@ -37,17 +49,73 @@ const BESIDE: usize = 16 * 1024;
 const TIMES: usize = 4;
 
 impl Client {
-    #[expect(
-        clippy::disallowed_methods,
-        reason = "a client of the proxy, which has no `dial`"
-    )]
-    pub(super) async fn connect(plan: &Arc<Plan>) -> anyhow::Result<Self> {
-        let socket = TcpStream::connect(plan.address).await?;
-        socket.set_nodelay(true)?;
+    /// So many clients, over as many connections as they need.
+    pub(super) async fn connect_all(plan: &Arc<Plan>, count: usize) -> anyhow::Result<Vec<Self>> {
+        let mut clients = Vec::with_capacity(count);
+        while clients.len() < count {
+            match &plan.beginning {
+                Beginning::Shared(shared) => {
+                    let share = Self::share(plan).await?;
+                    let left = count - clients.len();
+                    let shares = std::iter::repeat_n(share, shared.streams.min(left));
+                    clients.extend(shares.map(Self::Sharing));
+                }
+                _ => clients.push(Self::Own(Box::new(Own::connect(plan).await?))),
+            }
+        }
+        Ok(clients)
+    }
+
+    async fn share(plan: &Plan) -> anyhow::Result<Share> {
+        let Beginning::Shared(shared) = &plan.beginning else {
+            anyhow::bail!("nothing to share");
+        };
+        let mut stream = connect(plan).await?;
+        let mut buffer = vec![0; BESIDE];
+        let opened = exchange(&mut stream, &shared.connect, &mut buffer).await;
+        opened?.expect(Expected::Length(0)).context("CONNECT")?;
+        let inside = shared.connector.connect(shared.name.clone(), stream).await;
+        let inside = inside.context("the TLS inside of the CONNECT")?;
+        Share::open(inside, &shared.request, plan.bytes).await
+    }
+
+    /// Asks until nothing is left to ask for, or something goes wrong.
+    pub(super) async fn ask_while(
+        mut self,
+        pace: Arc<Pace>,
+    ) -> (Self, Vec<Duration>, Option<anyhow::Error>) {
+        let mut latencies = Vec::with_capacity(4096);
+        while let Some(due) = pace.next().await {
+            if let Err(error) = self.ask().await {
+                return (self, latencies, Some(error));
+            }
+            latencies.push(due.elapsed());
+        }
+        (self, latencies, None)
+    }
+
+    async fn ask(&mut self) -> anyhow::Result<()> {
+        match self {
+            Self::Own(own) => own.ask().await,
+            Self::Sharing(share) => share.ask().await,
+        }
+    }
+
+    /// Ends what was opened.
+    pub(super) async fn leave(self) -> anyhow::Result<()> {
+        match self {
+            Self::Own(own) => own.leave().await,
+            Self::Sharing(_) => Ok(()),
+        }
+    }
+}
+
+impl Own {
+    async fn connect(plan: &Arc<Plan>) -> anyhow::Result<Self> {
         let mut buffer = vec![0; plan.bytes * TIMES + BESIDE];
-        let (mut stream, mut session): (Box<dyn Stream>, _) = (Box::new(socket), None);
+        let (mut stream, mut session) = (connect(plan).await?, None);
         match &plan.beginning {
-            Beginning::Connected => {}
+            Beginning::Connected | Beginning::Shared(_) => {}
             Beginning::Tunnel(connect, connector, name) => {
                 let opened = exchange(&mut stream, connect, &mut buffer).await;
                 opened?.expect(Expected::Length(0)).context("CONNECT")?;
@@ -66,8 +134,14 @@ impl Client {
                 ensure!(status == 202, "initialized: {status}");
             }
         }
+        let request = plan.request.bytes(session.as_deref());
+        let numbers = match plan.numbered {
+            true => memmem::find_iter(&request, NUMBER).collect(),
+            false => Vec::new(),
+        };
         Ok(Self {
-            request: plan.request.bytes(session.as_deref()),
+            request,
+            numbers,
             plan: plan.clone(),
             stream,
             buffer,
@@ -75,34 +149,27 @@ impl Client {
         })
     }
 
-    /// Asks until nothing is left to ask for, or something goes wrong.
-    pub(super) async fn ask_while(
-        mut self,
-        left: Arc<AtomicUsize>,
-    ) -> (Self, Vec<u32>, Option<anyhow::Error>) {
-        let mut latencies = Vec::with_capacity(left.load(Ordering::Relaxed).min(4096));
-        while left
-            .try_update(Ordering::Relaxed, Ordering::Relaxed, |left| {
-                left.checked_sub(1)
-            })
-            .is_ok()
-        {
-            let start = Instant::now();
-            if let Err(error) = self.ask().await {
-                return (self, latencies, Some(error));
-            }
-            latencies.push(u32::try_from(start.elapsed().as_micros()).unwrap_or(u32::MAX));
-        }
-        (self, latencies, None)
-    }
-
     async fn ask(&mut self) -> anyhow::Result<()> {
+        if !self.numbers.is_empty() {
+            self.write_number();
+        }
+        if self.plan.anew {
+            self.stream = connect(&self.plan).await?;
+        }
         let reply = exchange(&mut self.stream, &self.request, &mut self.buffer).await?;
         reply.expect(self.plan.expected)
     }
 
-    /// Ends what was opened.
-    pub(super) async fn leave(mut self) -> anyhow::Result<()> {
+    fn write_number(&mut self) {
+        static NEXT: AtomicU32 = AtomicU32::new(0);
+        let number = NEXT.fetch_add(1, Ordering::Relaxed) % 100_000_000;
+        let digits = format!("{number:0width$}", width = NUMBER.len());
+        for &place in &self.numbers {
+            self.request[place..place + NUMBER.len()].copy_from_slice(digits.as_bytes());
+        }
+    }
+
+    async fn leave(mut self) -> anyhow::Result<()> {
         if let Beginning::Session { end, .. } = &self.plan.beginning {
             let bytes = end.bytes(self.session.as_deref());
             let reply = exchange(&mut self.stream, &bytes, &mut self.buffer).await?;
@@ -110,6 +177,16 @@ impl Client {
         }
         Ok(())
     }
+}
+
+#[expect(
+    clippy::disallowed_methods,
+    reason = "a client of the proxy, which has no `dial`"
+)]
+async fn connect(plan: &Plan) -> anyhow::Result<Box<dyn Stream>> {
+    let socket = TcpStream::connect(plan.address).await?;
+    socket.set_nodelay(true)?;
+    Ok(Box::new(socket))
 }
 
 async fn exchange<'b>(

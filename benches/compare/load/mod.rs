@@ -1,9 +1,14 @@
-//! The clients: a closed loop over keep-alive connections through a door, in raw bytes, so that it costs little.
+//! The clients: keep-alive connections through a door, HTTP/1.1 in raw bytes, so that it costs little.
+//!
+//! Without a rate it is a closed loop: each client asks again as soon as it has its reply. With one, requests are due
+//! by the clock, whoever is free takes the next, and its latency counts from when it was due.
 //!
 //! It prints a line when it is warm, waits for one on standard input, and prints a [`Tally`] at the end: whoever
 //! started it reads the proxy's CPU time in between. After one more line it ends what it has opened, and says so.
 
 mod client;
+mod http2;
+mod pace;
 mod plan;
 mod reply;
 
@@ -11,7 +16,6 @@ use std::io;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::sync::atomic::AtomicUsize;
 use std::time::Duration;
 use std::time::Instant;
 
@@ -23,6 +27,7 @@ use serde::Serialize;
 use tokio::task::JoinSet;
 
 use crate::load::client::Client;
+use crate::load::pace::Pace;
 use crate::load::plan::Plan;
 use crate::process;
 
@@ -31,6 +36,8 @@ use crate::process;
 pub(crate) enum Form {
     /// `GET http://host/path`.
     Absolute,
+    /// The same over a new connection each time, for proxies that close theirs.
+    AbsoluteAnew,
     /// `CONNECT host:port`, then TLS and `GET /path`.
     Connect,
     /// `POST /v1/actions/NAME`.
@@ -68,22 +75,37 @@ pub(crate) struct Args {
     /// Length of the body of every reply of the origin.
     #[arg(long)]
     expect_bytes: usize,
+    /// Status of every reply; of one that is no 200 the body does not matter.
+    #[arg(long, default_value_t = 200)]
+    expect_status: u16,
+    /// Every request has another number in place of [`NUMBER`]'s zeros.
+    #[arg(long)]
+    numbered: bool,
     /// Certificate of the CA that signs intercepted hosts.
     #[arg(long)]
     trust: PathBuf,
     /// `Proxy-Authorization`, or `Authorization` for tools, where it is asked for.
     #[arg(long)]
     authorization: Option<String>,
-    /// Connections, each with one request at a time.
+    /// Clients, each with one request at a time.
     #[arg(long)]
     connections: usize,
+    /// So many of them share a connection, and speak HTTP/2 inside of their CONNECT; 0: HTTP/1.1, and none does.
+    #[arg(long, default_value_t = 0)]
+    streams: usize,
     /// Requests before the measured ones.
     #[arg(long)]
     warm_up: usize,
     /// Measured requests, over all connections.
     #[arg(long)]
     requests: usize,
+    /// Measured requests per second, due by the clock.
+    #[arg(long)]
+    rate: Option<u32>,
 }
+
+/// In a host or path: what stands here differs from one request to the next.
+pub(crate) const NUMBER: &str = "00000000";
 
 /// What came of the measured requests.
 #[derive(Serialize, Deserialize)]
@@ -94,12 +116,19 @@ pub(crate) struct Tally {
     pub(crate) errors: usize,
     /// The first of them in words.
     pub(crate) first_error: Option<String>,
-    /// Median latency.
-    pub(crate) p50_us: u32,
-    /// 99th percentile of the latency.
-    pub(crate) p99_us: u32,
+    /// Of the measured requests.
+    pub(crate) latency: Latency,
     /// From the first request to the last reply.
     pub(crate) elapsed: Duration,
+}
+
+/// How long replies took, in microseconds.
+#[derive(Clone, Copy, Serialize, Deserialize)]
+pub(crate) struct Latency {
+    pub(crate) p50_us: f64,
+    pub(crate) p99_us: f64,
+    pub(crate) p999_us: f64,
+    pub(crate) max_us: f64,
 }
 
 /// Longest time of a whole run: nothing here may hang.
@@ -118,27 +147,26 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<()> {
 }
 
 async fn measure(args: &Args) -> anyhow::Result<()> {
-    let plan = Arc::new(Plan::new(args)?);
-    let mut clients = Vec::new();
-    for _ in 0..args.connections {
-        clients.push(Client::connect(&plan).await?);
-    }
-    let warm = drive(clients, args.warm_up).await?;
+    let clients = Client::connect_all(&Arc::new(Plan::new(args)?), args.connections).await?;
+    let warm = drive(clients, Arc::new(Pace::closed(args.warm_up))).await?;
     if let Some(error) = warm.errors.into_iter().next() {
         return Err(error.context("warming up"));
     }
     process::print_ready(&"warm")?;
     wait_for_a_line()?;
     let start = Instant::now();
-    let mut outcome = drive(warm.clients, args.requests).await?;
+    let pace = match args.rate {
+        None => Pace::closed(args.requests),
+        Some(rate) => Pace::by_the_clock(args.requests, rate)?,
+    };
+    let mut outcome = drive(warm.clients, Arc::new(pace)).await?;
     let elapsed = start.elapsed();
     outcome.latencies.sort_unstable();
     process::print_ready(&Tally {
         replies: outcome.latencies.len(),
         errors: outcome.errors.len(),
         first_error: outcome.errors.first().map(|error| format!("{error:#}")),
-        p50_us: percentile(&outcome.latencies, 50),
-        p99_us: percentile(&outcome.latencies, 99),
+        latency: Latency::of(&outcome.latencies),
         elapsed,
     })?;
     wait_for_a_line()?;
@@ -155,24 +183,34 @@ fn wait_for_a_line() -> anyhow::Result<()> {
     Ok(())
 }
 
-fn percentile(sorted: &[u32], percent: usize) -> u32 {
-    let rank = (sorted.len() * percent).div_ceil(100);
-    sorted.get(rank.saturating_sub(1)).copied().unwrap_or(0)
+impl Latency {
+    fn of(sorted: &[Duration]) -> Self {
+        let at = |thousandths: usize| {
+            let rank = (sorted.len() * thousandths).div_ceil(1000);
+            let latency = sorted.get(rank.saturating_sub(1)).copied();
+            latency.unwrap_or_default().as_secs_f64() * 1e6
+        };
+        Self {
+            p50_us: at(500),
+            p99_us: at(990),
+            p999_us: at(999),
+            max_us: at(1000),
+        }
+    }
 }
 
 #[derive(Default)]
 struct Outcome {
     clients: Vec<Client>,
-    latencies: Vec<u32>,
+    latencies: Vec<Duration>,
     errors: Vec<anyhow::Error>,
 }
 
-/// Sends `requests` over all clients, whoever is free taking the next.
-async fn drive(clients: Vec<Client>, requests: usize) -> anyhow::Result<Outcome> {
-    let left = Arc::new(AtomicUsize::new(requests));
+/// Sends what the pace has over all clients, whoever is free taking the next.
+async fn drive(clients: Vec<Client>, pace: Arc<Pace>) -> anyhow::Result<Outcome> {
     let mut loops = JoinSet::new();
     for client in clients {
-        loops.spawn(client.ask_while(left.clone()));
+        loops.spawn(client.ask_while(pace.clone()));
     }
     let mut outcome = Outcome::default();
     while let Some(done) = loops.join_next().await {

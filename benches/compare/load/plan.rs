@@ -3,6 +3,8 @@
 use std::net::SocketAddr;
 use std::sync::Arc;
 
+use bytes::Bytes;
+use http_body_util::Empty;
 use rustls_pki_types::ServerName;
 use serde_json::Value;
 use serde_json::json;
@@ -20,6 +22,10 @@ pub(super) struct Plan {
     pub(super) expected: Expected,
     /// Length of the body of every reply of the origin.
     pub(super) bytes: usize,
+    /// Whether each request has a number of its own.
+    pub(super) numbered: bool,
+    /// Whether each request has a connection of its own.
+    pub(super) anew: bool,
 }
 
 /// What comes before the first request.
@@ -28,12 +34,24 @@ pub(super) enum Beginning {
     Connected,
     /// The CONNECT, and TLS in the name of the host.
     Tunnel(Vec<u8>, TlsConnector, ServerName<'static>),
+    /// The same for a connection that several clients share, and what they ask in HTTP/2.
+    Shared(Box<Shared>),
     /// The messages that open a session of MCP, and the request that ends it.
     Session {
         initialize: Request,
         initialized: Request,
         end: Request,
     },
+}
+
+/// A tunnel with HTTP/2 inside.
+pub(super) struct Shared {
+    pub(super) connect: Vec<u8>,
+    pub(super) connector: TlsConnector,
+    pub(super) name: ServerName<'static>,
+    pub(super) request: http::Request<Empty<Bytes>>,
+    /// Of one connection.
+    pub(super) streams: usize,
 }
 
 /// A request in two parts: a session's header goes between them.
@@ -49,6 +67,8 @@ pub(super) enum Expected {
     Length(usize),
     /// By a text in it: an answer has more than the reply of the origin.
     Text(&'static str),
+    /// By its status, which is no 200.
+    Status(u16),
 }
 
 /// What a tool's answer says of a call that went well.
@@ -75,13 +95,16 @@ impl Request {
 impl Plan {
     pub(super) fn new(args: &Args) -> anyhow::Result<Self> {
         let (beginning, request) = match args.form {
-            Form::Absolute | Form::Connect => through_proxy(args)?,
+            Form::Absolute | Form::AbsoluteAnew | Form::Connect => through_proxy(args)?,
             Form::Tool => (Beginning::Connected, tool(args)?),
             Form::Mcp => (session(args), call(args, json!({}))?),
             Form::McpStateless => (Beginning::Connected, call(args, stateless())?),
         };
         let expected = match args.form {
-            Form::Absolute | Form::Connect => Expected::Length(args.expect_bytes),
+            _ if args.expect_status != 200 => Expected::Status(args.expect_status),
+            Form::Absolute | Form::AbsoluteAnew | Form::Connect => {
+                Expected::Length(args.expect_bytes)
+            }
             Form::Tool | Form::Mcp | Form::McpStateless => CARRIED_OUT,
         };
         Ok(Self {
@@ -90,6 +113,8 @@ impl Plan {
             request,
             expected,
             bytes: args.expect_bytes,
+            numbered: args.numbered,
+            anew: args.form == Form::AbsoluteAnew,
         })
     }
 }
@@ -100,16 +125,33 @@ fn through_proxy(args: &Args) -> anyhow::Result<(Beginning, Request)> {
     let fields =
         format!("Host: {authority}\r\nUser-Agent: loopback-bench\r\nAccept: application/json\r\n");
     let path = &args.path;
-    if args.form == Form::Absolute {
+    if args.form != Form::Connect {
         let head = format!("GET http://{authority}{path} HTTP/1.1\r\n{fields}{credential}");
         return Ok((Beginning::Connected, Request::new(head, "")));
     }
     let connect = format!("CONNECT {authority} HTTP/1.1\r\nHost: {authority}\r\n{credential}\r\n");
-    let connector = TlsConnector::from(Arc::new(certs::client(&args.trust)?));
+    let connect = connect.into_bytes();
+    let mut config = certs::client(&args.trust)?;
+    if args.streams > 0 {
+        config.alpn_protocols = vec![b"h2".to_vec()];
+    }
+    let connector = TlsConnector::from(Arc::new(config));
     let name = ServerName::try_from(args.host.clone())?;
-    let tunnel = Beginning::Tunnel(connect.into_bytes(), connector, name);
-    let head = format!("GET {path} HTTP/1.1\r\n{fields}");
-    Ok((tunnel, Request::new(head, "")))
+    let head = Request::new(format!("GET {path} HTTP/1.1\r\n{fields}"), "");
+    if args.streams == 0 {
+        return Ok((Beginning::Tunnel(connect, connector, name), head));
+    }
+    let request = http::Request::get(format!("https://{authority}{path}"))
+        .header("user-agent", "loopback-bench")
+        .header("accept", "application/json");
+    let shared = Shared {
+        connect,
+        connector,
+        name,
+        request: request.body(Empty::new())?,
+        streams: args.streams,
+    };
+    Ok((Beginning::Shared(Box::new(shared)), head))
 }
 
 fn tool(args: &Args) -> anyhow::Result<Request> {

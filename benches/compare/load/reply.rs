@@ -16,11 +16,16 @@ pub(super) struct Reply<'b> {
 }
 
 impl Reply<'_> {
-    /// Anything but a 200 with what is expected is an error.
+    /// Anything but what is expected is an error.
     pub(super) fn expect(&self, expected: Expected) -> anyhow::Result<()> {
         let text = || String::from_utf8_lossy(self.body).into_owned();
-        ensure!(self.status == 200, "{}: {}", self.status, text());
+        let status = match expected {
+            Expected::Status(status) => status,
+            Expected::Length(_) | Expected::Text(_) => 200,
+        };
+        ensure!(self.status == status, "{}: {}", self.status, text());
         match expected {
+            Expected::Status(_) => {}
             Expected::Length(length) => {
                 let got = self.body.len();
                 ensure!(got == length, "{got} bytes where {length} were expected");

@@ -1,7 +1,7 @@
 //! What people use instead, as contenders: each proxy has a starter in `peers.d`, which says what it is and becomes it.
 //!
-//! A starter that says no is left out with its reason: `benches/compare/run` installs what they need. Nothing here knows
-//! any of them by name.
+//! A proxy that is not here is left out, and what it lacks is said: `benches/compare/run` installs it. Nothing in this
+//! file knows any of them by name.
 
 use std::fs;
 use std::io;
@@ -49,7 +49,7 @@ pub(crate) struct Peers {
     _folders: Vec<TempDir>,
 }
 
-/// What a starter says of its proxy.
+/// What a starter says of its proxy; `peers.sh` tells how modes are written.
 #[derive(Deserialize)]
 struct Description {
     version: String,

@@ -1,10 +1,15 @@
 # What the starters of peers share; read by each of them with `.`.
 #
 # A starter is asked `describe` (a line of JSON: what it is, and its modes) and `run` (it becomes the proxy). Around it:
-# PEER_PORT, where the proxy listens on 127.0.0.1; PEER_FOLDER, its own for the run; PEER_CA and PEER_CA_KEY, whom it
-# believes and with which it signs; PEER_PLAIN_HOST, PEER_PLAIN_PORT, PEER_TLS_HOST, PEER_TLS_PORT, PEER_HTTP2_PORT (over
-# TLS as well), the origins, whose names resolve; PEER_TUNNEL_HOST, whose tunnels are not opened; PEER_TARGET, where
-# `benches/compare/run` has put things.
+#
+# PEER_PORT                        where the proxy listens on 127.0.0.1
+# PEER_FOLDER                      its own for the run
+# PEER_CA, PEER_CA_KEY             whom it believes, and with what it signs
+# PEER_PLAIN_HOST, PEER_PLAIN_PORT the plain origin; names of origins resolve
+# PEER_TLS_HOST, PEER_TLS_PORT     the origin over TLS
+# PEER_HTTP2_PORT                  the same where it prefers HTTP/2
+# PEER_TUNNEL_HOST                 the same when its tunnels are not to be opened
+# PEER_TARGET                      where `run` has put what is not the system's
 #
 # A peer whose interception signs with a CA of its own leaves it in $PEER_FOLDER/trust.pem.
 # shellcheck shell=bash

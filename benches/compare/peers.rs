@@ -63,8 +63,10 @@ pub(crate) fn start(stage: &Stage, asked: &[String]) -> anyhow::Result<Peers> {
         match describe(&starter)? {
             Ok(description) => {
                 let folder = folder(stage)?;
-                let launched = launch(stage, &starter, &description, folder.path());
-                contenders.extend(launched.with_context(|| description.version.clone())?);
+                match launch(stage, &starter, &description, folder.path()) {
+                    Ok(launched) => contenders.extend(launched),
+                    Err(error) => missing.push(format!("{}: {error:#}\n", description.version)),
+                }
                 folders.push(folder);
             }
             Err(reason) => missing.push(reason),

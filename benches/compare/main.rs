@@ -20,6 +20,7 @@
 //! | `stage` | the processes of one trial, and which cores they have |
 //! | `process` | one process: started, listened to, its CPU time read, ended |
 //! | `exeat` | how exeat is started here, and the policy it runs |
+//! | `peers` | what people use instead, from `peers.d` |
 //! | `origin`, `bare`, `load` | the parts: the API, the bare stack, the clients |
 //! | `certs` | the throwaway CA that they share |
 //!
@@ -36,6 +37,7 @@ mod held;
 mod load;
 mod memory;
 mod origin;
+mod peers;
 mod plot;
 mod process;
 mod refusals;

@@ -67,7 +67,12 @@ impl Contender {
 
     /// CPU time of all its processes.
     pub(crate) fn cpu_time(&self) -> anyhow::Result<Duration> {
-        self.processes.iter().map(|it| it.cpu_time()).sum()
+        // Where a connection ends with each request, a thread may end with it.
+        let time_of = match self.form {
+            Some(Form::AbsoluteAnew) => Process::cpu_time_with_the_dead,
+            _ => Process::cpu_time,
+        };
+        self.processes.iter().map(|it| time_of(it)).sum()
     }
 
     /// Resident memory of all its processes, in KiB. What they share counts for each of them.

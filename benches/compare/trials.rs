@@ -17,6 +17,7 @@ use crate::handshakes;
 use crate::held;
 use crate::memory;
 use crate::origin::Size;
+use crate::peers;
 use crate::process;
 use crate::refusals;
 use crate::report::Report;
@@ -41,13 +42,16 @@ pub(crate) struct Args {
     /// Another build of exeat, to run beside this one in its trial: what does a change do?
     #[arg(long)]
     beside: Option<PathBuf>,
-    /// Modes of the exeat trial; all of them by default.
+    /// Modes of the exeat and the peers trial; all of them by default.
     #[arg(long, value_enum, value_delimiter = ',')]
     mode: Vec<Mode>,
-    /// Sizes of replies in the exeat trial; all of them by default.
+    /// Sizes of replies in the exeat and the peers trial; all of them by default.
     #[arg(long, value_enum, value_delimiter = ',')]
     size: Vec<Size>,
-    /// Versions of HTTP in the exeat trial; all of them by default.
+    /// Peers of the peers trial, by the names in `peers.d`; all that are here by default.
+    #[arg(long, value_delimiter = ',')]
+    peer: Vec<String>,
+    /// Versions of HTTP in the exeat and the peers trial; all of them by default.
     #[arg(long, value_enum, value_delimiter = ',')]
     http: Vec<Http>,
     /// Writes everything that was measured to this file; `report` says what its fields mean.
@@ -83,6 +87,8 @@ enum Trial {
     Exeat,
     /// What do the doors of tools add to the proxy's, and how much memory do many calls at once take?
     Doors,
+    /// What do the proxies cost that people use instead?
+    Peers,
     /// What does a refusal cost, and does it leave anything?
     Refusals,
     /// What do connections take that wait?
@@ -127,6 +133,7 @@ pub(crate) fn run(args: &Args, smoke: bool) -> anyhow::Result<()> {
             Trial::Heads => heads(&effort, &mut report)?,
             Trial::Exeat => against_exeat(args, (&effort, smoke), &mut report)?,
             Trial::Doors => doors(&effort, &mut report)?,
+            Trial::Peers => against_peers(args, (&effort, smoke), &mut report)?,
             Trial::Refusals => refused(&effort, smoke, &mut report)?,
             Trial::Memory => memory::trial(REFERENCE, &program(), &effort, &mut report)?,
             Trial::Handshakes => handshakes(&effort, &mut report)?,
@@ -304,29 +311,65 @@ fn heads(effort: &Effort, report: &mut Report) -> anyhow::Result<()> {
     )
 }
 
-/// The bare stack in both of the layouts from which the faster is taken, then exeat, then who else is to be seen.
 fn against_exeat(
     args: &Args,
     (effort, smoke): (&Effort, bool),
     report: &mut Report,
 ) -> anyhow::Result<()> {
     let stage = Stage::open(1)?;
-    let ours = Path::new(env!("CARGO_BIN_EXE_exeat"));
+    let mut contenders = ourselves(&stage)?;
+    if let Some(other) = &args.beside {
+        contenders.push(exeat::start(&stage, "exeat beside", other)?);
+    }
+    let title = "exeat against the faster of two bare stacks, cores: 1";
+    race(
+        ("exeat", title),
+        (&stage, &contenders),
+        (args, effort, smoke),
+        report,
+    )
+}
+
+fn against_peers(
+    args: &Args,
+    (effort, smoke): (&Effort, bool),
+    report: &mut Report,
+) -> anyhow::Result<()> {
+    let stage = Stage::open(1)?;
+    let peers = peers::start(&stage, &args.peer)?;
+    let mut contenders = ourselves(&stage)?;
+    contenders.extend(peers.contenders);
+    let title =
+        "exeat against the faster of two bare stacks, and what people use instead, cores: 1";
+    race(
+        ("peers", title),
+        (&stage, &contenders),
+        (args, effort, smoke),
+        report,
+    )
+}
+
+/// The bare stack in both of the layouts from which the faster is taken, then exeat.
+fn ourselves(stage: &Stage) -> anyhow::Result<Vec<Contender>> {
     let multi_thread = Setup {
         layout: Layout::MultiThread,
         threads: 2,
         ..REFERENCE
     };
-    let bare = [
+    Ok(vec![
         stage.bare("bare, current-thread", REFERENCE)?,
         stage.bare("bare, 2 workers", multi_thread)?,
-    ];
-    let references = References(bare.len());
-    let mut contenders: Vec<_> = bare.into();
-    contenders.push(exeat::start(&stage, "exeat", ours)?);
-    if let Some(other) = &args.beside {
-        contenders.push(exeat::start(&stage, "exeat beside", other)?);
-    }
+        exeat::start(stage, "exeat", Path::new(env!("CARGO_BIN_EXE_exeat")))?,
+    ])
+}
+
+/// Two bare stacks, and those that are compared with the faster of them.
+fn race(
+    (trial, title): (&str, &str),
+    (stage, contenders): (&Stage, &[Contender]),
+    (args, effort, smoke): (&Args, &Effort, bool),
+    report: &mut Report,
+) -> anyhow::Result<()> {
     let effort = Effort {
         rounds: match args.rounds {
             None => effort.rounds.min(ROUNDS_OF_EXEAT),
@@ -334,14 +377,13 @@ fn against_exeat(
         },
         ..effort.clone()
     };
-    let mut all = rounds::measure(&stage, &contenders, &args.scenarios(smoke), &effort)?;
+    let mut all = rounds::measure(stage, contenders, &args.scenarios(smoke), &effort)?;
     if !effort.steady.is_zero() {
-        rounds::add_steady(&stage, &contenders, &mut all, &effort)?;
+        rounds::add_steady(stage, contenders, &mut all, &effort)?;
     }
-    let title = "exeat against the faster of two bare stacks, cores: 1";
-    let found = (&all[..], references);
-    table::print(title, &effort, &contenders, found);
-    report.add("exeat", title, table::report(&effort, &contenders, found));
+    let found = (&all[..], References(2));
+    table::print(title, &effort, contenders, found);
+    report.add(trial, title, table::report(&effort, contenders, found));
     Ok(())
 }
 

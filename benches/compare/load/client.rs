@@ -161,6 +161,9 @@ impl Own {
         if !self.numbers.is_empty() {
             self.write_number();
         }
+        if self.plan.anew {
+            self.stream = connect(&self.plan).await?;
+        }
         let reply = exchange(&mut self.stream, &self.request, &mut self.buffer).await?;
         reply.expect(self.plan.expected)
     }

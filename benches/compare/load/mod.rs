@@ -38,6 +38,8 @@ use crate::process;
 pub(crate) enum Form {
     /// `GET http://host/path`.
     Absolute,
+    /// The same over a new connection each time, for proxies that close theirs.
+    AbsoluteAnew,
     /// `CONNECT host:port`, then TLS and `GET /path`.
     Connect,
     /// `POST /v1/actions/NAME`.

@@ -24,6 +24,8 @@ pub(super) struct Plan {
     pub(super) bytes: usize,
     /// Whether each request has a number of its own.
     pub(super) numbered: bool,
+    /// Whether each request has a connection of its own.
+    pub(super) anew: bool,
 }
 
 /// What comes before the first request.
@@ -93,14 +95,16 @@ impl Request {
 impl Plan {
     pub(super) fn new(args: &Args) -> anyhow::Result<Self> {
         let (beginning, request) = match args.form {
-            Form::Absolute | Form::Connect => through_proxy(args)?,
+            Form::Absolute | Form::AbsoluteAnew | Form::Connect => through_proxy(args)?,
             Form::Tool => (Beginning::Connected, tool(args)?),
             Form::Mcp => (session(args), call(args, json!({}))?),
             Form::McpStateless => (Beginning::Connected, call(args, stateless())?),
         };
         let expected = match args.form {
             _ if args.expect_status != 200 => Expected::Status(args.expect_status),
-            Form::Absolute | Form::Connect => Expected::Length(args.expect_bytes),
+            Form::Absolute | Form::AbsoluteAnew | Form::Connect => {
+                Expected::Length(args.expect_bytes)
+            }
             Form::Tool | Form::Mcp | Form::McpStateless => CARRIED_OUT,
         };
         Ok(Self {
@@ -110,6 +114,7 @@ impl Plan {
             expected,
             bytes: args.expect_bytes,
             numbered: args.numbered,
+            anew: args.form == Form::AbsoluteAnew,
         })
     }
 }
@@ -120,7 +125,7 @@ fn through_proxy(args: &Args) -> anyhow::Result<(Beginning, Request)> {
     let fields =
         format!("Host: {authority}\r\nUser-Agent: loopback-bench\r\nAccept: application/json\r\n");
     let path = &args.path;
-    if args.form == Form::Absolute {
+    if args.form != Form::Connect {
         let head = format!("GET http://{authority}{path} HTTP/1.1\r\n{fields}{credential}");
         return Ok((Beginning::Connected, Request::new(head, "")));
     }

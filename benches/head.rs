@@ -3,6 +3,9 @@
 //!
 //! `cargo bench --bench head`. Compare within one run: the ratio is the figure.
 
+#[path = "parts/client_head.rs"]
+mod client_head;
+
 use std::hint::black_box;
 
 use bytes::{Bytes, BytesMut};
@@ -10,15 +13,7 @@ use criterion::{BatchSize, Criterion, criterion_group, criterion_main};
 use exeat::wire::{HeadLimits, HeadReader};
 use http::{HeaderMap, HeaderName, HeaderValue};
 
-const HEAD: &str = "GET http://api.openweathermap.org/data/2.5/weather?q=Paris HTTP/1.1\r\n\
-    Host: api.openweathermap.org\r\n\
-    User-Agent: python-requests/2.32.3\r\n\
-    Accept-Encoding: gzip, deflate\r\n\
-    Accept: application/json\r\n\
-    Accept-Language: en\r\n\
-    Connection: keep-alive\r\n\
-    Proxy-Authorization: Basic Ym90OnRva2VuLW9mLXRoZS1ib3Q=\r\n\
-    X-Request-Id: 01JD0000000000000000000000\r\n\r\n";
+use crate::client_head::HEAD;
 
 fn head(criterion: &mut Criterion) {
     let mut group = criterion.benchmark_group("head");

@@ -64,7 +64,6 @@ fn records(file: Option<&Path>, extent: (usize, usize)) -> String {
             (0..AT_A_TIME).for_each(|_| told.record(&audit));
         }
         runtime.block_on(audit.flush());
-        metrics.upkeep();
     })
 }
 

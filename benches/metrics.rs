@@ -1,4 +1,4 @@
-//! What the metrics of one request cost: its beginning, its end, and the share of the upkeep.
+//! What the metrics of one request cost: its beginning and its end.
 //!
 //! `cargo bench --bench metrics`. `one` is a request after another of the same action, `thousand` each of another one;
 //! `new` is the first of its kind, which registers its series. Labels are made as the audit ticket makes them.
@@ -28,9 +28,6 @@ criterion_group! {
 }
 criterion_main!(benches);
 
-/// Between two upkeeps, of which each is paid by all requests before it.
-const UPKEEP: usize = 10_000;
-
 fn request(criterion: &mut Criterion<CpuTime>) {
     let mut group = criterion.benchmark_group("metrics of a request");
     for (name, actions) in [("one", 1), ("thousand", 1000)] {
@@ -41,9 +38,6 @@ fn request(criterion: &mut Criterion<CpuTime>) {
             bencher.iter(|| {
                 count += 1;
                 end(&metrics, &labels[count % actions]);
-                if count % UPKEEP == 0 {
-                    metrics.upkeep();
-                }
             });
         });
     }

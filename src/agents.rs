@@ -15,7 +15,7 @@ use crate::name::{AgentName, EnvironmentName, SecretName};
 use crate::policy::Policy;
 use crate::refusal::{Code, Refusal};
 use crate::request::{Caller, SessionId};
-use crate::secret::Secret;
+use crate::secret::{Secret, SecretMark};
 use crate::vault::Vault;
 
 /// Why nobody was identified.
@@ -39,12 +39,12 @@ pub async fn identify(
     headers: &HeaderMap,
     environment: &EnvironmentName,
 ) -> Result<Identified, Unidentified> {
-    let presented = headers.get(PROXY_AUTHORIZATION).and_then(read_basic);
+    let mut room = Zeroizing::default();
+    let presented = headers.get(PROXY_AUTHORIZATION);
+    let presented = presented.and_then(|it| read_basic(it, &mut room));
     let Some(agents) = policy.agents() else {
         // What else clients call themselves says nothing here.
-        let named = presented
-            .as_ref()
-            .and_then(|(name, _)| name.strip_prefix('~'));
+        let named = presented.and_then(|(name, _)| name.strip_prefix('~'));
         let caller = Caller {
             agent: None,
             environment: environment.clone(),
@@ -61,16 +61,16 @@ pub async fn identify(
     // No name of an agent has a `~`.
     let (name, named) = match login.split_once('~') {
         Some((name, id)) => (name, Some(id)),
-        None => (login.as_str(), None),
+        None => (login, None),
     };
     let Some((name, agent)) = agents.get_key_value(name) else {
         // As long as for a known agent with a wrong token.
-        let _ = Secret::new(b"no agent has this token".to_vec()).map(|it| it.matches(&token));
+        let _ = Secret::new(b"no agent has this token".to_vec()).map(|it| it.matches(token));
         return Err(Unidentified::Refused(unknown()));
     };
     let environment = agent.environment.as_ref().unwrap_or(environment);
     let expected = token_of(policy, vault, &agent.token, environment).await?;
-    if !expected.matches(&token) {
+    if !expected.matches(token) {
         return Err(Unidentified::Refused(unknown()));
     }
     let caller = Caller {
@@ -95,14 +95,13 @@ pub struct Identified {
 impl Identified {
     /// Who it is, and what they have shown, for what goes on after this request.
     pub fn into_parts(self) -> (Caller, Shown) {
-        let digest = self.token.map(|it| sha256(it.expose()));
-        (self.caller, Shown(digest))
+        let shown = self.token.map(|it| (sha256(it.expose()), it.mark()));
+        (self.caller, Shown(shown))
     }
 }
 
-/// What opened a tunnel: not the token, but by what it is known again.
-#[derive(Clone, Copy)]
-pub struct Shown(Option<Digest>);
+/// What opened a tunnel: not the token, but by what it is known again. Its mark will do until it is read anew.
+pub struct Shown(Option<(Digest, SecretMark)>);
 
 impl Shown {
     /// Holds what was shown against the token that the agent has now: one that was replaced opens nothing any more.
@@ -112,18 +111,18 @@ impl Shown {
     /// # Errors
     /// As [`identify`].
     pub async fn is_still_good(
-        self,
+        &self,
         policy: &Policy,
         vault: &dyn Vault,
         caller: &Caller,
     ) -> Result<(), Unidentified> {
         let agent = caller.agent.as_ref();
         let agent = agent.and_then(|name| policy.agents()?.get(name));
-        let (Some(shown), Some(agent)) = (self.0, agent) else {
+        let (Some((digest, mark)), Some(agent)) = (&self.0, agent) else {
             return Ok(());
         };
         let token = token_of(policy, vault, &agent.token, &caller.environment).await?;
-        match sha256(token.expose()) == shown {
+        match mark.is_of(&token) || sha256(token.expose()) == *digest {
             true => Ok(()),
             false => Err(Unidentified::Refused(unknown())),
         }
@@ -377,16 +376,19 @@ async fn token_of(
     vault.get(token, source).await.map_err(Unidentified::Broke)
 }
 
-/// User name and password of Basic credentials (RFC 7617 §2).
-fn read_basic(value: &HeaderValue) -> Option<(String, Zeroizing<Vec<u8>>)> {
-    let (scheme, encoded) = value.to_str().ok()?.split_once(' ')?;
-    if !scheme.eq_ignore_ascii_case("basic") {
+/// User name and password of Basic credentials (RFC 7617 §2), in the room that is given and is zeroed by its owner.
+fn read_basic<'a>(
+    value: &HeaderValue,
+    room: &'a mut Zeroizing<Vec<u8>>,
+) -> Option<(&'a str, &'a [u8])> {
+    let (scheme, encoded) = value.as_bytes().split_at_checked(6)?;
+    if !scheme.eq_ignore_ascii_case(b"basic ") {
         return None;
     }
-    let decoded = Zeroizing::new(STANDARD.decode(encoded.trim()).ok()?);
-    let colon = memchr::memchr(b':', &decoded)?;
-    let name = std::str::from_utf8(&decoded[..colon]).ok()?.to_owned();
-    Some((name, Zeroizing::new(decoded[colon + 1..].to_vec())))
+    STANDARD.decode_vec(encoded.trim_ascii(), room).ok()?;
+    let colon = memchr::memchr(b':', room)?;
+    let name = std::str::from_utf8(&room[..colon]).ok()?;
+    Some((name, &room[colon + 1..]))
 }
 
 fn no_token() -> Unidentified {
@@ -513,9 +515,9 @@ agents:
             ("Bearer Ym90OnQ=", None),
             ("Basic", None),
         ] {
-            let read = read_basic(&HeaderValue::from_static(header));
-            let read = read.map(|(name, token)| (name, String::from_utf8(token.to_vec()).unwrap()));
-            let expected = expected.map(|(name, token)| (name.to_owned(), token.to_owned()));
+            let mut room = Zeroizing::default();
+            let read = read_basic(&HeaderValue::from_static(header), &mut room);
+            let expected = expected.map(|(name, token): (_, &str)| (name, token.as_bytes()));
             assert_eq!(read, expected, "{header}");
         }
     }

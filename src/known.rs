@@ -90,10 +90,16 @@ impl Known {
 
     /// A secret is in use from now on. Telling one that is known costs a look at each.
     pub fn learn(&self, origin: &Origin, secret: &Secret) {
-        let ready = self.ready.load();
-        if ready.secrets.iter().any(|it| it.is(secret)) {
-            return;
+        if !self.knows(secret) {
+            self.learn_anew(origin, secret);
         }
+    }
+
+    fn knows(&self, secret: &Secret) -> bool {
+        self.ready.load().secrets.iter().any(|it| it.is(secret))
+    }
+
+    fn learn_anew(&self, origin: &Origin, secret: &Secret) {
         let now = (self.clock)();
         let mut shelf = self.shelf();
         let Shelf { kept, origins } = &mut *shelf;
@@ -202,13 +208,29 @@ struct Watched {
     known: Arc<Known>,
 }
 
+impl Watched {
+    /// The name of the source is copied only where there is something to learn.
+    fn tell(&self, source: &SecretSource, secret: &Secret) {
+        if !self.known.knows(secret) {
+            let origin = Origin::Source(source.clone());
+            self.known.learn_anew(&origin, secret);
+        }
+    }
+}
+
 impl Vault for Watched {
     fn get<'a>(&'a self, name: &'a SecretName, source: &'a SecretSource) -> Getting<'a> {
         Box::pin(async move {
             let secret = self.vault.get(name, source).await?;
-            self.known.learn(&Origin::Source(source.clone()), &secret);
+            self.tell(source, &secret);
             Ok(secret)
         })
+    }
+
+    fn at_hand(&self, source: &SecretSource) -> Option<Secret> {
+        let secret = self.vault.at_hand(source)?;
+        self.tell(source, &secret);
+        Some(secret)
     }
 
     fn keep(&self, sources: &HashSet<&SecretSource>) {

@@ -7,11 +7,11 @@
 //! never has to leave.
 
 use std::collections::HashMap;
+use std::future::poll_fn;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::task::{Context, Poll, Waker};
 use std::time::Instant;
-
-use tokio::sync::Notify;
 
 /// Has a request in hand, or has been told to leave.
 const NOT_WAITING: u64 = 0;
@@ -49,7 +49,15 @@ struct State {
     waiting: AtomicU64,
     /// Whether somebody known has asked for something.
     has_asked: AtomicBool,
-    leave: Notify,
+    bell: Mutex<Bell>,
+}
+
+/// How a connection hears that it is to leave. It is asked for every request, mostly in vain, so it has no list of those
+/// who wait: they are one task.
+#[derive(Debug, Default)]
+struct Bell {
+    has_rung: bool,
+    listener: Option<Waker>,
 }
 
 impl Seats {
@@ -84,7 +92,7 @@ impl Seats {
             return false;
         };
         first.waiting.store(NOT_WAITING, Ordering::Relaxed);
-        first.leave.notify_one();
+        first.ring();
         true
     }
 
@@ -122,7 +130,36 @@ impl Seat {
     /// Comes back when the place is wanted. Told in the moment in which a request comes, it holds for the time after
     /// that request.
     pub async fn wanted(&self) {
-        self.state.leave.notified().await;
+        poll_fn(|context| self.poll_wanted(context)).await;
+    }
+
+    /// As [`Seat::wanted`]. Only the task that has asked last hears of it.
+    pub fn poll_wanted(&self, context: &mut Context<'_>) -> Poll<()> {
+        let mut bell = self.state.bell();
+        if std::mem::take(&mut bell.has_rung) {
+            return Poll::Ready(());
+        }
+        match &mut bell.listener {
+            Some(listener) => listener.clone_from(context.waker()),
+            listener @ None => *listener = Some(context.waker().clone()),
+        }
+        Poll::Pending
+    }
+}
+
+impl State {
+    fn ring(&self) {
+        let mut bell = self.bell();
+        bell.has_rung = true;
+        let listener = bell.listener.take();
+        drop(bell);
+        if let Some(listener) = listener {
+            listener.wake();
+        }
+    }
+
+    fn bell(&self) -> MutexGuard<'_, Bell> {
+        self.bell.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

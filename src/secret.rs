@@ -3,7 +3,7 @@
 //! Where secrets come from is the vault's matter, not this file's.
 
 use std::fmt;
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
 
 use subtle::ConstantTimeEq;
 use zeroize::Zeroizing;
@@ -58,9 +58,25 @@ impl Secret {
         Arc::ptr_eq(&self.0, &other.0)
     }
 
+    /// By what this very copy is known again, for as long as it is anywhere in memory.
+    pub fn mark(&self) -> SecretMark {
+        SecretMark(Arc::downgrade(&self.0))
+    }
+
     /// Compares without telling by the time taken where the first difference is.
     pub fn matches(&self, presented: &[u8]) -> bool {
         self.0.as_slice().ct_eq(presented).into()
+    }
+}
+
+/// Where a secret stands in memory, without keeping it there.
+#[derive(Clone)]
+pub struct SecretMark(Weak<Zeroizing<Vec<u8>>>);
+
+impl SecretMark {
+    /// Whether it is the mark of this copy, and so of this value. Its place is nobody else's while there is a mark of it.
+    pub fn is_of(&self, secret: &Secret) -> bool {
+        std::ptr::eq(self.0.as_ptr(), Arc::as_ptr(&secret.0))
     }
 }
 
@@ -91,6 +107,17 @@ mod tests {
         ] {
             assert_eq!(Secret::new(bytes.to_vec()).err(), Some(expected));
         }
+    }
+
+    #[test]
+    fn a_mark_is_of_one_copy_and_keeps_none() {
+        let secret = Secret::new(b"hunter2".to_vec()).unwrap();
+        let mark = secret.mark();
+        assert!(mark.is_of(&secret.clone()));
+        assert!(!mark.is_of(&Secret::new(b"hunter2".to_vec()).unwrap()));
+        drop(secret);
+        assert!(mark.0.upgrade().is_none());
+        assert!(!mark.is_of(&Secret::new(b"hunter2".to_vec()).unwrap()));
     }
 
     #[test]

@@ -85,7 +85,7 @@ impl Errand {
     pub(crate) fn undeclared(ports: &origin::Ready) -> Self {
         Self {
             form: Form::Absolute,
-            host: concat!("u", "00000000", ".undeclared.test"),
+            host: "u00000000.undeclared.test",
             port: ports.plain,
             path: origin::Size::Small.path(),
             action: "none",

@@ -94,6 +94,7 @@ impl Running {
             address,
             form,
             abilities: EVERYTHING.to_vec(),
+            must_succeed: true,
             trust: self.ready.ca.clone(),
             authorization: Some(authorization),
         }

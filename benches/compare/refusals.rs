@@ -1,8 +1,8 @@
 //! What a refusal costs beside a request that is allowed, and whether hundreds of thousands of them leave anything.
 //!
-//! Each asks for another host, as whoever wants to fill a cache would. In a report: `rounds[]` with `allowed_cpu_us` and
-//! `refused_cpu_us` per request, their `cpu_ratio`, and `resident_kib` over `refusals`: before the first, and after so
-//! and so many.
+//! Each asks for another host, as whoever wants to fill a cache would. In a report: `rounds[]` with `allowed_cpu_us`
+//! and `refused_cpu_us` per request, the spread of their `cpu_ratio` (refused to allowed), and `memory[]`, with
+//! `resident_kib` after so many `refusals`.
 
 use serde_json::Value;
 use serde_json::json;

@@ -55,11 +55,11 @@ pub(crate) struct Args {
     /// Few rounds of few requests: shows that it works, proves nothing.
     #[arg(long)]
     quick: bool,
-    /// Rounds over all cells; 10 by default in the exeat trial, which has the most cells, and 21 in the others.
+    /// Rounds over all cells; 10 by default in the trials with the most cells (exeat, peers), and 21 in the others.
     #[arg(long, value_parser = clap::value_parser!(u16).range(1..=1000))]
     rounds: Option<u16>,
-    /// Seconds for which each cell of the exeat trial is asked at a steady rate, in each round; 0: not at all.
-    #[arg(long, default_value_t = 1.0, value_parser = parse_seconds)]
+    /// Seconds for which each cell of these trials is asked at a steady rate, in each round; 0: not at all.
+    #[arg(long, default_value_t = 0.75, value_parser = parse_seconds)]
     steady: f64,
     /// Measured requests per cell and round.
     #[arg(long, default_value_t = 5_000, value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
@@ -114,9 +114,9 @@ pub(crate) fn run(args: &Args, smoke: bool) -> anyhow::Result<()> {
             Trial::Layouts => layouts(&effort, &mut report)?,
             Trial::Bodies => bodies(&effort, &mut report)?,
             Trial::Heads => heads(&effort, &mut report)?,
-            Trial::Exeat => against_exeat(args, &effort, &mut report)?,
+            Trial::Exeat => against_exeat(args, (&effort, smoke), &mut report)?,
             Trial::Doors => doors(&effort, &mut report)?,
-            Trial::Peers => against_peers(args, &effort, &mut report)?,
+            Trial::Peers => against_peers(args, (&effort, smoke), &mut report)?,
             Trial::Refusals => refused(&effort, smoke, &mut report)?,
         }
     }
@@ -164,11 +164,23 @@ impl Args {
 }
 
 impl Args {
-    /// What the exeat trial asks for. Over HTTP/2 only small replies by default: large ones are the same bytes.
-    fn scenarios(&self) -> Vec<Scenario> {
+    /// For trials with many cells, where nobody has said how many rounds.
+    fn fewer_rounds(&self, effort: &Effort) -> Effort {
+        Effort {
+            rounds: match self.rounds {
+                None => effort.rounds.min(ROUNDS_OF_EXEAT),
+                Some(_) => effort.rounds,
+            },
+            ..effort.clone()
+        }
+    }
+
+    /// What the exeat trial and that of the peers ask for. Large replies over HTTP/2 have to be named: they would show once more what they
+    /// show over HTTP/1.1, and each cell takes its time.
+    fn scenarios(&self, smoke: bool) -> Vec<Scenario> {
         let is_asked = |it: &Scenario| {
             let one_of_sizes = match self.size.is_empty() {
-                true => it.http == Http::One || it.size == Size::Small,
+                true => it.size == Size::Small || (it.http == Http::One && !smoke),
                 false => self.size.contains(&it.size),
             };
             let any = |asked: &[Mode]| asked.is_empty() || asked.contains(&it.mode);
@@ -285,7 +297,11 @@ fn heads(effort: &Effort, report: &mut Report) -> anyhow::Result<()> {
     )
 }
 
-fn against_exeat(args: &Args, effort: &Effort, report: &mut Report) -> anyhow::Result<()> {
+fn against_exeat(
+    args: &Args,
+    (effort, smoke): (&Effort, bool),
+    report: &mut Report,
+) -> anyhow::Result<()> {
     let stage = Stage::open(1)?;
     let mut contenders = ourselves(&stage)?;
     if let Some(other) = &args.beside {
@@ -295,22 +311,28 @@ fn against_exeat(args: &Args, effort: &Effort, report: &mut Report) -> anyhow::R
     race(
         ("exeat", title),
         (&stage, &contenders),
-        (args, effort),
+        &args.scenarios(smoke),
+        &args.fewer_rounds(effort),
         report,
     )
 }
 
-fn against_peers(args: &Args, effort: &Effort, report: &mut Report) -> anyhow::Result<()> {
+fn against_peers(
+    args: &Args,
+    (effort, smoke): (&Effort, bool),
+    report: &mut Report,
+) -> anyhow::Result<()> {
     let stage = Stage::open(1)?;
     let peers = peers::start(&stage, &args.peer)?;
     let mut contenders = ourselves(&stage)?;
     contenders.extend(peers.contenders);
     let title =
-        "exeat against the faster of two bare stacks, and what people use instead, cores: 1";
+        "exeat beside what people use instead, against the faster of two bare stacks, cores: 1";
     race(
         ("peers", title),
         (&stage, &contenders),
-        (args, effort),
+        &args.scenarios(smoke),
+        &args.fewer_rounds(effort),
         report,
     )
 }
@@ -329,27 +351,21 @@ fn ourselves(stage: &Stage) -> anyhow::Result<Vec<Contender>> {
     ])
 }
 
-/// Two bare stacks, and those that are compared with the faster of them.
+/// As [`compare`], for contenders of whom the first two are bare stacks, and at a steady rate as well.
 fn race(
     (trial, title): (&str, &str),
     (stage, contenders): (&Stage, &[Contender]),
-    (args, effort): (&Args, &Effort),
+    scenarios: &[Scenario],
+    effort: &Effort,
     report: &mut Report,
 ) -> anyhow::Result<()> {
-    let effort = Effort {
-        rounds: match args.rounds {
-            None => effort.rounds.min(ROUNDS_OF_EXEAT),
-            Some(_) => effort.rounds,
-        },
-        ..effort.clone()
-    };
-    let mut all = rounds::measure(stage, contenders, &args.scenarios(), &effort)?;
+    let mut all = rounds::measure(stage, contenders, scenarios, effort)?;
     if !effort.steady.is_zero() {
-        rounds::add_steady(stage, contenders, &mut all, &effort)?;
+        rounds::add_steady(stage, contenders, &mut all, effort)?;
     }
     let found = (&all[..], References(2));
-    table::print(title, &effort, contenders, found);
-    report.add(trial, title, table::report(&effort, contenders, found));
+    table::print(title, effort, contenders, found);
+    report.add(trial, title, table::report(effort, contenders, found));
     Ok(())
 }
 

@@ -86,9 +86,6 @@ pub struct Running {
     front: Option<std::thread::JoinHandle<()>>,
 }
 
-/// How often observations are moved into their histograms where nobody scrapes.
-const UPKEEP: Duration = Duration::from_secs(5);
-
 /// Starts all threads and returns once all listeners accept.
 ///
 /// # Errors
@@ -192,7 +189,6 @@ impl Front {
         let drain = &services.drain;
         let ((proxy, workers), (tools, tool_workers)) = (self.proxy, self.tools);
         let admin = tokio::spawn(serve_admin(self.admin, self.admin_listener));
-        let upkeep = tokio::spawn(keep_up(services.clone()));
         if let (Some(proxy), Some(tools)) = (listen(proxy), listen(tools)) {
             tokio::select! {
                 never = accept(&proxy, &workers) => match never {},
@@ -213,7 +209,6 @@ impl Front {
                 tracing::error!("the last audit records could not be written");
             }
         }
-        upkeep.abort();
         admin.abort();
         if was_cut {
             let limit = self.drain;
@@ -320,12 +315,4 @@ fn listen(listener: std::net::TcpListener) -> Option<TcpListener> {
 async fn pause_after(error: &std::io::Error) {
     tracing::warn!(%error, "a connection could not be accepted");
     sleep(Duration::from_millis(50)).await;
-}
-
-async fn keep_up(services: Arc<Services>) {
-    let mut timer = tokio::time::interval(UPKEEP);
-    loop {
-        timer.tick().await;
-        services.metrics.upkeep();
-    }
 }

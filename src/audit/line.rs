@@ -17,7 +17,7 @@ use time::macros::format_description;
 use crate::audit::PolicyRefused;
 use crate::audit::chain;
 use crate::audit::chain::{Head, Torn};
-use crate::audit::quote::{is_plain, quote};
+use crate::audit::quote::{are_plain, quote};
 use crate::audit::ticket::{Event, Record, Steps};
 use crate::name::{ActionName, AgentName, OutcomeName};
 use crate::redact::MARK;
@@ -128,10 +128,7 @@ impl Pen {
         }
         line.0.extend_from_slice(b"{\"time\":\"");
         line.0.extend_from_slice(self.stamp.as_bytes());
-        let microsecond = u64::from(time.microsecond());
-        for power in [100_000, 10_000, 1000, 100, 10, 1] {
-            line.digits(microsecond / power % 10);
-        }
+        line.padded::<6>(time.microsecond());
         line.0.extend_from_slice(b"Z\"");
     }
 }
@@ -371,7 +368,7 @@ impl Line<'_> {
 
     /// A text of our own, which has nothing to escape.
     fn plain(&mut self, name: &str, value: &str) {
-        debug_assert!(value.bytes().all(is_plain), "{value}");
+        debug_assert!(are_plain(value), "{value}");
         self.name(name);
         self.0.push(b'"');
         self.0.extend_from_slice(value.as_bytes());
@@ -411,13 +408,23 @@ impl Line<'_> {
         let mut start = digits.len();
         loop {
             start -= 1;
-            digits[start] = b'0' + u8::try_from(value % 10).expect("a digit is below ten");
+            digits[start] = digit(value);
             value /= 10;
             if value == 0 {
                 break;
             }
         }
         self.0.extend_from_slice(&digits[start..]);
+    }
+
+    /// So many digits, with noughts in front.
+    fn padded<const COUNT: usize>(&mut self, mut value: u32) {
+        let mut digits = [0; COUNT];
+        for place in digits.iter_mut().rev() {
+            *place = digit(u64::from(value));
+            value /= 10;
+        }
+        self.0.extend_from_slice(&digits);
     }
 
     /// To the microsecond, with a point and no needless noughts.
@@ -428,9 +435,7 @@ impl Line<'_> {
         self.0.push(b'.');
         let digits = [rest / 100, rest / 10 % 10, rest % 10];
         let last = digits.iter().rposition(|digit| *digit > 0).unwrap_or(0);
-        for digit in &digits[..=last] {
-            self.digits(*digit);
-        }
+        self.0.extend(digits[..=last].iter().copied().map(digit));
     }
 
     fn address(&mut self, name: &str, address: SocketAddr) {
@@ -450,4 +455,9 @@ impl Line<'_> {
         }
         self.0.push(b'"');
     }
+}
+
+/// The last digit of a number.
+fn digit(value: u64) -> u8 {
+    b"0123456789"[(value % 10) as usize]
 }

@@ -10,6 +10,7 @@ use std::fmt;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
+use bytes::Bytes;
 use http::header::{AUTHORIZATION, COOKIE};
 use http::{HeaderMap, HeaderName, HeaderValue};
 use zeroize::Zeroizing;
@@ -153,19 +154,23 @@ impl Secrets {
     }
 
     fn get<'a>(&'a self, source: &'a Source) -> Result<&'a [u8], Fault> {
-        let (found, what) = match source {
-            Source::Literal(text) => return Ok(text.as_bytes()),
+        let missing =
+            |what: String| Fault::new(FaultKind::Internal, format!("the {what} was not fetched"));
+        match source {
+            Source::Literal(text) => Ok(text.as_bytes()),
             Source::Secret(name) => {
                 let found = self.secrets.iter().find(|(it, _)| it == name);
-                (found.map(|(_, secret)| secret), format!("secret {name}"))
+                found
+                    .map(|(_, secret)| secret.expose())
+                    .ok_or_else(|| missing(format!("secret {name}")))
             }
             Source::Token(name) => {
                 let found = self.token.as_ref().filter(|(it, _)| it == name);
-                (found.map(|(_, token)| token), format!("token of {name}"))
+                found
+                    .map(|(_, token)| token.expose())
+                    .ok_or_else(|| missing(format!("token of {name}")))
             }
-        };
-        let missing = || Fault::new(FaultKind::Internal, format!("the {what} was not fetched"));
-        found.map(Secret::expose).ok_or_else(missing)
+        }
     }
 }
 
@@ -222,12 +227,12 @@ impl Credential {
         let value = self.form.value(secrets)?;
         match &self.place {
             Place::Header(name) => {
-                let value = self.header_value(&value)?;
+                let value = self.header_value(value)?;
                 draft.headers.insert(name.clone(), value);
             }
             Place::Cookie(name) => {
                 let cookie = self.cookie(name, &value)?;
-                draft.headers.insert(COOKIE, self.header_value(&cookie)?);
+                draft.headers.insert(COOKIE, self.header_value(cookie)?);
             }
             Place::Query(name) => self.append_pair(name, &value, &mut draft.query)?,
             Place::Body(name) => match &mut draft.fields {
@@ -239,13 +244,15 @@ impl Credential {
         Ok(())
     }
 
-    fn header_value(&self, bytes: &[u8]) -> Result<HeaderValue, Fault> {
+    /// The bytes are zeroed when the last copy of the value is dropped.
+    fn header_value(&self, bytes: Zeroizing<Vec<u8>>) -> Result<HeaderValue, Fault> {
         // Blanks at an end are no part of a header's value (RFC 9110 §5.5): the server would read, and perhaps repeat,
         // another secret than the one that is looked for in its replies.
-        if bytes.trim_ascii() != bytes {
+        if bytes.trim_ascii().len() < bytes.len() {
             return Err(self.unfit("a header"));
         }
-        let mut value = HeaderValue::from_bytes(bytes).map_err(|_| self.unfit("a header"))?;
+        let value = HeaderValue::from_maybe_shared(Bytes::from_owner(bytes));
+        let mut value = value.map_err(|_| self.unfit("a header"))?;
         value.set_sensitive(true);
         Ok(value)
     }

@@ -9,7 +9,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use http::{Request, Response, Version};
+use http::{Request, Response};
 use hyper::body::Incoming;
 use hyper::client::conn::TrySendError;
 use hyper::client::conn::http2;
@@ -18,10 +18,11 @@ use tokio::io::{AsyncRead, AsyncWrite};
 
 use crate::dial::http1::Http1;
 use crate::dial::http1::MAX_HEAD;
-use crate::dial::message::Upload;
+use crate::dial::message::{Message, Upload};
 use crate::fault::{Fault, FaultKind};
 use crate::flood::{Counted, Tally};
 use crate::metrics::Upstreams;
+use crate::wire::AnswerHead;
 
 /// How much an HTTP/2 server may send ahead of a slow client, per stream and per connection. hyper's 2 MiB and 5 MiB
 /// would let a hundred slow clients hold as much as the rest of the process together.
@@ -72,8 +73,8 @@ pub(super) enum Content {
 
 /// A request that got no response.
 pub(super) struct Unanswered {
-    /// The request, if none of it was written.
-    pub(super) unsent: Option<Request<Upload>>,
+    /// Whether none of it was written, and all of it is in its message.
+    pub(super) unsent: bool,
     /// Whether the connection was dead: for a pooled one most likely since before the request.
     pub(super) dead: bool,
     /// What to say if it is not sent again.
@@ -128,14 +129,6 @@ impl Connection {
         }))
     }
 
-    /// The version in which requests have to be addressed.
-    pub(super) fn version(&self) -> Version {
-        match self {
-            Self::Http1(_) => Version::HTTP_11,
-            Self::Http2(_) => Version::HTTP_2,
-        }
-    }
-
     pub(super) fn facts(&self) -> Facts {
         match self {
             Self::Http1(connection) => connection.facts,
@@ -146,33 +139,52 @@ impl Connection {
     /// Sends a request and waits for the head of its response.
     pub(super) async fn send(
         &mut self,
-        request: Request<Upload>,
-    ) -> Result<Response<Content>, Box<Unanswered>> {
+        message: &mut Message,
+    ) -> Result<(AnswerHead, Content), Box<Unanswered>> {
         match self {
-            Self::Http1(connection) => {
-                let response = connection.send(request).await?;
-                Ok(response.map(|()| Content::Http1))
-            }
+            Self::Http1(connection) => Ok((connection.send(message).await?, Content::Http1)),
             Self::Http2(connection) => {
-                let answer = connection.sender.try_send_request(request).await;
-                let response = answer.map_err(|error| Box::new(connection.unanswered(error)))?;
-                Ok(response.map(Content::Http2))
+                let (head, incoming) = connection.send(message).await?.into_parts();
+                let head = AnswerHead {
+                    version: head.version,
+                    status: head.status,
+                    headers: head.headers,
+                };
+                Ok((head, Content::Http2(incoming)))
             }
         }
     }
 }
 
 impl Http2 {
-    fn unanswered(&self, mut error: TrySendError<Request<Upload>>) -> Unanswered {
+    async fn send(&mut self, message: &mut Message) -> Result<Response<Incoming>, Box<Unanswered>> {
+        let request = message.http2().map_err(|fault| {
+            Box::new(Unanswered {
+                unsent: false,
+                dead: false,
+                fault,
+            })
+        })?;
+        let answer = self.sender.try_send_request(request).await;
+        answer.map_err(|error| Box::new(self.unanswered(error, message)))
+    }
+
+    fn unanswered(
+        &self,
+        mut error: TrySendError<Request<Upload>>,
+        message: &mut Message,
+    ) -> Unanswered {
         let unsent = error.take_message();
+        let is_unsent = unsent.is_some();
+        match unsent {
+            Some(request) => message.body = request.into_body(),
+            None => self.spoil(),
+        }
         let error = error.into_error();
         let believed = !self.tally.is_flooded() && !error.is_parse() && !error.is_user();
         let dead = self.sender.is_closed() && believed;
-        if unsent.is_none() {
-            self.spoil();
-        }
         Unanswered {
-            unsent,
+            unsent: is_unsent,
             dead,
             fault: no_answer(&error).at(self.facts.address),
         }

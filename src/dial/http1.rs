@@ -12,13 +12,13 @@ use std::task::{Context, Poll, Waker, ready};
 
 use bytes::buf::Chain;
 use bytes::{Buf, Bytes, BytesMut};
-use http::{Method, Request, Response};
+use http::Method;
 use http_body::{Body as HttpBody, Frame, SizeHint};
-use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, ReadBuf};
 
 use crate::dial::connection::Facts;
 use crate::dial::connection::Unanswered;
-use crate::dial::message::Upload;
+use crate::dial::message::{Message, Upload};
 use crate::fault::{Fault, FaultKind};
 use crate::metrics::{Gauged, Upstreams};
 use crate::wire;
@@ -67,20 +67,19 @@ pub(super) struct Http1 {
 
 /// A request on its way out.
 struct Sending {
-    request: Request<Upload>,
+    /// A body that is not in hand, as long as it has more to give.
+    stream: Option<Upload>,
     /// Written before anything else of it.
     waiting: Waiting,
     framing: Framing,
     /// Of a streamed body that says its length.
     left: u64,
-    /// Whether the body has nothing more to give.
-    ended: bool,
     /// Whether any byte has left.
     begun: bool,
 }
 
 /// Up to three pieces that leave in one write.
-type Waiting = Chain<Chain<Bytes, Bytes>, Bytes>;
+type Waiting = Chain<Chain<BytesMut, Bytes>, Bytes>;
 
 /// What has not come yet of a reply.
 #[derive(Debug)]
@@ -121,28 +120,35 @@ impl Http1 {
         }
     }
 
-    /// Sends a request, and waits for the head of its reply. Content follows with [`Http1::poll_frame`].
+    /// Sends a request, and waits for the head of its reply. Content follows with [`Http1::poll_frame`]. A body that is
+    /// not in hand is taken out of the message, and put back if nothing was written.
     pub(super) async fn send(
         &mut self,
-        request: Request<Upload>,
-    ) -> Result<Response<()>, Box<Unanswered>> {
-        let method = request.method().clone();
-        self.sending = Some(Sending::of(request));
+        message: &mut Message,
+    ) -> Result<AnswerHead, Box<Unanswered>> {
+        self.sending = Some(Sending::of(message));
         self.rest = Rest::Broken;
         let mut interim = 0;
         let head = poll_fn(|context| self.poll_answer(context, &mut interim)).await;
-        let head = head.map_err(|failure| Box::new(self.unanswered(failure)))?;
-        match head.content(&method) {
-            Ok(content) => self.expect(content, &head),
-            Err(reason) => {
-                return Err(Box::new(self.unanswered(Failure::Unbelieved(reason))));
-            }
+        let head = head.and_then(|head| {
+            let content = head.content(&message.method);
+            self.expect(content.map_err(Failure::Unbelieved)?, &head);
+            Ok(head)
+        });
+        head.map_err(|failure| Box::new(self.unanswered(failure, message)))
+    }
+
+    /// All of the reply's content, where it came with its head.
+    pub(super) fn take_content(&mut self) -> Option<Bytes> {
+        let Rest::Length(left) = self.rest else {
+            return None;
+        };
+        let length = usize::try_from(left).ok()?;
+        if length > self.ahead.len() || self.sending.is_some() {
+            return None;
         }
-        let mut response = Response::new(());
-        *response.version_mut() = head.version;
-        *response.status_mut() = head.status;
-        *response.headers_mut() = head.headers;
-        Ok(response)
+        self.rest = Rest::Over;
+        Some(self.ahead.split_to(length).freeze())
     }
 
     /// The next frame of the reply's content. What is left of the request goes on being sent meanwhile.
@@ -194,7 +200,10 @@ impl Http1 {
     /// Whether the server has neither closed it nor said anything since it was last used.
     pub(super) fn is_quiet(&mut self) -> bool {
         let mut context = Context::from_waker(Waker::noop());
-        self.poll_fill(&mut context).is_pending()
+        let mut byte = [0];
+        let mut said = ReadBuf::new(&mut byte);
+        let reading = Pin::new(&mut self.stream).poll_read(&mut context, &mut said);
+        reading.is_pending()
     }
 
     /// The pool keeps it.
@@ -334,12 +343,16 @@ impl Http1 {
         Fault::new(FaultKind::Malformed, detail).at(self.facts.address)
     }
 
-    fn unanswered(&mut self, failure: Failure) -> Unanswered {
+    fn unanswered(&mut self, failure: Failure, message: &mut Message) -> Unanswered {
         (self.keeps, self.rest) = (false, Rest::Broken);
-        let unsent = self.sending.take().and_then(Sending::unsent);
+        let unsent = self.sending.take().filter(|it| !it.begun);
+        let is_unsent = unsent.is_some();
+        if let Some(stream) = unsent.and_then(|it| it.stream) {
+            message.body = stream;
+        }
         let dead = matches!(failure, Failure::Ended(_, false));
         Unanswered {
-            unsent: unsent.filter(|_| dead),
+            unsent: is_unsent && dead,
             dead,
             fault: failure.fault(self.facts.address),
         }
@@ -366,25 +379,21 @@ impl Failure {
 }
 
 impl Sending {
-    fn of(request: Request<Upload>) -> Self {
-        let framing = framing(&request);
-        let mut head = BytesMut::with_capacity(512);
-        let target = request.uri().path_and_query().map_or("/", |it| it.as_str());
-        let method = request.method();
-        wire::request_head(&mut head, method, target, request.headers(), framing);
-        let (content, ended) = match request.body().whole() {
-            Some(content) => (content, true),
-            None => (Bytes::new(), false),
+    fn of(message: &mut Message) -> Self {
+        let framing = message.framing();
+        let head = message.head(framing);
+        let (content, stream) = match message.body.whole() {
+            Some(content) => (content, None),
+            None => (Bytes::new(), Some(std::mem::take(&mut message.body))),
         };
         Self {
-            waiting: pieces(head.freeze(), content, Bytes::new()),
+            waiting: pieces(head, content, Bytes::new()),
             left: match framing {
                 Framing::Length(length) => length,
                 Framing::None | Framing::Chunked => 0,
             },
-            request,
+            stream,
             framing,
-            ended,
             begun: false,
         }
     }
@@ -398,17 +407,16 @@ impl Sending {
         let broken = |error| Failure::Ended(error, false);
         loop {
             while self.waiting.has_remaining() {
-                let writing = pin!(stream.write_buf(&mut self.waiting)).poll(context);
-                let written = ready!(writing).map_err(broken)?;
+                let written = ready!(self.write(stream, context)).map_err(broken)?;
                 if written == 0 {
                     return Poll::Ready(Err(broken(io::ErrorKind::WriteZero.into())));
                 }
                 self.begun = true;
             }
-            if self.ended {
+            let Some(body) = &mut self.stream else {
                 return Pin::new(stream).poll_flush(context).map_err(broken);
-            }
-            let frame = match Pin::new(self.request.body_mut()).poll_frame(context) {
+            };
+            let frame = match Pin::new(body).poll_frame(context) {
                 Poll::Ready(frame) => frame.transpose().map_err(Failure::Upload)?,
                 Poll::Pending => {
                     // What was written has to leave while there is nothing more.
@@ -420,10 +428,25 @@ impl Sending {
         }
     }
 
+    /// One piece, as most requests are, needs no list of pieces.
+    fn write(
+        &mut self,
+        stream: &mut Box<dyn Duplex>,
+        context: &mut Context<'_>,
+    ) -> Poll<io::Result<usize>> {
+        let first = self.waiting.chunk();
+        if first.len() < self.waiting.remaining() {
+            return pin!(stream.write_buf(&mut self.waiting)).poll(context);
+        }
+        let written = ready!(Pin::new(stream).poll_write(context, first))?;
+        self.waiting.advance(written);
+        Poll::Ready(Ok(written))
+    }
+
     /// What a frame looks like on the wire. Trailers of requests never pass.
     fn put(&mut self, frame: Option<Frame<Bytes>>) -> Result<(), Failure> {
         let Some(frame) = frame else {
-            self.ended = true;
+            self.stream = None;
             return self.end();
         };
         let Ok(data) = frame.into_data() else {
@@ -435,42 +458,27 @@ impl Sending {
         if self.framing == Framing::Chunked {
             let mut size = BytesMut::with_capacity(20);
             wire::chunk_size(&mut size, length);
-            self.waiting = pieces(size.freeze(), data, Bytes::from_static(CHUNK_END));
+            self.waiting = pieces(size, data, Bytes::from_static(CHUNK_END));
             return Ok(());
         }
         let left = self.left.checked_sub(length.get() as u64);
         self.left = left.ok_or_else(|| wrong_length("longer"))?;
-        self.waiting = pieces(data, Bytes::new(), Bytes::new());
+        self.waiting = pieces(BytesMut::new(), data, Bytes::new());
         Ok(())
     }
 
     fn end(&mut self) -> Result<(), Failure> {
         if self.framing == Framing::Chunked {
             let last = Bytes::from_static(LAST_CHUNK);
-            self.waiting = pieces(last, Bytes::new(), Bytes::new());
+            self.waiting = pieces(BytesMut::new(), last, Bytes::new());
         } else if self.left > 0 {
             return Err(wrong_length("shorter"));
         }
         Ok(())
     }
-
-    /// The request, if none of it was written.
-    fn unsent(self) -> Option<Request<Upload>> {
-        (!self.begun).then_some(self.request)
-    }
 }
 
-/// How the body of a request ends. What has no body says so only where the method makes one expect it (RFC 9110 §8.6).
-fn framing(request: &Request<Upload>) -> Framing {
-    let has_content = [Method::POST, Method::PUT, Method::PATCH].contains(request.method());
-    match request.body().size_hint().exact() {
-        Some(0) if !has_content => Framing::None,
-        Some(length) => Framing::Length(length),
-        None => Framing::Chunked,
-    }
-}
-
-fn pieces(first: Bytes, second: Bytes, third: Bytes) -> Waiting {
+fn pieces(first: BytesMut, second: Bytes, third: Bytes) -> Waiting {
     first.chain(second).chain(third)
 }
 
@@ -483,12 +491,13 @@ fn wrong_length(how: &str) -> Failure {
 mod tests {
     use std::collections::VecDeque;
 
-    use http::header::HOST;
+    use http::Request;
     use tokio::io::{DuplexStream, duplex};
 
     use super::*;
+    use crate::action::Passes;
     use crate::body::Body;
-    use crate::dial::message;
+    use crate::request::Destination;
 
     fn connection() -> (Http1, DuplexStream) {
         let (ours, theirs) = duplex(1024 * 1024);
@@ -502,12 +511,10 @@ mod tests {
         )
     }
 
-    fn request(method: &str, body: Body) -> Request<Upload> {
-        let request = Request::builder()
-            .method(method)
-            .uri("/v1?x=y")
-            .header(HOST, "a.test");
-        message::outgoing(request.body(body).unwrap()).0
+    fn message(method: &str, body: Body) -> Message {
+        let request = Request::builder().method(method).uri("/v1?x=y");
+        let to = Destination::of_connect("a.test:443").unwrap();
+        Message::new(request.body(body).unwrap(), to, Passes::default())
     }
 
     /// A body of which nobody knows the length; where a frame is missing, it never comes.
@@ -538,9 +545,9 @@ mod tests {
         let (mut connection, mut server) = connection();
         server.write_all(bytes.as_bytes()).await.unwrap();
         let closes = bytes.ends_with("<close>");
-        let response = connection.send(request("GET", Body::Empty)).await;
+        let response = connection.send(&mut message("GET", Body::Empty)).await;
         let status = match response {
-            Ok(response) => response.status().as_u16(),
+            Ok(head) => head.status.as_u16(),
             Err(unanswered) => return (Err(unanswered.fault.detail), Err("".into()), false),
         };
         if closes {
@@ -594,7 +601,7 @@ mod tests {
         ] {
             let (mut connection, mut server) = connection();
             server.write_all(b"HTTP/1.1 204 X\r\n\r\n").await.unwrap();
-            let sent = connection.send(request(method, body)).await;
+            let sent = connection.send(&mut message(method, body)).await;
             assert!(sent.is_ok());
             assert!(connection.may_be_kept(), "{expected:?}");
             drop(connection);
@@ -700,8 +707,8 @@ mod tests {
         let answer = b"HTTP/1.1 413 X\r\nContent-Length: 2\r\n\r\nno";
         server.write_all(answer).await.unwrap();
         let body = frames([Some(Ok("ab")), None]);
-        let response = connection.send(request("POST", body)).await;
-        assert_eq!(response.ok().map(|it| it.status().as_u16()), Some(413));
+        let head = connection.send(&mut message("POST", body)).await;
+        assert_eq!(head.ok().map(|it| it.status.as_u16()), Some(413));
         assert_eq!(content(&mut connection).await, Ok("no".into()));
         assert!(!connection.may_be_kept());
     }
@@ -713,7 +720,7 @@ mod tests {
         let answer = b"HTTP/1.1 200 X\r\nContent-Length: 2\r\n\r\nok";
         server.write_all(answer).await.unwrap();
         let response = connection
-            .send(request("POST", Body::stream(Awaited(body))))
+            .send(&mut message("POST", Body::stream(Awaited(body))))
             .await;
         assert!(response.is_ok());
         drop(more);
@@ -740,13 +747,12 @@ mod tests {
     async fn a_request_of_which_nothing_left_comes_back() {
         let (mut connection, server) = connection();
         drop(server);
-        let failed = connection
-            .send(request("POST", Body::from(b"abc".to_vec())))
-            .await;
-        let failed = failed.unwrap_err();
-        assert!(failed.dead);
-        let unsent = failed.unsent.unwrap();
-        assert_eq!(unsent.body().whole().unwrap(), "abc");
+        let mut message = message("POST", frames([Some(Ok("abc"))]));
+        let failed = connection.send(&mut message).await.unwrap_err();
+        assert!(failed.dead && failed.unsent);
+        assert!(message.body.whole().is_none(), "it streams as before");
+        let frame = poll_fn(|context| Pin::new(&mut message.body).poll_frame(context)).await;
+        assert_eq!(frame.unwrap().unwrap().into_data().unwrap(), "abc");
     }
 
     #[tokio::test]
@@ -754,9 +760,12 @@ mod tests {
         let (mut connection, mut server) = connection();
         let gone = Fault::new(FaultKind::ClientGone, "gone");
         let body = frames([Some(Ok("ab")), Some(Err(gone))]);
-        let failed = connection.send(request("POST", body)).await.unwrap_err();
+        let failed = connection
+            .send(&mut message("POST", body))
+            .await
+            .unwrap_err();
         assert_eq!(failed.fault.kind, FaultKind::ClientGone);
-        assert!(failed.unsent.is_none() && !connection.may_be_kept());
+        assert!(!failed.unsent && !connection.may_be_kept());
         drop(connection);
         let mut written = String::new();
         server.read_to_string(&mut written).await.unwrap();

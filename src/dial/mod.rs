@@ -21,7 +21,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use http::{HeaderMap, Method, Request, Response, StatusCode};
+use http::{HeaderMap, Method, Request, StatusCode};
 use tokio::net::TcpStream;
 
 use crate::action::Passes;
@@ -30,8 +30,7 @@ use crate::dial::connection::Connection;
 use crate::dial::connection::Content;
 use crate::dial::connection::Facts;
 use crate::dial::connection::Unanswered;
-use crate::dial::message::Broken;
-use crate::dial::message::Upload;
+use crate::dial::message::{Broken, Message};
 use crate::dial::pool::Key;
 use crate::dial::pool::Pool;
 use crate::dial::reply::Kept;
@@ -43,6 +42,7 @@ use crate::name::AgentName;
 use crate::policy::{Declared, Network, Outgoing, Passage, Policy};
 use crate::request::Destination;
 use crate::request::Scheme;
+use crate::wire::AnswerHead;
 
 pub use connect::{Connect, Connecting, Tcp};
 pub use pool::{Identity, Limits};
@@ -109,7 +109,7 @@ struct Route {
 
 /// A response, and how it was come by.
 struct Answered {
-    response: Response<Content>,
+    response: (AnswerHead, Content),
     connection: Connection,
     reused: bool,
     retries: u32,
@@ -137,7 +137,7 @@ impl Dialer {
     /// [`FaultKind::Address`] before anything was dialled, [`FaultKind::Unreachable`], [`FaultKind::Timeout`] and
     /// [`FaultKind::Tls`] before anything was sent, [`FaultKind::Malformed`] for an answer that can't be believed, and
     /// whatever broke the request's own body.
-    pub async fn send(&self, outgoing: Outgoing) -> Result<Reply, Fault> {
+    pub async fn send(&self, outgoing: Outgoing) -> Result<Box<Reply>, Fault> {
         self.dispatch(Dispatch {
             destination: outgoing.destination().clone(),
             agent: outgoing.agent().cloned(),
@@ -161,7 +161,7 @@ impl Dialer {
         declared: &Declared,
         headers: HeaderMap,
         body: Body,
-    ) -> Result<Reply, Fault> {
+    ) -> Result<Box<Reply>, Fault> {
         let mut request = Request::new(body);
         *request.method_mut() = Method::POST;
         *request.uri_mut() = declared.target();
@@ -219,7 +219,7 @@ impl Dialer {
         within(connect_timeout, to, self.reach(to, network)).await
     }
 
-    async fn dispatch(&self, dispatch: Dispatch) -> Result<Reply, Fault> {
+    async fn dispatch(&self, dispatch: Dispatch) -> Result<Box<Reply>, Fault> {
         let Dispatch {
             destination,
             agent,
@@ -236,12 +236,12 @@ impl Dialer {
             connect_timeout,
             passes,
         };
-        let (request, broken) = message::outgoing(request);
-        let asked = passes.websocket.then(|| request.headers().clone());
-        match self.carry(&route, request, idempotent).await {
+        let mut message = Message::new(request, route.destination.clone(), passes);
+        let broken = message.broken();
+        match self.carry(&route, &mut message, idempotent).await {
             Ok(answered) => {
-                let kept = self.keep(route, broken);
-                receive(answered, kept, asked)
+                let asked = passes.websocket.then_some(&message.headers);
+                receive(answered, self.keep(route, broken), asked)
             }
             Err(fault) => Err(broken.fault().unwrap_or(fault)),
         }
@@ -250,7 +250,7 @@ impl Dialer {
     async fn carry(
         &self,
         route: &Route,
-        request: Request<Upload>,
+        message: &mut Message,
         idempotent: bool,
     ) -> Result<Answered, Fault> {
         let pooled = self.pooled(route);
@@ -262,8 +262,8 @@ impl Dialer {
             }
             None => self.open(route).await?,
         };
-        let spare = (reused && idempotent).then(|| message::copy(&request));
-        let failed = match converse(route, connection, request).await {
+        let is_repeatable = reused && idempotent && message.is_in_hand();
+        let failed = match converse(connection, message).await {
             Ok((response, connection)) => {
                 return Ok(Answered {
                     response,
@@ -274,9 +274,11 @@ impl Dialer {
             }
             Err(failed) => failed,
         };
-        let spare = spare.flatten().filter(|_| failed.dead);
-        let request = failed.unsent.or(spare).ok_or(failed.fault)?;
-        let again = converse(route, self.open(route).await?, request).await;
+        let may_go_again = failed.unsent || (is_repeatable && failed.dead);
+        if !may_go_again {
+            return Err(failed.fault);
+        }
+        let again = converse(self.open(route).await?, message).await;
         let (response, connection) = again.map_err(|failed| failed.fault)?;
         Ok(Answered {
             response,
@@ -378,18 +380,15 @@ impl Dialer {
 
 /// One request on one connection, which comes back with the response.
 async fn converse(
-    route: &Route,
     mut connection: Connection,
-    mut request: Request<Upload>,
-) -> Result<(Response<Content>, Connection), Box<Unanswered>> {
-    message::direct(&mut request, &route.destination, connection.version());
-    message::ask_for(&mut request, route.passes, connection.version());
-    let response = connection.send(request).await?;
+    message: &mut Message,
+) -> Result<((AnswerHead, Content), Connection), Box<Unanswered>> {
+    let response = connection.send(message).await?;
     Ok((response, connection))
 }
 
 /// Reads the head of a response, and takes over the connection where it grants another protocol.
-fn receive(answered: Answered, kept: Kept, asked: Option<HeaderMap>) -> Result<Reply, Fault> {
+fn receive(answered: Answered, kept: Kept, asked: Option<&HeaderMap>) -> Result<Box<Reply>, Fault> {
     let Answered {
         response,
         connection,
@@ -400,14 +399,14 @@ fn receive(answered: Answered, kept: Kept, asked: Option<HeaderMap>) -> Result<R
     let upstream = Upstream {
         address,
         tls,
-        http_version: response.version(),
+        http_version: response.0.version,
         reused,
         retries,
     };
     let lease = Lease { connection, kept };
     let (status, headers, body, switched) = match asked {
-        Some(asked) if response.status() == StatusCode::SWITCHING_PROTOCOLS => {
-            let (headers, switched) = lease.switch(&asked, response)?;
+        Some(asked) if response.0.status == StatusCode::SWITCHING_PROTOCOLS => {
+            let (headers, switched) = lease.switch(asked, response.0)?;
             (
                 StatusCode::SWITCHING_PROTOCOLS,
                 headers,
@@ -420,13 +419,13 @@ fn receive(answered: Answered, kept: Kept, asked: Option<HeaderMap>) -> Result<R
             (status, headers, body, None)
         }
     };
-    Ok(Reply {
+    Ok(Box::new(Reply {
         status,
         headers,
         body,
         upstream,
         switched,
-    })
+    }))
 }
 
 async fn within<T>(

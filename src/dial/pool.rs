@@ -4,7 +4,7 @@
 //! A pool belongs to one runtime, which watches its sockets. The address of a connection is no part of its key
 //! but is judged again before every use, so a connection does not outlive the rule that allowed it.
 
-use std::collections::{BTreeMap, HashMap, HashSet, VecDeque};
+use std::collections::VecDeque;
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::{Duration, Instant};
@@ -94,24 +94,29 @@ struct Inner {
     shelf: Mutex<Shelf>,
 }
 
-/// Everything that is kept. `order` holds one entry for each connection in `slots`, oldest use first.
+/// Everything that is kept, the oldest use first. It is so little that looking through it costs less than a hash of a
+/// key: the last one that was parked is mostly the next one that is asked for.
 #[derive(Default)]
 struct Shelf {
-    slots: HashMap<Key, Slot>,
-    order: BTreeMap<Ticket, (Instant, Key)>,
-    issued: u64,
+    kept: VecDeque<Kept>,
     swept: bool,
 }
 
-/// Grows with each use, so the smallest is the least recently used.
-type Ticket = u64;
+struct Kept {
+    key: Key,
+    /// When it was last used.
+    since: Instant,
+    /// Nobody uses one of HTTP/1.1; anybody may use one of HTTP/2.
+    connection: Connection,
+}
 
-#[derive(Default)]
-struct Slot {
-    /// Nobody uses these. Oldest use first.
-    idle: VecDeque<(Ticket, Box<Http1>)>,
-    /// Anybody may use these.
-    shared: Vec<(Ticket, Http2)>,
+/// What a kept connection is to a request with its key.
+enum Use {
+    Good,
+    /// For others at most.
+    Full,
+    /// For nobody.
+    Over,
 }
 
 impl Pool {
@@ -130,80 +135,63 @@ impl Pool {
         open: impl Fn(SocketAddr) -> bool,
         now: Instant,
     ) -> Option<Connection> {
+        let is_fresh = |since: Instant| now.duration_since(since) < self.0.limits.idle;
         let mut shelf = self.0.shelf();
-        let idle = self.0.limits.idle;
-        let taken = shelf
-            .share(key, &open, now)
-            .map(Connection::Http2)
-            .or_else(|| shelf.pop(key, &open, now, idle).map(Connection::Http1));
-        shelf.forget_if_empty(key);
-        taken
+        let judge = |kept: &mut Kept| kept.judge(&open, is_fresh);
+        match shelf.take(key, judge)? {
+            Connection::Http1(mut connection) => {
+                connection.taken();
+                Some(Connection::Http1(connection))
+            }
+            Connection::Http2(connection) => {
+                shelf.put(key.clone(), Connection::Http2(connection.clone()), now);
+                Some(Connection::Http2(connection))
+            }
+        }
     }
 
     /// Keeps a connection that is ready for another request.
-    pub(super) fn park(&self, key: &Key, mut connection: Box<Http1>, now: Instant) {
+    pub(super) fn park(&self, key: Key, mut connection: Box<Http1>, now: Instant) {
         connection.parked(&self.0.counted);
         let mut shelf = self.0.shelf();
-        let ticket = shelf.ticket(key, now);
-        let idle = &mut shelf.slots.entry(key.clone()).or_default().idle;
-        idle.push_back((ticket, connection));
-        if idle.len() > self.0.limits.kept_per_host
-            && let Some((oldest, _)) = idle.pop_front()
-        {
-            shelf.order.remove(&oldest);
-        }
-        shelf.forget_if_empty(key);
+        shelf.put(key, Connection::Http1(connection), now);
+        shelf.hold_share(self.0.limits.kept_per_host);
         self.settle(shelf);
     }
 
     /// Keeps a new HTTP/2 connection for whoever comes next, unless there is room on another.
     pub(super) fn keep(&self, key: &Key, connection: &Http2, now: Instant) {
         let mut shelf = self.0.shelf();
-        let kept = shelf.slots.get(key).map_or(&[][..], |slot| &slot.shared);
-        let has_room = kept.iter().any(|(_, it)| !it.is_closed() && it.has_room());
-        if has_room || kept.len() >= self.0.limits.kept_per_host {
+        let mut shared = 0;
+        for kept in shelf.kept.iter().filter(|it| it.key == *key) {
+            if let Connection::Http2(other) = &kept.connection {
+                if !other.is_closed() && other.has_room() {
+                    return;
+                }
+                shared += 1;
+            }
+        }
+        if shared >= self.0.limits.kept_per_host {
             return;
         }
-        let ticket = shelf.ticket(key, now);
-        let shared = &mut shelf.slots.entry(key.clone()).or_default().shared;
-        shared.push((ticket, connection.clone()));
+        shelf.put(key.clone(), Connection::Http2(connection.clone()), now);
         self.settle(shelf);
     }
 
     /// Drops all but those whose key and address are good.
     pub(super) fn retain(&self, good: impl Fn(&Key, SocketAddr) -> bool) {
         let mut shelf = self.0.shelf();
-        let Shelf { slots, order, .. } = &mut *shelf;
-        slots.retain(|key, slot| {
-            slot.idle.retain(|(_, it)| good(key, it.facts.address));
-            slot.shared.retain(|(_, it)| good(key, it.facts.address));
-            !slot.idle.is_empty() || !slot.shared.is_empty()
-        });
-        let idle = |slot: &Slot| {
-            slot.idle
-                .iter()
-                .map(|(ticket, _)| *ticket)
-                .collect::<Vec<_>>()
-        };
-        let shared = |slot: &Slot| {
-            slot.shared
-                .iter()
-                .map(|(ticket, _)| *ticket)
-                .collect::<Vec<_>>()
-        };
-        let left: HashSet<Ticket> = slots
-            .values()
-            .flat_map(|it| [idle(it), shared(it)].concat())
-            .collect();
-        order.retain(|ticket, _| left.contains(ticket));
+        let is_good = |it: &Kept| good(&it.key, it.connection.facts().address);
+        shelf.kept.retain(is_good);
     }
 
     /// Holds the global bound after something was added, and sees to it that somebody looks for idle connections.
     fn settle(&self, mut shelf: MutexGuard<'_, Shelf>) {
-        while shelf.order.len() > self.0.limits.kept {
-            shelf.drop_oldest();
+        // Requests that are under way on a shared connection are not hurt: they hold it too.
+        while shelf.kept.len() > self.0.limits.kept {
+            shelf.kept.pop_front();
         }
-        if !shelf.swept && !shelf.order.is_empty() {
+        if !shelf.swept && !shelf.kept.is_empty() {
             shelf.swept = true;
             tokio::spawn(sweep(Arc::downgrade(&self.0), self.0.limits.idle));
         }
@@ -224,94 +212,88 @@ async fn sweep(pool: Weak<Inner>, idle: Duration) {
         let Some(inner) = pool.upgrade() else { return };
         let mut shelf = inner.shelf();
         shelf.drop_expired(Instant::now(), idle);
-        if shelf.order.is_empty() {
+        if shelf.kept.is_empty() {
             shelf.swept = false;
             return;
         }
     }
 }
 
+impl Kept {
+    fn judge(
+        &mut self,
+        open: impl Fn(SocketAddr) -> bool,
+        is_fresh: impl Fn(Instant) -> bool,
+    ) -> Use {
+        let is_over = match &mut self.connection {
+            Connection::Http1(it) => !is_fresh(self.since) || !it.is_quiet(),
+            Connection::Http2(it) => it.is_closed(),
+        };
+        match &self.connection {
+            _ if is_over => Use::Over,
+            it if !open(it.facts().address) => Use::Over,
+            Connection::Http2(it) if !it.has_room() => Use::Full,
+            _ => Use::Good,
+        }
+    }
+}
+
 impl Shelf {
-    fn ticket(&mut self, key: &Key, now: Instant) -> Ticket {
-        self.issued += 1;
-        self.order.insert(self.issued, (now, key.clone()));
-        self.issued
-    }
-
-    fn share(
-        &mut self,
-        key: &Key,
-        open: &impl Fn(SocketAddr) -> bool,
-        now: Instant,
-    ) -> Option<Http2> {
-        let slot = self.slots.get_mut(key)?;
-        slot.shared.retain(|(ticket, it)| {
-            let good = !it.is_closed() && open(it.facts.address);
-            if !good {
-                self.order.remove(ticket);
-            }
-            good
+    fn put(&mut self, key: Key, connection: Connection, since: Instant) {
+        self.kept.push_back(Kept {
+            key,
+            since,
+            connection,
         });
-        let place = slot.shared.iter().position(|(_, it)| it.has_room())?;
-        let (used, connection) = slot.shared.swap_remove(place);
-        self.order.remove(&used);
-        let ticket = self.ticket(key, now);
-        let shared = &mut self.slots.get_mut(key)?.shared;
-        shared.push((ticket, connection.clone()));
-        Some(connection)
     }
 
-    /// The one that was used last, since it is the least likely to be closed by the server meanwhile.
-    fn pop(
-        &mut self,
-        key: &Key,
-        open: &impl Fn(SocketAddr) -> bool,
-        now: Instant,
-        idle: Duration,
-    ) -> Option<Box<Http1>> {
-        let slot = self.slots.get_mut(key)?;
-        while let Some((ticket, mut connection)) = slot.idle.pop_back() {
-            let parked = self.order.remove(&ticket);
-            let is_fresh = parked.is_some_and(|(since, _)| now.duration_since(since) < idle);
-            if is_fresh && connection.is_quiet() && open(connection.facts.address) {
-                connection.taken();
-                return Some(connection);
+    /// The one that was used last, since it is the least likely to be closed by the server meanwhile. What is met of no
+    /// more use is dropped.
+    fn take(&mut self, key: &Key, mut judge: impl FnMut(&mut Kept) -> Use) -> Option<Connection> {
+        for place in (0..self.kept.len()).rev() {
+            let kept = self.kept.get_mut(place).filter(|it| it.key == *key);
+            let Some(found) = kept.map(&mut judge) else {
+                continue;
+            };
+            match found {
+                Use::Good => return self.kept.remove(place).map(|it| it.connection),
+                Use::Over => drop(self.kept.remove(place)),
+                Use::Full => {}
             }
         }
         None
     }
 
-    fn drop_expired(&mut self, now: Instant, idle: Duration) {
-        while let Some((_, (since, _))) = self.order.first_key_value()
-            && now.duration_since(*since) >= idle
-        {
-            self.drop_oldest();
-        }
-    }
-
-    /// Requests that are under way on a shared connection are not hurt: they hold it too.
-    fn drop_oldest(&mut self) {
-        let Some((oldest, (_, key))) = self.order.pop_first() else {
+    /// Holds the bound of the host of which a connection was just put in.
+    fn hold_share(&mut self, most: usize) {
+        if self.kept.len() <= most {
             return;
-        };
-        if let Some(slot) = self.slots.get_mut(&key) {
-            slot.idle.retain(|(ticket, _)| *ticket != oldest);
-            slot.shared.retain(|(ticket, _)| *ticket != oldest);
         }
-        self.forget_if_empty(&key);
+        let Some(last) = self.kept.back() else { return };
+        let is_alike =
+            |it: &Kept| matches!(it.connection, Connection::Http1(_)) && it.key == last.key;
+        let mut alike = (0..).zip(&self.kept).filter(|(_, it)| is_alike(it));
+        let oldest = alike.next().map(|(place, _)| place);
+        if alike.count() >= most
+            && let Some(oldest) = oldest
+        {
+            self.kept.remove(oldest);
+        }
     }
 
-    /// Keeps the number of slots bounded by the number of connections.
-    fn forget_if_empty(&mut self, key: &Key) {
-        let slot = self.slots.get(key);
-        if slot.is_some_and(|it| it.idle.is_empty() && it.shared.is_empty()) {
-            self.slots.remove(key);
+    fn drop_expired(&mut self, now: Instant, idle: Duration) {
+        while let Some(oldest) = self.kept.front()
+            && now.duration_since(oldest.since) >= idle
+        {
+            self.kept.pop_front();
         }
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use std::collections::HashSet;
+
     use super::*;
     use crate::dial::connection::Facts;
 
@@ -342,9 +324,8 @@ mod tests {
 
     fn counts(pool: &Pool) -> (usize, usize) {
         let shelf = pool.0.shelf();
-        let idle = shelf.slots.values().map(|slot| slot.idle.len()).sum();
-        assert_eq!(shelf.order.len(), idle, "order and slots tell the same");
-        (shelf.slots.len(), idle)
+        let hosts: HashSet<_> = shelf.kept.iter().map(|it| &it.key).collect();
+        (hosts.len(), shelf.kept.len())
     }
 
     #[tokio::test]
@@ -353,7 +334,7 @@ mod tests {
         let mut ends = Vec::new();
         for host in ["a.test", "b.test", "c.test"] {
             let (connection, end) = connection();
-            pool.park(&key(host), connection, now);
+            pool.park(key(host), connection, now);
             ends.push(end);
         }
         assert_eq!(counts(&pool), (2, 2));
@@ -370,7 +351,7 @@ mod tests {
         let mut ends = Vec::new();
         for _ in 0..3 {
             let (connection, end) = connection();
-            pool.park(&key("a.test"), connection, now);
+            pool.park(key("a.test"), connection, now);
             ends.push(end);
         }
         assert_eq!(counts(&pool), (1, 2));
@@ -381,10 +362,10 @@ mod tests {
         let (pool, now) = (pool(10, 10), Instant::now());
         let idle = Limits::default().idle;
         let (first, _end) = connection();
-        pool.park(&key("a.test"), first, now);
+        pool.park(key("a.test"), first, now);
         assert!(pool.take(&key("a.test"), |_| true, now + idle).is_none());
         let (second, _end) = connection();
-        pool.park(&key("a.test"), second, now);
+        pool.park(key("a.test"), second, now);
         pool.0.shelf().drop_expired(now + idle / 2, idle);
         assert_eq!(counts(&pool), (1, 1));
         pool.0.shelf().drop_expired(now + idle, idle);
@@ -395,7 +376,7 @@ mod tests {
     async fn a_connection_that_the_server_closed_meanwhile_is_not_used() {
         let (pool, now) = (pool(10, 10), Instant::now());
         let (connection, end) = connection();
-        pool.park(&key("a.test"), connection, now);
+        pool.park(key("a.test"), connection, now);
         drop(end);
         assert!(pool.take(&key("a.test"), |_| true, now).is_none());
     }
@@ -404,7 +385,7 @@ mod tests {
     async fn an_address_that_is_closed_meanwhile_is_not_used() {
         let (pool, now) = (pool(10, 10), Instant::now());
         let (connection, _end) = connection();
-        pool.park(&key("a.test"), connection, now);
+        pool.park(key("a.test"), connection, now);
         assert!(pool.take(&key("a.test"), |_| false, now).is_none());
         assert_eq!(counts(&pool), (0, 0));
     }
@@ -415,7 +396,7 @@ mod tests {
         let mut ends = Vec::new();
         for host in ["a.test", "a.test", "b.test"] {
             let (connection, end) = connection();
-            pool.park(&key(host), connection, now);
+            pool.park(key(host), connection, now);
             ends.push(end);
         }
         pool.retain(|it, _| *it == key("b.test"));
@@ -433,7 +414,7 @@ mod tests {
     async fn another_host_port_scheme_or_agent_is_another_connection() {
         let (pool, now) = (pool(10, 10), Instant::now());
         let (connection, _end) = connection();
-        pool.park(&key("a.test"), connection, now);
+        pool.park(key("a.test"), connection, now);
         for other in ["https://b.test", "https://a.test:8443", "http://a.test:443"] {
             let other = Destination::of_absolute(other).unwrap().destination;
             let other = Key::new(&other, Identity::Anonymous, None);

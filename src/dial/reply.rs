@@ -9,7 +9,7 @@ use std::task::{Context, Poll, ready};
 use std::time::Instant;
 
 use bytes::Bytes;
-use http::{HeaderMap, Response, StatusCode, Version};
+use http::{HeaderMap, StatusCode, Version};
 use http_body::{Body as HttpBody, Frame, SizeHint};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite};
 
@@ -23,7 +23,7 @@ use crate::dial::message::Broken;
 use crate::dial::pool::Key;
 use crate::dial::pool::Pool;
 use crate::fault::{Fault, FaultKind};
-use crate::wire::{believed, read_grant};
+use crate::wire::{AnswerHead, believed, read_grant};
 
 /// A server's answer.
 #[derive(Debug)]
@@ -97,11 +97,16 @@ pub(super) struct Kept {
 impl Lease {
     /// Reads the head of a response. One that is not believed takes its connection with it.
     pub(super) fn receive(
-        self,
-        response: Response<Content>,
+        mut self,
+        (head, content): (AnswerHead, Content),
     ) -> Result<(StatusCode, HeaderMap, Body), Fault> {
-        let (head, content) = response.into_parts();
-        believe(&head).map_err(|reason| self.malformed(reason))?;
+        believe(&head, &content).map_err(|reason| self.malformed(reason))?;
+        if let Connection::Http1(connection) = &mut self.connection
+            && let Some(content) = connection.take_content()
+        {
+            self.give_back();
+            return Ok((head.status, head.headers, Body::Bytes(content)));
+        }
         let download = Download {
             content,
             lease: Some(self),
@@ -119,13 +124,13 @@ impl Lease {
     pub(super) fn switch(
         self,
         asked: &HeaderMap,
-        response: Response<Content>,
+        head: AnswerHead,
     ) -> Result<(HeaderMap, Switched), Fault> {
-        let headers = response.into_parts().0.headers;
-        read_grant(asked, &headers).map_err(|reason| self.malformed(reason))?;
+        read_grant(asked, &head.headers).map_err(|reason| self.malformed(reason))?;
         match self.connection {
             Connection::Http1(connection) => {
                 let (stream, ahead) = connection.into_parts();
+                let headers = head.headers;
                 Ok((headers, Switched { stream, ahead }))
             }
             Connection::Http2(_) => Err(self.malformed("HTTP/2 has no 101")),
@@ -153,20 +158,24 @@ impl Lease {
         if let Connection::Http1(connection) = self.connection
             && connection.may_be_kept()
         {
-            pool.park(&key, connection, Instant::now());
+            pool.park(key, connection, Instant::now());
         }
     }
 }
 
 /// What no version of HTTP lets a reply be, whoever has read its framing.
-fn believe(head: &http::response::Parts) -> Result<(), &'static str> {
+fn believe(head: &AnswerHead, content: &Content) -> Result<(), &'static str> {
     if head.status == StatusCode::SWITCHING_PROTOCOLS {
         return Err("it switches protocols, which nobody asked for");
     }
     if !(200..600).contains(&head.status.as_u16()) {
         return Err("its status is not from 200 to 599");
     }
-    believed(head.version, head.status, &head.headers).map(drop)
+    match content {
+        // Its framing was believed when it was read.
+        Content::Http1 => Ok(()),
+        Content::Http2(_) => believed(head.version, head.status, &head.headers).map(drop),
+    }
 }
 
 /// A response body. Dropped before its end, it closes its HTTP/1.1 connection or resets its HTTP/2 stream.

@@ -12,7 +12,7 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 
 use bytes::Bytes;
-use http::{Method, Request, Version};
+use http::{Method, Request, Response, Version};
 use http_body::{Body as HttpBody, Frame};
 use http_body_util::BodyExt;
 use hyper::body::Incoming;
@@ -143,7 +143,7 @@ impl World {
             idempotent: method != Method::POST,
             request,
         };
-        self.dialer.dispatch(dispatch).await
+        self.dialer.dispatch(dispatch).await.map(|it| *it)
     }
 
     async fn get(&self, url: &str) -> Result<Reply, Fault> {

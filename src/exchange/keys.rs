@@ -21,37 +21,6 @@ pub(super) struct Bearer {
     token: Token,
 }
 
-/// What is to be fetched, from the environment of the caller and no other. Owned, since a permit may hold a body that
-/// can't be shared between threads, and a request must be able to wait on any.
-pub(super) struct Wanted {
-    secrets: Vec<(SecretName, SecretSource)>,
-    token: Option<Arc<TokenSource>>,
-}
-
-impl Wanted {
-    /// What a permit names.
-    pub(super) fn by(permit: &Permit, environment: &EnvironmentName) -> Result<Self, Fault> {
-        let lacking = |what: String| {
-            let detail = format!("{what} has no source in {environment}");
-            Fault::new(FaultKind::Secret, detail)
-        };
-        let secret = |name: &SecretName| {
-            let source = permit.policy().secret_source(name, environment);
-            let source = source.ok_or_else(|| lacking(format!("the secret {name}")))?;
-            Ok((name.clone(), source.clone()))
-        };
-        let token = permit.token().map(|connector| {
-            let source = permit.policy().token_source(connector, environment);
-            let source = source.ok_or_else(|| lacking(format!("the connector {connector}")))?;
-            Ok(source.clone())
-        });
-        Ok(Self {
-            secrets: permit.secrets().map(secret).collect::<Result<_, _>>()?,
-            token: token.transpose()?,
-        })
-    }
-}
-
 impl Keys {
     /// The server took them.
     pub(super) fn accepted(&self) {
@@ -61,11 +30,50 @@ impl Keys {
     }
 }
 
+/// What is to be fetched, from the environment of the caller and no other. Owned, since a permit may hold a body that
+/// can't be shared between threads, and a request must be able to wait on any.
+pub(super) struct Wanted {
+    at_hand: Secrets,
+    missing: Vec<(SecretName, SecretSource)>,
+    token: Option<Arc<TokenSource>>,
+}
+
 impl Gate {
+    /// What a permit names. Mostly all of it is at hand.
+    pub(super) fn wanted(
+        &self,
+        permit: &Permit,
+        environment: &EnvironmentName,
+    ) -> Result<Wanted, Fault> {
+        let lacking = |what: String| {
+            let detail = format!("{what} has no source in {environment}");
+            Fault::new(FaultKind::Secret, detail)
+        };
+        let (mut at_hand, mut missing) = (Secrets::default(), Vec::new());
+        for name in permit.secrets() {
+            let source = permit.policy().secret_source(name, environment);
+            let source = source.ok_or_else(|| lacking(format!("the secret {name}")))?;
+            match self.services.vault.at_hand(source) {
+                Some(secret) => at_hand.insert(name.clone(), secret),
+                None => missing.push((name.clone(), source.clone())),
+            }
+        }
+        let token = permit.token().map(|connector| {
+            let source = permit.policy().token_source(connector, environment);
+            let source = source.ok_or_else(|| lacking(format!("the connector {connector}")))?;
+            Ok(source.clone())
+        });
+        Ok(Wanted {
+            at_hand,
+            missing,
+            token: token.transpose()?,
+        })
+    }
+
     /// Fetches what is wanted, no longer than until the deadline.
     pub(super) async fn keys(&self, wanted: Wanted, deadline: Deadline) -> Result<Keys, Fault> {
-        let mut secrets = Secrets::default();
-        for (name, source) in wanted.secrets {
+        let mut secrets = wanted.at_hand;
+        for (name, source) in wanted.missing {
             let reading = self.services.vault.get(&name, &source);
             let secret = deadline.wait(FaultKind::Secret, reading).await?;
             secrets.insert(name, secret);

@@ -51,6 +51,7 @@ use crate::refusal::Refusal;
 use crate::request::{Caller, Destination, Door, Host, HostPattern, Intent};
 use crate::sessions;
 use crate::sessions::Moment;
+use crate::trace::Claimed;
 
 pub use answer::Answer;
 pub use body::Room;
@@ -69,7 +70,7 @@ pub use traffic::Traffic;
 pub use crate::policy::PlainHttp;
 
 use body::Hold;
-use keys::{Keys, Wanted};
+use keys::Keys;
 use note::Unparsed;
 use respond::Scrub;
 
@@ -91,7 +92,7 @@ pub struct Begun {
     pub steps: Steps,
 }
 
-/// A request as a door hands it over: read strictly, not yet understood.
+/// A request as a door hands it over: read strictly, not yet understood. Its record knows who asks and for what.
 pub struct Arrival {
     /// The way it came in.
     pub door: Door,
@@ -128,7 +129,8 @@ struct Meant {
 
 /// A reply whose head has come.
 struct Sent {
-    reply: Reply,
+    /// On the heap: a reply is handed on often.
+    reply: Box<Reply>,
     limits: Limits,
     deadline: Deadline,
     dialled: Instant,
@@ -234,7 +236,8 @@ impl Gate {
         received: &Received,
         ticket: &mut Ticket,
     ) -> Result<Carried, Stop> {
-        self.note_arrival(&arrival, ticket);
+        self.services
+            .note_trace(Claimed::of_headers(&arrival.headers), ticket);
         let mut hold = self.hold(&arrival.caller)?;
         let (intent, body) = self.understand(policy, arrival)?;
         let selected = self.select(policy, &intent, ticket)?;
@@ -283,7 +286,7 @@ impl Gate {
                 .name(caller.agent.as_ref(), &meant.host)?;
         }
         self.services.meter.take(&permit, &meant.facts)?;
-        let wanted = Wanted::by(&permit, &caller.environment)?;
+        let wanted = self.wanted(&permit, &caller.environment)?;
         let keys = self.keys(wanted, deadline).await?;
         outgoing::refuse_secrets(&permit, &self.services.known.forms())?;
         let action = permit.action().clone();
@@ -405,7 +408,12 @@ impl Gate {
         respond::open(reply, action, scrub, self.services.room.hold())
     }
 
-    async fn dial(&self, keys: &Keys, permit: Permit, deadline: Deadline) -> Result<Reply, Stop> {
+    async fn dial(
+        &self,
+        keys: &Keys,
+        permit: Permit,
+        deadline: Deadline,
+    ) -> Result<Box<Reply>, Stop> {
         let action = permit.action().clone();
         // Pinned here: handed over by value, it would have room twice in the future of every request.
         let sending = pin!(self.dialer.send(permit.equip(&keys.secrets)?));

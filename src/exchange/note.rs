@@ -11,7 +11,7 @@ use serde_json::{Map, Value};
 
 use crate::action::{Action, Arguments, Content, Facts, Recognised};
 use crate::audit::{Asked, Given, Prepared, Target, Ticket};
-use crate::exchange::{Arrival, Gate, Services};
+use crate::exchange::{Gate, Services};
 use crate::name::ActionName;
 use crate::policy;
 use crate::policy::{Permit, Policy, Selected};
@@ -62,18 +62,6 @@ impl Services {
 }
 
 impl Gate {
-    pub(super) fn note_arrival(&self, arrival: &Arrival, ticket: &mut Ticket) {
-        ticket.known(&arrival.caller);
-        let claimed = Claimed::of_headers(&arrival.headers);
-        self.services.note_trace(claimed, ticket);
-        let asked = Asked {
-            method: arrival.method.clone(),
-            destination: arrival.destination.clone(),
-            version: Some(arrival.version),
-        };
-        self.services.note_asked(asked, ticket);
-    }
-
     /// Selects, and tells the record where the request went, if its host is one that anybody has declared.
     pub(super) fn select(
         &self,

@@ -346,10 +346,32 @@ pub const METRICS: &[Metric] = &[
     PROCESS_START,
 ];
 
-/// In seconds. From a tenth of a millisecond, which exeat's own overhead stays under when all is well, to a hundred
+/// The longest that a bucket takes, in nanoseconds. From a tenth of a millisecond, which exeat's own overhead stays under when all is well, to a hundred
 /// seconds, past the default deadline of an action; three steps in each power of ten keep a quantile within a factor
 /// of about two.
-pub(super) const BUCKETS: &[f64] = &[
-    0.0001, 0.0002, 0.0005, 0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 2.0, 5.0,
-    10.0, 20.0, 50.0, 100.0,
-];
+pub(super) const BUCKETS: [u64; 19] = {
+    let micro = 1_000;
+    let milli = 1_000 * micro;
+    let second = 1_000 * milli;
+    [
+        100 * micro,
+        200 * micro,
+        500 * micro,
+        milli,
+        2 * milli,
+        5 * milli,
+        10 * milli,
+        20 * milli,
+        50 * milli,
+        100 * milli,
+        200 * milli,
+        500 * milli,
+        second,
+        2 * second,
+        5 * second,
+        10 * second,
+        20 * second,
+        50 * second,
+        100 * second,
+    ]
+};

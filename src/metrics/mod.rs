@@ -11,21 +11,24 @@ mod gauged;
 mod process;
 mod secrets;
 mod text;
+mod times;
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use std::time::{Duration, SystemTime};
 
-use ::metrics::{Counter, Gauge, Histogram, Key, KeyName, Label, Level, Metadata, Recorder};
+use ::metrics::{Counter, Gauge, Key, KeyName, Label, Level, Metadata, Recorder};
+use foldhash::fast::RandomState;
 use metrics_exporter_prometheus::{PrometheusBuilder, PrometheusHandle, PrometheusRecorder};
 
 use crate::log;
 use crate::metrics::declared::{
-    AUDIT_ERRORS, AUDIT_LOST, BUCKETS, BUILD, CA_EXPIRY, DISTRUSTED, DURATION, IN_FLIGHT, LEAVES,
-    LOADED, LOG_LOST, OVERHEAD, RATE_LIMITED, REFUSALS, RELOAD_FAILED, RELOADS, REQUEST_BYTES,
-    REQUESTS, RESPONSE_BYTES, SCRUBBED, TOKENS, UPSTREAM,
+    AUDIT_ERRORS, AUDIT_LOST, BUILD, CA_EXPIRY, DISTRUSTED, IN_FLIGHT, LEAVES, LOADED, LOG_LOST,
+    RATE_LIMITED, REFUSALS, RELOAD_FAILED, RELOADS, REQUEST_BYTES, REQUESTS, RESPONSE_BYTES,
+    SCRUBBED, TOKENS,
 };
 use crate::metrics::secrets::Secrets;
+use crate::metrics::times::{AllTimes, Times};
 use crate::name::{ActionName, AgentName, OutcomeName, SecretName};
 use crate::policy::SecretSource;
 use crate::refusal::Code;
@@ -85,8 +88,10 @@ pub struct Metrics {
     connections: [Connections; Listener::ALL.len()],
     upstreams: Upstreams,
     secrets: Mutex<Secrets>,
-    // A request must not format labels: a known set costs one lookup, a new one is registered once.
-    series: RwLock<HashMap<Labels, Arc<Series>>>,
+    // A request must not format labels: a known set costs one lookup, a new one is registered once. Nothing in labels is
+    // a client's, so that a fast hash does.
+    series: RwLock<HashMap<Labels, Arc<Series>, RandomState>>,
+    times: AllTimes,
     /// As many as [`Reload`] has.
     reloads: [Counter; 3],
     reload_failed: Gauge,
@@ -128,9 +133,7 @@ struct Series {
     bytes_in: Counter,
     bytes_out: Counter,
     scrubbed: Counter,
-    duration: Histogram,
-    upstream: Histogram,
-    overhead: Histogram,
+    times: Arc<Times>,
 }
 
 impl Default for Metrics {
@@ -142,10 +145,7 @@ impl Default for Metrics {
 impl Metrics {
     /// Metrics that nobody else writes to.
     pub fn new() -> Self {
-        let recorder = PrometheusBuilder::new()
-            .set_buckets(BUCKETS)
-            .expect("the list of buckets is not empty")
-            .build_recorder();
+        let recorder = PrometheusBuilder::new().build_recorder();
         for metric in METRICS {
             describe(&recorder, metric);
         }
@@ -164,6 +164,7 @@ impl Metrics {
             upstreams: Upstreams::new(&recorder),
             secrets: Mutex::default(),
             series: RwLock::default(),
+            times: AllTimes::default(),
             reloads: ["loaded", "unchanged", "refused"]
                 .map(|outcome| counter(&recorder, &RELOADS, &[outcome])),
             reload_failed: gauge(&recorder, &RELOAD_FAILED, &[]),
@@ -179,9 +180,6 @@ impl Metrics {
 
     /// A request has ended.
     pub fn ended(&self, labels: &Labels, measured: Measured) {
-        let Measured {
-            duration, upstream, ..
-        } = measured;
         self.in_flight(labels.door).decrement(1.0);
         let series = self.series(labels);
         series.requests.increment(1);
@@ -190,13 +188,7 @@ impl Metrics {
         series.bytes_in.increment(measured.bytes_in);
         series.bytes_out.increment(measured.bytes_out);
         series.scrubbed.increment(measured.scrubbed);
-        series.duration.record(duration);
-        if let Some(upstream) = upstream {
-            series.upstream.record(upstream);
-        }
-        series
-            .overhead
-            .record(duration.saturating_sub(upstream.unwrap_or_default()));
+        series.times.record(measured.duration, measured.upstream);
     }
 
     /// A request was turned away before it could have an audit record.
@@ -298,16 +290,11 @@ impl Metrics {
     /// Everything in Prometheus' text format, version 0.0.4, with what others know at the moment.
     pub fn render(&self, now: &[Sample]) -> String {
         let mut text = self.handle.render();
+        self.times.push(&mut text);
         text::push(&mut text, now);
         text::push(&mut text, &[Sample::of(&LOG_LOST, &[], log::lost() as f64)]);
         text::push(&mut text, &process::samples());
         text
-    }
-
-    /// Moves observations into their buckets. Rendering does so as well, but where nobody scrapes, observations pile
-    /// up in memory: call it every few seconds.
-    pub fn upkeep(&self) {
-        self.handle.run_upkeep();
     }
 
     fn in_flight(&self, door: Door) -> &Gauge {
@@ -325,7 +312,7 @@ impl Metrics {
             return Arc::clone(series);
         }
         drop(known);
-        let series = Arc::new(register(&self.recorder, labels));
+        let series = Arc::new(register(&self.recorder, &self.times, labels));
         let mut known = self.series.write().unwrap_or_else(PoisonError::into_inner);
         Arc::clone(known.entry(labels.clone()).or_insert(series))
     }
@@ -353,7 +340,7 @@ impl Connections {
     }
 }
 
-fn register(recorder: &PrometheusRecorder, labels: &Labels) -> Series {
+fn register(recorder: &PrometheusRecorder, times: &AllTimes, labels: &Labels) -> Series {
     let action = labels.action.as_ref().map_or(NONE, ActionName::as_str);
     let agent = labels.agent.as_ref().map_or(NONE, AgentName::as_str);
     let outcome = labels.outcome.as_ref().map_or(NONE, OutcomeName::as_str);
@@ -376,9 +363,7 @@ fn register(recorder: &PrometheusRecorder, labels: &Labels) -> Series {
         bytes_in: counter(recorder, &REQUEST_BYTES, &[action, door]),
         bytes_out: counter(recorder, &RESPONSE_BYTES, &[action, door]),
         scrubbed: counter(recorder, &SCRUBBED, &[action]),
-        duration: histogram(recorder, &DURATION, &[action, door]),
-        upstream: histogram(recorder, &UPSTREAM, &[action, door]),
-        overhead: histogram(recorder, &OVERHEAD, &[action, door]),
+        times: times.of(action, labels.door),
     }
 }
 
@@ -390,7 +375,8 @@ fn describe(recorder: &PrometheusRecorder, metric: &Metric) {
     match metric.kind {
         Kind::Counter => recorder.describe_counter(name, None, metric.help.into()),
         Kind::Gauge => recorder.describe_gauge(name, None, metric.help.into()),
-        Kind::Histogram => recorder.describe_histogram(name, None, metric.help.into()),
+        // Its head is written with it.
+        Kind::Histogram => {}
     }
 }
 
@@ -400,10 +386,6 @@ fn counter(recorder: &PrometheusRecorder, metric: &Metric, values: &[&str]) -> C
 
 fn gauge(recorder: &PrometheusRecorder, metric: &Metric, values: &[&str]) -> Gauge {
     recorder.register_gauge(&key(metric, values), &METADATA)
-}
-
-fn histogram(recorder: &PrometheusRecorder, metric: &Metric, values: &[&str]) -> Histogram {
-    recorder.register_histogram(&key(metric, values), &METADATA)
 }
 
 fn key(metric: &Metric, values: &[&str]) -> Key {

@@ -1,9 +1,10 @@
-//! Figures that are looked up when somebody scrapes, in Prometheus' text format.
+//! Figures in Prometheus' text format that the recorder does not have: those that are looked up when somebody scrapes,
+//! and times.
 //!
-//! Written by hand because the recorder can't forget a series: of a replaced policy, a removed secret or agent nothing
-//! should stay.
+//! Written by hand because the recorder can't forget a series, and of a replaced policy, a removed secret or agent
+//! nothing should stay; and because of what its histograms cost (`times`).
 
-use std::fmt::Write as _;
+use std::fmt::{Display, Write as _};
 
 use crate::metrics::declared::{Kind, Metric};
 
@@ -36,30 +37,46 @@ pub(super) fn push(text: &mut String, samples: &[Sample]) {
         let Some(Sample { metric, .. }) = of_one.first() else {
             continue;
         };
-        let kind = match metric.kind {
-            Kind::Counter => "counter",
-            Kind::Gauge => "gauge",
-            Kind::Histogram => "histogram",
-        };
-        let Metric { name, help, .. } = metric;
-        // Writing to a text does not fail.
-        let _ = write!(text, "# HELP {name} {help}\n# TYPE {name} {kind}\n");
+        push_head(text, metric);
         for sample in of_one {
-            let _ = writeln!(text, "{name}{} {}", labels(sample), sample.value);
+            push_line(text, (metric, ""), &sample.labels, None, sample.value);
         }
         text.push('\n');
     }
 }
 
-fn labels(sample: &Sample) -> String {
-    let pairs = sample.metric.labels.iter().zip(&sample.labels);
-    let pairs: Vec<String> = pairs
+/// Appends what a metric is.
+pub(super) fn push_head(text: &mut String, metric: &Metric) {
+    let kind = match metric.kind {
+        Kind::Counter => "counter",
+        Kind::Gauge => "gauge",
+        Kind::Histogram => "histogram",
+    };
+    let Metric { name, help, .. } = metric;
+    // Writing to a text does not fail.
+    let _ = write!(text, "# HELP {name} {help}\n# TYPE {name} {kind}\n");
+}
+
+/// Appends one figure: of a metric, or of the part of a histogram with this ending to its name, there with the bound of
+/// a bucket.
+pub(super) fn push_line(
+    text: &mut String,
+    (metric, part): (&Metric, &str),
+    labels: &[impl AsRef<str>],
+    bound: Option<&str>,
+    value: impl Display,
+) {
+    let names = metric.labels.iter().copied().chain(["le"]);
+    let values = labels.iter().map(AsRef::as_ref).chain(bound);
+    let pairs: Vec<String> = names
+        .zip(values)
         .map(|(name, value)| format!("{name}=\"{}\"", escaped(value)))
         .collect();
-    match pairs.is_empty() {
+    let labels = match pairs.is_empty() {
         true => String::new(),
         false => format!("{{{}}}", pairs.join(",")),
-    }
+    };
+    let _ = writeln!(text, "{}{part}{labels} {value}", metric.name);
 }
 
 fn escaped(value: &str) -> String {

@@ -242,8 +242,8 @@ impl Outgoing {
     /// # Errors
     /// [`FaultKind::Internal`]: a rendered target is a target, or planning is wrong.
     pub fn into_request(self) -> Result<Request<Body>, Fault> {
-        let target = self.target.as_bytes();
-        let target = Uri::try_from(target)
+        // Zeroed when the last copy of it is dropped.
+        let target = Uri::from_maybe_shared(Bytes::from_owner(self.target))
             .map_err(|_| Fault::new(FaultKind::Internal, "the rendered target is not one"))?;
         let mut request = Request::new(self.body);
         *request.method_mut() = self.method;

@@ -27,8 +27,8 @@ pub(super) async fn in_the_clear(
     body: Body,
 ) -> Result<Arrival, Stop> {
     let target = Destination::of_absolute(head.target.as_str())?;
-    let destination = target.destination.clone();
     let path_and_query = target.path_and_query.to_owned();
+    let destination = target.destination;
     note(gate, begun, &head, &destination);
     if !names(&head, &destination) {
         return Err(two_servers(Code::RequestMalformed, &destination).into());

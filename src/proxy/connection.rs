@@ -1,7 +1,8 @@
 //! The HTTP/1 loop: one head after the other, each judged, served and answered before the next is read.
 
 use std::future::pending;
-use std::pin::pin;
+use std::mem;
+use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -14,6 +15,7 @@ use crate::body::Body;
 use crate::drain::{Drain, Phase};
 use crate::exchange::{Answer, Arrival, Begun, Socket, Stop, unless_panicked};
 use crate::fault::{Fault, FaultKind};
+use crate::patience::Patience;
 use crate::proxy::ClientLimits;
 use crate::proxy::Place;
 use crate::proxy::arrival;
@@ -81,16 +83,19 @@ impl<S: ClientStream> Connection<S> {
 
     /// Serves requests until the connection is over, or becomes a tunnel.
     pub(super) async fn run(self) -> Option<Connect<S>> {
-        let limits = &self.place.limits;
-        let mut wait = limits.head;
+        let (limits, seat) = (&self.place.limits, &self.place.seat);
+        let drain = Some(&self.place.gate.services.drain);
+        let mut wait = Patience::new(limits.head);
         let mut is_new = true;
+        // Made for the first request and for all others: to subscribe to a stop costs more than to ask about it.
+        let mut leaving = pin!(leaves(drain, seat, is_new));
         loop {
-            let deadlines = (wait, limits.head);
-            let seat = &self.place.seat;
             seat.waits();
-            let drain = Some(&self.place.gate.services.drain);
-            let leaving = (leaving(drain, seat, is_new), seat.wanted());
-            let received = self.line.head(deadlines, leaving).await;
+            let leaving_or_wanted = (leaving.as_mut(), seat.wanted());
+            let received = self
+                .line
+                .head((&mut wait, limits.head), leaving_or_wanted)
+                .await;
             seat.works();
             let head = match received {
                 Received::Head(head) => head,
@@ -115,23 +120,27 @@ impl<S: ClientStream> Connection<S> {
                 return Some(Connect { begun, head, line });
             }
             // On the heap, and only for as long as there is a request: connections wait for most of their lives.
-            let next = Box::pin(self.exchange(begun, *head)).await;
-            if !self.line.goes_on(next, limits, &self.place.seat).await {
+            let next = made_on_heap(|| self.exchange(begun, head)).await;
+            if !self.line.goes_on(next, limits, seat).await {
                 return None;
             }
-            (wait, is_new) = (limits.keep_alive, false);
+            wait.renew_for(limits.keep_alive);
+            if mem::take(&mut is_new) {
+                leaving.set(leaves(drain, seat, is_new));
+            }
         }
     }
 
-    async fn exchange(&self, mut begun: Begun, head: Head) -> Next {
+    async fn exchange(&self, mut begun: Begun, head: Box<Head>) -> Next {
         let mut terms = Terms::of(&head);
-        // What follows may be frames, and is never read as a request.
-        terms.keep_alive &= Upgrade::of(&head.headers) == Upgrade::Nothing;
-        let offered = Offered::of(&head.headers);
+        let offered = match head.upgrade {
+            Upgrade::Nothing => Offered::default(),
+            Upgrade::WebSocket | Upgrade::Other => Offered::of(&head.headers),
+        };
         let body = Upload::body(&self.line, &head, &self.place.limits);
         let id = begun.ticket.request_id();
         let judged = {
-            let judging = pin!(self.judge(&mut begun, head, body));
+            let judging = pin!(self.judge(&mut begun, *head, body));
             unless_panicked(Some(id), judging).await
         };
         let answer = match judged {
@@ -180,7 +189,7 @@ impl<S: ClientStream> Connection<S> {
             Scope::Within(tunnel) => {
                 let gate = &self.place.gate;
                 let arrival = arrival::in_a_tunnel(gate, (tunnel, begun), head, body)?;
-                tunnel.vouch(gate, &begun.policy).await?;
+                tunnel.vouch(gate, &begun.policy, &arrival.caller).await?;
                 Ok(arrival)
             }
         }
@@ -229,8 +238,14 @@ pub(super) async fn last_words<S: ClientStream>(
     }
 }
 
+/// A future on the heap, made where it stays: `Box::pin` has it made on the stack and copied, and that of an exchange has
+/// ten kilobytes.
+pub(super) fn made_on_heap<F>(make: impl FnOnce() -> F) -> Pin<Box<F>> {
+    Box::into_pin(Box::write(Box::new_uninit(), make()))
+}
+
 /// When a connection that waits for a request is to close: exeat stops, or its place is wanted.
-pub(super) async fn leaving(drain: Option<&Drain>, seat: &Seat, is_new: bool) {
+pub(super) async fn leaves(drain: Option<&Drain>, seat: &Seat, is_new: bool) {
     let stops = async {
         match drain {
             Some(drain) => drain.reached(Phase::Draining).await,
@@ -238,6 +253,7 @@ pub(super) async fn leaving(drain: Option<&Drain>, seat: &Seat, is_new: bool) {
         }
     };
     tokio::select! {
+        biased;
         () = stops => {}
         () = seat.wanted() => return,
     }

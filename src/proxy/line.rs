@@ -120,24 +120,35 @@ impl<S: ClientStream> Line<S> {
     }
 
     /// Reads one head: waits for its first byte unless `leaving` comes first, and from there on no longer than for the
-    /// deadline, unless the place is `wanted`.
+    /// deadline, unless the place is `wanted`. What has not come of `wait` and `leaving` is good for the next head.
     pub(super) async fn head(
         &self,
-        (wait, deadline): (Duration, Duration),
-        (leaving, wanted): (impl Future<Output = ()>, impl Future<Output = ()>),
+        (wait, deadline): (&mut Patience, Duration),
+        (mut leaving, wanted): (Pin<&mut impl Future<Output = ()>>, impl Future<Output = ()>),
     ) -> Received {
-        let first = tokio::select! {
-            biased;
-            first = timeout(wait, self.byte()) => first,
-            () = leaving => return Received::Nothing,
-        };
-        match first {
-            Ok(Ok(true)) => {}
-            Ok(Ok(false) | Err(_)) | Err(_) => return Received::Nothing,
+        let has_begun = poll_fn(|context| {
+            if let Poll::Ready(first) = self.poll_byte(context) {
+                return Poll::Ready(matches!(first, Ok(true)));
+            }
+            let is_over =
+                leaving.as_mut().poll(context).is_ready() || wait.poll(context).is_ready();
+            if is_over {
+                Poll::Ready(false)
+            } else {
+                Poll::Pending
+            }
+        });
+        if !has_begun.await {
+            return Received::Nothing;
         }
+        // Nearly all are whole in their first segment: no timer is made for them.
+        if let Some(received) = self.lock().read_head() {
+            return received;
+        }
+        let rest = Box::pin(timeout(deadline, self.whole_head()));
         tokio::select! {
             biased;
-            read = timeout(deadline, self.whole_head()) => read.unwrap_or(Received::Slow),
+            read = rest => read.unwrap_or(Received::Slow),
             () = wanted => Received::Crowded,
         }
     }
@@ -239,11 +250,12 @@ impl<S: ClientStream> Line<S> {
         };
         seat.waits();
         let unread = !self.is_at_end();
-        let closing = async {
+        // On the heap: it has room for what it reads, which no connection needs while it lives.
+        let closing = Box::pin(async {
             if timeout(limits.write_stall, stream.shutdown()).await.is_ok() && unread {
                 let _ = timeout(limits.linger, drain(&mut stream, limits.linger_bytes)).await;
             }
-        };
+        });
         tokio::select! {
             biased;
             () = closing => {}
@@ -287,25 +299,20 @@ impl<S: ClientStream> Line<S> {
         }
     }
 
-    async fn byte(&self) -> io::Result<bool> {
-        poll_fn(|context| {
-            let mut state = self.lock();
-            if !state.ahead.is_empty() {
-                return Poll::Ready(Ok(true));
-            }
-            state.poll_fill(context, HEAD_ROOM).map_ok(|read| read > 0)
-        })
-        .await
+    fn poll_byte(&self, context: &mut Context<'_>) -> Poll<io::Result<bool>> {
+        let mut state = self.lock();
+        if !state.ahead.is_empty() {
+            return Poll::Ready(Ok(true));
+        }
+        state.poll_fill(context, HEAD_ROOM).map_ok(|read| read > 0)
     }
 
     async fn whole_head(&self) -> Received {
         poll_fn(|context| {
             let mut state = self.lock();
             loop {
-                match state.read_head() {
-                    Ok(Some(head)) => return Poll::Ready(Received::Head(Box::new(head))),
-                    Ok(None) => {}
-                    Err(malformed) => return Poll::Ready(Received::Malformed(malformed)),
+                if let Some(received) = state.read_head() {
+                    return Poll::Ready(received);
                 }
                 match ready!(state.poll_fill(context, HEAD_ROOM)) {
                     Ok(0) | Err(_) => return Poll::Ready(Received::Cut),
@@ -322,8 +329,12 @@ impl<S: ClientStream> Line<S> {
 }
 
 impl<S: ClientStream> State<S> {
-    fn read_head(&mut self) -> Result<Option<Head>, Malformed> {
-        self.heads.read(&mut self.ahead)
+    /// What has come, once it is a whole head or none.
+    fn read_head(&mut self) -> Option<Received> {
+        match self.heads.read(&mut self.ahead) {
+            Ok(head) => head.map(|it| Received::Head(Box::new(it))),
+            Err(malformed) => Some(Received::Malformed(malformed)),
+        }
     }
 
     fn poll_piece(&mut self, context: &mut Context<'_>) -> Poll<Option<Result<Bytes, Fault>>> {
@@ -516,7 +527,9 @@ mod tests {
             let (mut client, line) = line(100);
             client.write_all(bytes.as_bytes()).await.unwrap();
             let client = (!closes).then_some(client);
-            let received = match line.head((wait, wait), (pending(), pending())).await {
+            let mut patience = Patience::new(wait);
+            let leaving = (pin!(pending()), pending());
+            let received = match line.head((&mut patience, wait), leaving).await {
                 Received::Head(_) => "head",
                 Received::Malformed(_) => "malformed",
                 Received::Slow => "slow",

@@ -5,6 +5,7 @@
 //! disagreed about the end of one agent's request, the rest of it would take the next one's token.
 
 use std::future::Future;
+use std::mem;
 use std::pin::pin;
 
 use bytes::BytesMut;
@@ -13,15 +14,16 @@ use http::{Request, Response, Uri};
 use crate::body::Body;
 use crate::drain::{Drain, Phase};
 use crate::exchange::{Answer, Stop};
+use crate::patience::Patience;
 use crate::proxy::ClientLimits;
-use crate::proxy::connection::{Next, last_words, leaving, unreadable};
+use crate::proxy::connection::{Next, last_words, leaves, made_on_heap, unreadable};
 use crate::proxy::line::{ClientStream, Line, Received};
 use crate::proxy::reply;
 use crate::proxy::reply::Terms;
 use crate::proxy::upload::Upload;
 use crate::refusal::{Code, Refusal};
 use crate::seats::Seat;
-use crate::wire::{Form, Head, Upgrade};
+use crate::wire::{Form, Head};
 
 /// What is served on a listener.
 pub trait Pages: Sync {
@@ -61,19 +63,17 @@ struct Visit<'a, P, S> {
 
 impl<P: Pages, S: ClientStream> Visit<'_, P, S> {
     async fn run(self) {
-        let mut wait = self.limits.head;
+        let mut wait = Patience::new(self.limits.head);
         let mut is_new = true;
+        let mut leaving = pin!(leaves(self.drain, self.seat, is_new));
         loop {
-            let deadlines = (wait, self.limits.head);
             self.seat.waits();
-            let leaving = leaving(self.drain, self.seat, is_new);
-            let received = self
-                .line
-                .head(deadlines, (leaving, self.seat.wanted()))
-                .await;
+            let leaving_or_wanted = (leaving.as_mut(), self.seat.wanted());
+            let waits = (&mut wait, self.limits.head);
+            let received = self.line.head(waits, leaving_or_wanted).await;
             self.seat.works();
             let head = match received {
-                Received::Head(head) => *head,
+                Received::Head(head) => head,
                 Received::Nothing => return self.line.close(self.limits, self.seat).await,
                 other => {
                     let stop = unreadable(&other, self.limits);
@@ -84,20 +84,21 @@ impl<P: Pages, S: ClientStream> Visit<'_, P, S> {
                 }
             };
             // On the heap, and only for as long as there is a request: connections wait for most of their lives.
-            let next = Box::pin(self.exchange(head)).await;
+            let next = made_on_heap(|| self.exchange(head)).await;
             if !self.line.goes_on(next, self.limits, self.seat).await {
                 return;
             }
-            (wait, is_new) = (self.limits.keep_alive, false);
+            wait.renew_for(self.limits.keep_alive);
+            if mem::take(&mut is_new) {
+                leaving.set(leaves(self.drain, self.seat, is_new));
+            }
         }
     }
 
-    async fn exchange(&self, head: Head) -> Next {
+    async fn exchange(&self, head: Box<Head>) -> Next {
         let mut terms = Terms::of(&head);
-        // What follows may be frames, and is never read as a request.
-        terms.keep_alive &= Upgrade::of(&head.headers) == Upgrade::Nothing;
         let body = Upload::body(&self.line, &head, self.limits);
-        let response = match request(head, body) {
+        let response = match request(*head, body) {
             Ok(request) => {
                 let answering = pin!(self.pages.answer(request));
                 match self.line.unless_gone(answering).await {

@@ -20,9 +20,7 @@ use crate::exchange::Answer;
 use crate::fault::Fault;
 use crate::proxy::line::{ClientStream, Line};
 use crate::wire;
-use crate::wire::{
-    CHUNK_END, Head, LAST_CHUNK, ReplyFraming, chunk_size, reply_head, takes_trailers,
-};
+use crate::wire::{CHUNK_END, Head, LAST_CHUNK, ReplyFraming, Upgrade, chunk_size, reply_head};
 
 /// What of a request the form of its answer depends on.
 pub(super) struct Terms {
@@ -73,8 +71,9 @@ impl Terms {
         Self {
             method: head.method.clone(),
             version: head.version,
-            trailers: takes_trailers(&head.headers),
-            keep_alive: head.keep_alive,
+            trailers: head.takes_trailers,
+            // What follows an upgrade may be frames, and is never read as a request.
+            keep_alive: head.keep_alive && head.upgrade == Upgrade::Nothing,
         }
     }
 

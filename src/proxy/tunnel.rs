@@ -143,10 +143,14 @@ impl Tunnel {
     ///
     /// # Errors
     /// As [`agents::identify`].
-    pub(super) async fn vouch(&self, gate: &Gate, policy: &Policy) -> Result<(), Stop> {
-        let caller = self.caller_under(policy);
+    pub(super) async fn vouch(
+        &self,
+        gate: &Gate,
+        policy: &Policy,
+        caller: &Caller,
+    ) -> Result<(), Stop> {
         let vault = gate.services.vault.as_ref();
-        let good = self.shown.is_still_good(policy, vault, &caller).await;
+        let good = self.shown.is_still_good(policy, vault, caller).await;
         good.map_err(arrival::unidentified)
     }
 

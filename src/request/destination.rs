@@ -80,7 +80,7 @@ impl Destination {
             return Err(not_a_proxy_request());
         }
         let (scheme, rest) = split_scheme(target)?;
-        let end = rest.find(['/', '?']).unwrap_or(rest.len());
+        let end = memchr::memchr2(b'/', b'?', rest.as_bytes()).unwrap_or(rest.len());
         let (authority, path_and_query) = rest.split_at(end);
         let (host, digits) = split_port(authority)?;
         let port = match digits {
@@ -118,11 +118,15 @@ impl Destination {
 
     /// The value of `Host` for this destination: without the port where it is the scheme's own.
     pub fn authority(&self) -> String {
-        if self.port == self.scheme.default_port() {
-            self.host.to_string()
-        } else {
-            format!("{}:{}", self.host, self.port)
+        match self.said_port() {
+            None => self.host.to_string(),
+            Some(port) => format!("{}:{port}", self.host),
         }
+    }
+
+    /// The port, unless it is the scheme's own.
+    pub fn said_port(&self) -> Option<u16> {
+        (self.port != self.scheme.default_port()).then_some(self.port)
     }
 }
 
@@ -139,8 +143,8 @@ pub fn port(digits: &str) -> Option<u16> {
 }
 
 fn split_scheme(target: &str) -> Result<(Scheme, &str), Refusal> {
-    let (scheme, rest) = target
-        .split_once("://")
+    let (scheme, rest) = split_once(target, b':')
+        .and_then(|(scheme, rest)| Some((scheme, rest.strip_prefix("//")?)))
         .ok_or_else(|| malformed("the target must be a URL, such as https://api.example.com/v1"))?;
     if scheme.eq_ignore_ascii_case("https") {
         Ok((Scheme::Https, rest))
@@ -153,7 +157,7 @@ fn split_scheme(target: &str) -> Result<(Scheme, &str), Refusal> {
 
 /// Host and, where there is a colon, what follows it.
 fn split_port(authority: &str) -> Result<(Host, Option<&str>), Refusal> {
-    if authority.contains('@') {
+    if memchr::memchr(b'@', authority.as_bytes()).is_some() {
         return Err(malformed(
             "a target has no user information before the host",
         ));
@@ -161,7 +165,7 @@ fn split_port(authority: &str) -> Result<(Host, Option<&str>), Refusal> {
     if let Some(bracketed) = authority.strip_prefix('[') {
         return Err(ipv6_literal(bracketed));
     }
-    let (name, digits) = match authority.split_once(':') {
+    let (name, digits) = match split_once(authority, b':') {
         Some((name, digits)) => (name, Some(digits)),
         None => (authority, None),
     };
@@ -170,6 +174,12 @@ fn split_port(authority: &str) -> Result<(Host, Option<&str>), Refusal> {
         Err(BadHost::Numeric) if name.parse::<Ipv4Addr>().is_ok() => Err(address_refused()),
         Err(bad) => Err(malformed(bad.to_string())),
     }
+}
+
+/// Before and behind the first such byte, which is ASCII. `str::split_once` takes several times as long.
+fn split_once(text: &str, byte: u8) -> Option<(&str, &str)> {
+    let at = memchr::memchr(byte, text.as_bytes())?;
+    Some((&text[..at], &text[at + 1..]))
 }
 
 /// A well-formed address is refused as one; zones, future versions and bracketed names are malformed.

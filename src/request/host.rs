@@ -58,14 +58,27 @@ impl Host {
         if text.len() > 253 {
             return Err(BadHost::TooLong);
         }
-        text.split('.').try_for_each(check_label)?;
-        if ends_in_number(text) {
+        let bytes = text.as_bytes();
+        if !all(bytes, |byte| {
+            byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'.')
+        }) {
+            let is_odd = |c: &char| !(c.is_ascii_alphanumeric() || matches!(c, '-' | '.'));
+            let odd = text.chars().find(is_odd);
+            return Err(BadHost::Character(odd.unwrap_or_default()));
+        }
+        let mut last = bytes;
+        while let Some(dot) = memchr::memchr(b'.', last) {
+            check_label(&last[..dot])?;
+            last = &last[dot + 1..];
+        }
+        check_label(last)?;
+        if is_number(last) {
             return Err(BadHost::Numeric);
         }
-        if text.bytes().any(|b| b.is_ascii_uppercase()) {
-            return Ok(Self(text.to_ascii_lowercase().into()));
+        if all(bytes, |byte| !byte.is_ascii_uppercase()) {
+            return Ok(Self(text.into()));
         }
-        Ok(Self(text.into()))
+        Ok(Self(text.to_ascii_lowercase().into()))
     }
 
     /// The canonical spelling.
@@ -91,14 +104,13 @@ impl Borrow<str> for Host {
     }
 }
 
-fn check_label(label: &str) -> Result<(), BadHost> {
-    if let Some(odd) = label
-        .chars()
-        .find(|c| !(c.is_ascii_alphanumeric() || *c == '-'))
-    {
-        return Err(BadHost::Character(odd));
-    }
-    match label.as_bytes() {
+/// Without an early exit, so that the compiler makes vector code of it.
+fn all(bytes: &[u8], is_good: impl Fn(&u8) -> bool) -> bool {
+    bytes.iter().fold(true, |good, byte| good & is_good(byte))
+}
+
+fn check_label(label: &[u8]) -> Result<(), BadHost> {
+    match label {
         [] => Err(BadHost::EmptyLabel),
         bytes if bytes.len() > 63 => Err(BadHost::TooLong),
         [b'-', ..] | [.., b'-'] => Err(BadHost::Hyphen),
@@ -106,12 +118,12 @@ fn check_label(label: &str) -> Result<(), BadHost> {
     }
 }
 
-/// The WHATWG URL standard's "ends in a number": digits, or `0x` and hexadecimal digits.
-fn ends_in_number(text: &str) -> bool {
-    let last = text.rsplit('.').next().unwrap_or(text);
-    let hex = last.strip_prefix("0x").or_else(|| last.strip_prefix("0X"));
-    last.bytes().all(|b| b.is_ascii_digit())
-        || hex.is_some_and(|digits| digits.bytes().all(|b| b.is_ascii_hexdigit()))
+/// The WHATWG URL standard's "ends in a number" of a last label: digits, or `0x` and hexadecimal digits.
+fn is_number(last: &[u8]) -> bool {
+    match last {
+        [b'0', b'x' | b'X', digits @ ..] => digits.iter().all(u8::is_ascii_hexdigit),
+        digits => digits.iter().all(u8::is_ascii_digit),
+    }
 }
 
 /// A host as policies write it: exact, or `*.` in place of exactly one label.

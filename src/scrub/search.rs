@@ -33,9 +33,15 @@ const FILTER: (usize, usize) = (1024, 1024 * 1024);
 /// All forms of some secrets, ready to be found.
 #[derive(Default)]
 pub struct Forms {
-    forms: Vec<Form>,
+    all: Index,
     /// As the names of headers have them: in small letters, which `http` makes of them.
-    names: Vec<Form>,
+    names: Index,
+}
+
+/// Texts that are looked for, all at once.
+#[derive(Default)]
+struct Index {
+    forms: Vec<Form>,
     longest: usize,
     stride: usize,
     /// One bit for each hash; a power of two of them.
@@ -58,7 +64,41 @@ impl Forms {
     pub fn of<'a>(secrets: impl IntoIterator<Item = &'a Secret>) -> Self {
         let secrets = secrets.into_iter().map(Secret::expose);
         let long: Vec<&[u8]> = secrets.filter(|it| it.len() >= SHORTEST).collect();
-        let mut forms: Vec<Form> = long.iter().flat_map(|it| forms::of(it)).collect();
+        let in_small = |it: &&[u8]| Form::new(it.to_ascii_lowercase());
+        Self {
+            all: Index::of(long.iter().flat_map(|it| forms::of(it)).collect()),
+            names: Index::of(long.iter().map(in_small).collect()),
+        }
+    }
+
+    /// Whether there is nothing to look for.
+    pub fn is_empty(&self) -> bool {
+        self.all.forms.is_empty()
+    }
+
+    /// Bytes of the longest form.
+    pub fn longest(&self) -> usize {
+        self.all.longest
+    }
+
+    /// Whether a form stands in a text.
+    pub fn stand_in(&self, text: &[u8]) -> bool {
+        !self.find(text).is_empty()
+    }
+
+    /// Whether a form stands in the name of a header, where letters have lost their case.
+    pub fn stand_in_name(&self, name: &[u8]) -> bool {
+        self.stand_in(name) || !self.names.find(name).is_empty()
+    }
+
+    /// Everything in a text that belongs to a form, in order. What overlaps or touches is one.
+    pub fn find(&self, text: &[u8]) -> Vec<Range<usize>> {
+        self.all.find(text)
+    }
+}
+
+impl Index {
+    fn of(mut forms: Vec<Form>) -> Self {
         forms.sort_unstable_by(|a, b| a.as_slice().cmp(b));
         forms.dedup();
         let lengths = || forms.iter().map(|it| it.len());
@@ -67,10 +107,6 @@ impl Forms {
         };
         let mut ready = Self {
             longest: lengths().max().unwrap_or_default(),
-            names: long
-                .iter()
-                .map(|it| Form::new(it.to_ascii_lowercase()))
-                .collect(),
             stride: (shortest + 1 - GRAM).min(LONGEST_STRIDE),
             forms,
             ..Self::default()
@@ -101,31 +137,9 @@ impl Forms {
         }
     }
 
-    /// Whether there is nothing to look for.
-    pub fn is_empty(&self) -> bool {
-        self.forms.is_empty()
-    }
-
-    /// Bytes of the longest form.
-    pub fn longest(&self) -> usize {
-        self.longest
-    }
-
-    /// Whether a form stands in a text.
-    pub fn stand_in(&self, text: &[u8]) -> bool {
-        !self.find(text).is_empty()
-    }
-
-    /// Whether a form stands in the name of a header, where letters have lost their case.
-    pub fn stand_in_name(&self, name: &[u8]) -> bool {
-        let stands = |it: &Form| memchr::memmem::find(name, it).is_some();
-        self.stand_in(name) || self.names.iter().any(stands)
-    }
-
-    /// Everything in a text that belongs to a form, in order. What overlaps or touches is one.
-    pub fn find(&self, text: &[u8]) -> Vec<Range<usize>> {
+    fn find(&self, text: &[u8]) -> Vec<Range<usize>> {
         let mut found = Vec::new();
-        if self.is_empty() {
+        if self.forms.is_empty() {
             return found;
         }
         let mut at = 0;
@@ -137,7 +151,10 @@ impl Forms {
             }
             at += self.stride;
         }
-        merged(found)
+        match found.is_empty() {
+            true => found,
+            false => merged(found),
+        }
     }
 
     #[inline]
@@ -167,7 +184,7 @@ impl Forms {
 /// Nothing but how many there are.
 impl fmt::Debug for Forms {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "Forms({})", self.forms.len())
+        write!(f, "Forms({})", self.all.forms.len())
     }
 }
 

@@ -50,7 +50,7 @@ async fn ask(dialer: &Dialer, vault: &dyn Vault, source: &TokenSource) -> Result
         headers,
         body,
         ..
-    } = dialer.call(&source.endpoint, headers, form).await?;
+    } = *dialer.call(&source.endpoint, headers, form).await?;
     if body.length().is_some_and(|it| it > MAX_ANSWER as u64) {
         return Err(wrong(BadAnswer::TooLarge));
     }

@@ -37,6 +37,12 @@ pub trait Vault: Send + Sync {
     /// [`FaultKind::Secret`] where it can't be read, or where what was read is not a secret.
     fn get<'a>(&'a self, name: &'a SecretName, source: &'a SecretSource) -> Getting<'a>;
 
+    /// The value as it is now, where nothing has to be read or waited for to know it.
+    fn at_hand(&self, source: &SecretSource) -> Option<Secret> {
+        let _ = source;
+        None
+    }
+
     /// A new policy has these sources and no others. What was read from others need not be kept.
     fn keep(&self, sources: &HashSet<&SecretSource>) {
         let _ = sources;
@@ -129,6 +135,11 @@ impl Vault for Sources {
                 Fault::new(FaultKind::Secret, detail)
             })
         })
+    }
+
+    fn at_hand(&self, source: &SecretSource) -> Option<Secret> {
+        let known = self.slot(source).known(self.stamp(source), (self.clock)());
+        known.and_then(Result::ok)
     }
 
     fn keep(&self, sources: &HashSet<&SecretSource>) {

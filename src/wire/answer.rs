@@ -122,7 +122,7 @@ impl AnswerReader {
     ) -> Result<AnswerHead, Disbelief> {
         let head = head.freeze();
         (self.scanned, self.line_start, self.first) = (0, 0, None);
-        let mut headers = HeaderMap::with_capacity(self.fields.len());
+        let mut headers = HeaderMap::with_capacity(self.fields.len() + ADDED);
         for (name, value) in self.fields.drain(..) {
             headers.append(name, answer_value(head.slice(value))?);
         }
@@ -196,6 +196,9 @@ pub fn believed(
         },
     }
 }
+
+/// Room for headers that whoever passes a reply on adds to it: growing later would hash all of them again.
+const ADDED: usize = 4;
 
 /// Nobody counts further; parsers that do with 53 or 63 bits read another number beyond.
 const LONGEST: u64 = 999_999_999_999_999;

@@ -52,6 +52,10 @@ pub fn nominated(headers: &HeaderMap) -> impl Iterator<Item = HeaderName> {
 /// sender's own away, never ours. Fields that say how the message is to be read stay, whoever
 /// nominates them: without its `Content-Encoding` a compressed reply would pass unscrubbed.
 pub fn strip_hop_by_hop(headers: &mut HeaderMap) {
+    // `Connection`, which nominates the others, is one of them.
+    if !headers.keys().any(is_hop_by_hop) {
+        return;
+    }
     let mut doomed: Vec<HeaderName> = nominated(headers).filter(|it| !is_end_to_end(it)).collect();
     doomed.extend(headers.keys().filter(|it| is_hop_by_hop(it)).cloned());
     for name in doomed {

@@ -10,8 +10,8 @@ use bytes::{Bytes, BytesMut};
 use http::{
     HeaderMap, HeaderName, HeaderValue, Method, Version,
     header::{
-        AUTHORIZATION, CONTENT_LENGTH, CONTENT_TYPE, COOKIE, EXPECT, HOST, PROXY_AUTHORIZATION,
-        TRANSFER_ENCODING,
+        AUTHORIZATION, CONNECTION, CONTENT_LENGTH, CONTENT_TYPE, COOKIE, EXPECT, HOST,
+        PROXY_AUTHORIZATION, TE, TRANSFER_ENCODING, UPGRADE,
     },
 };
 use memchr::{memchr, memrchr};
@@ -19,8 +19,10 @@ use memchr::{memchr, memrchr};
 use crate::wire::Framing;
 use crate::wire::Malformed;
 use crate::wire::Target;
+use crate::wire::Upgrade;
 use crate::wire::connection;
 use crate::wire::line::{self, Room};
+use crate::wire::takes_trailers;
 
 /// A request's head that has one reading.
 #[derive(Clone)]
@@ -40,6 +42,10 @@ pub struct Head {
     pub keep_alive: bool,
     /// Whether the client waits for `100 Continue` before it sends the body.
     pub expect_continue: bool,
+    /// What `Upgrade` asks for.
+    pub upgrade: Upgrade,
+    /// Whether the client takes trailers.
+    pub takes_trailers: bool,
 }
 
 impl Head {
@@ -191,23 +197,33 @@ impl HeadReader {
         self.line_start = 0;
         let mut headers = HeaderMap::try_with_capacity(self.fields.len())
             .map_err(|_| Malformed::TooManyHeaders)?;
+        let mut seen = Seen::default();
         for (name, value) in self.fields.drain(..) {
+            seen.note(&name);
             append(&mut headers, name, head.slice(value))?;
         }
         let target = Target::parse(head.slice(first.target), &first.method)?;
-        let framing = Framing::of_request(&headers, first.version)?;
+        let framing = match seen.framing {
+            true => Framing::of_request(&headers, first.version)?,
+            false => Framing::None,
+        };
         if first.method == Method::CONNECT && !matches!(framing, Framing::None | Framing::Length(0))
         {
             return Err(Malformed::ConnectBody);
         }
         let new = first.version == Version::HTTP_11;
-        if new && !headers.contains_key(HOST) {
+        if new && !seen.host {
             return Err(Malformed::NoHost);
         }
         Ok(Head {
             // RFC 9110 §10.1.1: an expectation from an HTTP/1.0 client is ignored.
-            expect_continue: expects_continue(&headers)? && new,
-            keep_alive: !connection::asks_to_close(&headers)? && new,
+            expect_continue: seen.expect && expects_continue(&headers)? && new,
+            keep_alive: !(seen.connection && connection::asks_to_close(&headers)?) && new,
+            upgrade: match seen.upgrade {
+                true => Upgrade::of(&headers),
+                false => Upgrade::Nothing,
+            },
+            takes_trailers: seen.te && takes_trailers(&headers),
             method: first.method,
             target,
             version: first.version,
@@ -288,6 +304,33 @@ fn append(headers: &mut HeaderMap, name: HeaderName, value: Bytes) -> Result<(),
         (Ok(true), Some(refusal)) => Err(refusal),
         (Ok(_), _) => Ok(()),
         (Err(_), _) => Err(Malformed::TooManyHeaders),
+    }
+}
+
+/// Which of the headers that say something about a message itself it has. Most have none but `Host`, and are not looked
+/// through for the others.
+#[derive(Default)]
+struct Seen {
+    host: bool,
+    /// `Content-Length` or `Transfer-Encoding`.
+    framing: bool,
+    expect: bool,
+    connection: bool,
+    upgrade: bool,
+    te: bool,
+}
+
+impl Seen {
+    fn note(&mut self, name: &HeaderName) {
+        match *name {
+            HOST => self.host = true,
+            CONTENT_LENGTH | TRANSFER_ENCODING => self.framing = true,
+            EXPECT => self.expect = true,
+            CONNECTION => self.connection = true,
+            UPGRADE => self.upgrade = true,
+            TE => self.te = true,
+            _ => {}
+        }
     }
 }
 

@@ -35,8 +35,8 @@ pub use target::{Form, Target};
 pub use trailers::{clean_trailers, takes_trailers};
 pub use websocket::{OF_THE_HANDSHAKE, Offered, Upgrade, accept, read_grant, read_opening};
 pub use write::{
-    CHUNK_END, CONTINUE, LAST_CHUNK, TUNNEL_OPEN, chunk_size, reply_head, request_head,
-    switching_head, trailers,
+    CHUNK_END, CONTINUE, LAST_CHUNK, RequestHead, TUNNEL_OPEN, chunk_size, reply_head,
+    request_head, switching_head, trailers,
 };
 
 #[cfg(test)]

@@ -49,6 +49,7 @@ impl Upgrade {
 }
 
 /// The subprotocols that a client offers.
+#[derive(Default)]
 pub struct Offered(Vec<HeaderValue>);
 
 impl Offered {

@@ -7,8 +7,8 @@ use std::num::NonZeroUsize;
 
 use bytes::{BufMut, BytesMut};
 use http::{
-    HeaderMap, Method, StatusCode,
-    header::{CONNECTION, CONTENT_LENGTH, TRANSFER_ENCODING},
+    HeaderMap, HeaderName, Method, StatusCode,
+    header::{CONNECTION, CONTENT_LENGTH, HOST, TRANSFER_ENCODING},
 };
 
 use crate::wire::Framing;
@@ -34,7 +34,7 @@ pub fn reply_head(
     out.put_slice(status.canonical_reason().unwrap_or_default().as_bytes());
     out.put_slice(b"\r\n");
     for (name, value) in headers {
-        if ![CONTENT_LENGTH, TRANSFER_ENCODING, CONNECTION].contains(name) {
+        if !matches!(*name, CONTENT_LENGTH | TRANSFER_ENCODING | CONNECTION) {
             field(out, name.as_str(), value.as_bytes());
         }
     }
@@ -47,29 +47,50 @@ pub fn reply_head(
     out.put_slice(b"\r\n");
 }
 
-/// Appends the head of a request to `out`. `Content-Length` and `Transfer-Encoding` come from `framing`
-/// alone. Everything else is written as it is; a `target` is one that
-/// [`Uri`](http::Uri) has parsed, and so holds neither blanks nor line ends.
-pub fn request_head(
-    out: &mut BytesMut,
-    method: &Method,
-    target: &str,
-    headers: &HeaderMap,
-    framing: Framing,
-) {
-    out.reserve(64 + target.len() + headers.len() * 48);
-    out.put_slice(method.as_str().as_bytes());
+/// The head of a request, in parts.
+pub struct RequestHead<'a> {
+    /// Any token.
+    pub method: &'a Method,
+    /// One that [`Uri`](http::Uri) has parsed, and so holds neither blanks nor line ends.
+    pub target: &'a str,
+    /// Whom `Host` names, and the port where it has to be said.
+    pub host: (&'a str, Option<u16>),
+    /// All others. What they say about `Host`, framing and what is asked for is left out.
+    pub headers: &'a HeaderMap,
+    /// A field that belongs to this connection, and so stands under `Connection` too.
+    pub asks: Option<(HeaderName, &'static str)>,
+    /// The only source of `Content-Length` and `Transfer-Encoding`.
+    pub framing: Framing,
+}
+
+/// Appends the head of a request to `out`, each part as it is.
+pub fn request_head(out: &mut BytesMut, head: &RequestHead<'_>) {
+    out.reserve(128 + head.target.len() + head.host.0.len() + head.headers.len() * 48);
+    out.put_slice(head.method.as_str().as_bytes());
     out.put_u8(b' ');
-    out.put_slice(target.as_bytes());
-    out.put_slice(b" HTTP/1.1\r\n");
-    for (name, value) in headers {
-        if ![CONTENT_LENGTH, TRANSFER_ENCODING].contains(name) {
+    out.put_slice(head.target.as_bytes());
+    out.put_slice(b" HTTP/1.1\r\nhost: ");
+    out.put_slice(head.host.0.as_bytes());
+    if let Some(port) = head.host.1 {
+        out.put_u8(b':');
+        out.put_slice(decimal(port.into(), &mut [0; 20]));
+    }
+    out.put_slice(b"\r\n");
+    let asked = head.asks.as_ref().map(|(name, _)| name);
+    for (name, value) in head.headers {
+        let is_ours = [HOST, CONTENT_LENGTH, TRANSFER_ENCODING].contains(name)
+            || asked.is_some_and(|asked| name == asked || name == CONNECTION);
+        if !is_ours {
             field(out, name.as_str(), value.as_bytes());
         }
     }
-    match framing {
+    if let Some((name, value)) = &head.asks {
+        field(out, name.as_str(), value.as_bytes());
+        field(out, "connection", name.as_str().as_bytes());
+    }
+    match head.framing {
         Framing::None => {}
-        Framing::Length(length) => field(out, "content-length", length.to_string().as_bytes()),
+        Framing::Length(length) => field(out, "content-length", decimal(length, &mut [0; 20])),
         Framing::Chunked => field(out, "transfer-encoding", b"chunked"),
     }
     out.put_slice(b"\r\n");
@@ -101,18 +122,37 @@ pub fn trailers(out: &mut BytesMut, trailers: &HeaderMap) {
 fn framing_field(out: &mut BytesMut, framing: ReplyFraming) {
     match framing {
         ReplyFraming::Length(length) | ReplyFraming::Bodyless(Some(length)) => {
-            field(out, "content-length", length.to_string().as_bytes());
+            field(out, "content-length", decimal(length, &mut [0; 20]));
         }
         ReplyFraming::Chunked => field(out, "transfer-encoding", b"chunked"),
         ReplyFraming::Bodyless(None) | ReplyFraming::UntilClose => {}
     }
 }
 
+/// One line. Room is made once for all of it: four pieces put one after the other cost twice as much.
 fn field(out: &mut BytesMut, name: &str, value: &[u8]) {
-    out.put_slice(name.as_bytes());
-    out.put_slice(b": ");
-    out.put_slice(value);
-    out.put_slice(b"\r\n");
+    let start = out.len();
+    out.resize(start + name.len() + value.len() + 4, b' ');
+    let (head, rest) = out[start..].split_at_mut(name.len());
+    let (colon, rest) = rest.split_at_mut(2);
+    let (tail, end) = rest.split_at_mut(value.len());
+    head.copy_from_slice(name.as_bytes());
+    colon.copy_from_slice(b": ");
+    tail.copy_from_slice(value);
+    end.copy_from_slice(b"\r\n");
+}
+
+/// The digits of a number, without the machinery of `format!`.
+fn decimal(mut number: u64, room: &mut [u8; 20]) -> &[u8] {
+    let mut at = room.len();
+    loop {
+        at -= 1;
+        room[at] = b'0' + (number % 10) as u8;
+        number /= 10;
+        if number == 0 {
+            return &room[at..];
+        }
+    }
 }
 
 /// Appends the line before a chunk of `length` bytes. Never zero: an empty chunk ends the body.
@@ -139,7 +179,7 @@ pub const LAST_CHUNK: &[u8] = b"0\r\n\r\n";
 
 #[cfg(test)]
 mod tests {
-    use http::{HeaderName, HeaderValue};
+    use http::HeaderValue;
 
     use super::*;
 
@@ -273,6 +313,56 @@ mod tests {
             let mut out = BytesMut::new();
             chunk_size(&mut out, NonZeroUsize::new(length).unwrap());
             assert_eq!(out, format!("{length:x}\r\n"));
+        }
+    }
+
+    #[test]
+    fn a_number_has_one_spelling() {
+        for number in [0, 1, 9, 10, 99, 100, 1024, 65_535, u64::MAX] {
+            let mut out = BytesMut::new();
+            decimal(&mut out, number);
+            assert_eq!(out, number.to_string());
+        }
+    }
+
+    #[test]
+    fn what_is_ours_stands_once_in_a_request() {
+        let mut headers = HeaderMap::new();
+        for (name, value) in [
+            ("host", "evil.test"),
+            ("content-length", "7"),
+            ("transfer-encoding", "chunked"),
+            ("connection", "keep-alive"),
+            ("te", "gzip"),
+            ("x-a", "1"),
+        ] {
+            headers.append(name, HeaderValue::from_static(value));
+        }
+        for (port, asks, framing, text) in [
+            (
+                None,
+                Some((http::header::TE, "trailers")),
+                Framing::None,
+                "host: a.test\r\nx-a: 1\r\nte: trailers\r\nconnection: te\r\n\r\n",
+            ),
+            (
+                Some(8443),
+                None,
+                Framing::Length(10),
+                "host: a.test:8443\r\nconnection: keep-alive\r\nte: gzip\r\nx-a: 1\r\ncontent-length: 10\r\n\r\n",
+            ),
+        ] {
+            let head = RequestHead {
+                method: &Method::GET,
+                target: "/v1?x=y",
+                host: ("a.test", port),
+                headers: &headers,
+                asks,
+                framing,
+            };
+            let mut out = BytesMut::new();
+            request_head(&mut out, &head);
+            assert_eq!(out, format!("GET /v1?x=y HTTP/1.1\r\n{text}"));
         }
     }
 

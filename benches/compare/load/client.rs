@@ -28,7 +28,7 @@ impl<T: AsyncRead + AsyncWrite + Unpin + Send + ?Sized> Stream for T {}
 /// A connection through a door.
 pub(super) enum Client {
     Own(Box<Own>),
-    Sharing(Share),
+    Sharing(Box<Share>),
 }
 
 /// A connection that speaks HTTP/1.1.
@@ -57,7 +57,7 @@ impl Client {
                 Beginning::Shared(shared) => {
                     let share = Self::share(plan).await?;
                     let left = count - clients.len();
-                    let shares = std::iter::repeat_n(share, shared.streams.min(left));
+                    let shares = std::iter::repeat_n(Box::new(share), shared.streams.min(left));
                     clients.extend(shares.map(Self::Sharing));
                 }
                 _ => clients.push(Self::Own(Box::new(Own::connect(plan).await?))),

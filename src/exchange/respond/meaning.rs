@@ -105,7 +105,7 @@ async fn whole(
 ) -> Result<Bytes, Fault> {
     let mut stream = match body {
         Body::Empty => return Ok(Bytes::new()),
-        Body::Bytes(bytes) => return Ok(bytes),
+        Body::Bytes(bytes) => return make_room(action, hold, (0, bytes.len())).map(|()| bytes),
         Body::Stream(stream) => stream,
     };
     let limits = action.limits;
@@ -120,19 +120,29 @@ async fn whole(
         let Some(Ok(data)) = frame.map(|frame| frame.into_data()) else {
             return Ok(whole.freeze());
         };
-        if (whole.len() + data.len()) as u64 > limits.max_response_bytes {
-            return Err(too_large(
-                "the reply passed the action's max_response_bytes",
-            ));
-        }
-        // The request has been carried out: not a refusal that invites to send it again.
-        if !hold.take(data.len()) {
-            return Err(too_large(
-                "there is no room for the reply among all bodies in hand",
-            ));
-        }
+        make_room(action, hold, (whole.len(), data.len()))?;
         whole.extend_from_slice(&data);
     }
+}
+
+/// Lets so many bytes more follow those of a reply that are in hand.
+fn make_room(
+    action: &Action,
+    hold: &mut Hold,
+    (before, more): (usize, usize),
+) -> Result<(), Fault> {
+    if (before + more) as u64 > action.limits.max_response_bytes {
+        return Err(too_large(
+            "the reply passed the action's max_response_bytes",
+        ));
+    }
+    // The request has been carried out: not a refusal that invites to send it again.
+    if !hold.take(more) {
+        return Err(too_large(
+            "there is no room for the reply among all bodies in hand",
+        ));
+    }
+    Ok(())
 }
 
 fn too_large(detail: &str) -> Fault {

@@ -6,7 +6,7 @@ mod metered;
 mod scrubbed;
 
 use http::header::{CONTENT_TYPE, UPGRADE};
-use http::{HeaderMap, HeaderValue, StatusCode};
+use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
 
 use crate::action::{Action, Limits};
 use crate::audit::{End, Ending, Ticket};
@@ -185,11 +185,8 @@ pub(super) fn stopped(stop: Stop, received: &Received, ticket: Ticket) -> Answer
 /// Takes off what belongs to the connection, and what only exeat may say.
 fn clean(headers: &mut HeaderMap) {
     strip_hop_by_hop(headers);
-    let ours: Vec<_> = headers
-        .keys()
-        .filter(|name| name.as_str().starts_with("exeat-"))
-        .cloned()
-        .collect();
+    let is_ours = |name: &&HeaderName| name.as_str().starts_with("exeat-");
+    let ours: Vec<HeaderName> = headers.keys().filter(is_ours).cloned().collect();
     for name in ours {
         headers.remove(name);
     }

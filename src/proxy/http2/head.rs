@@ -9,7 +9,7 @@ use http::{HeaderMap, HeaderName, HeaderValue, Method, Uri, Version};
 
 use crate::audit::Asked;
 use crate::body::Body;
-use crate::exchange::{Arrival, Begun, Stop};
+use crate::exchange::{Arrival, Begun, Gate, Stop};
 use crate::proxy::arrival::two_servers;
 use crate::proxy::tunnel::Tunnel;
 use crate::refusal::{Code, Refusal};
@@ -32,16 +32,17 @@ const SINGLE: [HeaderName; 6] = [
 /// [`Code::HostMismatch`] where `:authority` or `host` name another server, [`Code::MethodRefused`] for a CONNECT,
 /// [`Code::RequestMalformed`] and its kin for what HTTP/1 could not say or would say in two ways.
 pub(super) fn arrival(
-    tunnel: &Tunnel,
-    begun: &mut Begun,
+    gate: &Gate,
+    (tunnel, begun): (&Tunnel, &mut Begun),
     parts: Parts,
     body: Body,
 ) -> Result<Arrival, Stop> {
-    begun.ticket.asked(Asked {
+    let asked = Asked {
         method: parts.method.clone(),
         destination: tunnel.destination.clone(),
         version: Some(Version::HTTP_2),
-    });
+    };
+    gate.services.note_asked(asked, &mut begun.ticket);
     if parts.method == Method::CONNECT {
         let message = "a tunnel has no tunnels inside; send the request itself";
         return Err(Refusal::new(Code::MethodRefused, message).into());

@@ -156,8 +156,9 @@ async fn judge(
     parts: Parts,
     body: Body,
 ) -> Result<Arrival, Stop> {
-    let arrival = head::arrival(tunnel, begun, parts, body)?;
-    tunnel.vouch(&place.gate, &begun.policy).await?;
+    let arrival = head::arrival(&place.gate, (tunnel, begun), parts, body)?;
+    let caller = &arrival.caller;
+    tunnel.vouch(&place.gate, &begun.policy, caller).await?;
     Ok(arrival)
 }
 

@@ -58,6 +58,8 @@ use crate::vault::{Sources, Store};
 pub(super) const PLAIN: &str = "plain.test";
 /// Declared with `https://`, on 443; nothing answers there.
 pub(super) const SECURE: &str = "api.good.test";
+/// The most bytes of a connection that waits, without what it reads into.
+const WAITING: usize = 2 * 1024;
 /// A declared tunnel, at the origin's port.
 pub(super) const TUNNEL: &str = "tunnel.test";
 
@@ -146,8 +148,12 @@ impl World {
         let (client, accepted) = tokio::join!(TcpStream::connect(address), listener.accept());
         let (stream, _) = accepted.unwrap();
         let seat = Arc::<Seats>::default().sit();
-        let serving = (self.limits.clone(), seat);
-        tokio::spawn(serve(self.gate.clone(), stream, serving));
+        let limits_and_seat = (self.limits.clone(), seat);
+        let serving = serve(self.gate.clone(), stream, limits_and_seat);
+        // Thousands wait at a time: what only a request needs, or an end, is on the heap while there is one.
+        let size = size_of_val(&serving);
+        assert!(size <= WAITING, "{size}");
+        tokio::spawn(serving);
         client.unwrap()
     }
 

@@ -146,6 +146,7 @@ impl Running {
             address,
             form,
             abilities: EVERYTHING.to_vec(),
+            must_succeed: true,
             trust: self.ready.ca.clone(),
             authorization: Some(authorization),
         }

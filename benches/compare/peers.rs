@@ -152,6 +152,7 @@ fn launch(
         address,
         form,
         abilities,
+        must_succeed: false,
         trust: trust.clone(),
         authorization: None,
     };

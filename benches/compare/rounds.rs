@@ -188,15 +188,35 @@ fn measure_cells(
                 } else {
                     contenders.len() - 1 - turn
                 };
-                if contenders[place].can(cell.0) {
-                    let sample = sample(stage, &contenders[place], cell, effort)?;
-                    by_contender[place].push(sample);
+                let (contender, samples) = (&contenders[place], &mut by_contender[place]);
+                // Whoever lacks a sample has failed for good: its other rounds could not be set beside those of others.
+                if contender.can(cell.0) && samples.len() == round {
+                    match sample_if_it_can(stage, contender, cell, effort)? {
+                        Some(sample) => samples.push(sample),
+                        None => samples.clear(),
+                    }
                 }
             }
         }
         eprintln!("round {} of {}", round + 1, effort.rounds);
     }
     Ok(all)
+}
+
+/// `None` where a contender fails twice that need not succeed.
+fn sample_if_it_can(
+    stage: &Stage,
+    contender: &Contender,
+    cell: Cell,
+    effort: &Effort,
+) -> anyhow::Result<Option<Sample>> {
+    let first = sample(stage, contender, cell, effort);
+    if contender.must_succeed {
+        return first.map(Some);
+    }
+    let last = first.or_else(|_| sample(stage, contender, cell, effort));
+    let told = last.map_err(|error| eprintln!("no cell: {}: {error:#}", contender.name));
+    Ok(told.ok())
 }
 
 /// Most requests before the measured ones.

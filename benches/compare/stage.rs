@@ -53,6 +53,8 @@ pub(crate) struct Contender {
     pub(crate) form: Option<Form>,
     /// What it is asked to do; for the rest its rows stay empty.
     pub(crate) abilities: Vec<Ability>,
+    /// Whether a request that it fails is an error of the whole run, and not only the end of a cell.
+    pub(crate) must_succeed: bool,
     /// The CA of its interception.
     pub(crate) trust: PathBuf,
     /// What its clients send as `Proxy-Authorization`, or `Authorization` to a tool door.
@@ -136,6 +138,7 @@ impl Stage {
             address: ready.proxy,
             form: None,
             abilities: EVERYTHING.to_vec(),
+            must_succeed: true,
             trust: self.ca_file(),
             authorization: None,
         })

@@ -11,11 +11,7 @@ use crate::bare::Heads;
 use crate::bare::Layout;
 use crate::bare::Setup;
 use crate::exeat;
-use crate::growth;
-use crate::growth::Reach;
-use crate::handshakes;
 use crate::held;
-use crate::memory;
 use crate::origin::Size;
 use crate::peers;
 use crate::process;
@@ -29,7 +25,6 @@ use crate::rounds::Mode;
 use crate::rounds::Scenario;
 use crate::stage::Contender;
 use crate::stage::Stage;
-use crate::start;
 use crate::table;
 use crate::table::References;
 
@@ -60,10 +55,10 @@ pub(crate) struct Args {
     /// Few rounds of few requests: shows that it works, proves nothing.
     #[arg(long)]
     quick: bool,
-    /// Rounds over all cells; 10 by default in the exeat trial, which has the most cells, and 21 in the others.
+    /// Rounds over all cells; 10 by default in the trials with the most cells (exeat, peers), and 21 in the others.
     #[arg(long, value_parser = clap::value_parser!(u16).range(1..=1000))]
     rounds: Option<u16>,
-    /// Seconds for which each cell of the exeat trial is asked at a steady rate, in each round; 0: not at all.
+    /// Seconds for which each cell of these trials is asked at a steady rate, in each round; 0: not at all.
     #[arg(long, default_value_t = 0.75, value_parser = parse_seconds)]
     steady: f64,
     /// Measured requests per cell and round.
@@ -91,28 +86,16 @@ enum Trial {
     Peers,
     /// What does a refusal cost, and does it leave anything?
     Refusals,
-    /// What do connections take that wait?
-    Memory,
-    /// What does it cost to open a tunnel?
-    Handshakes,
-    /// How long does a start take?
-    Start,
-    /// How does cost grow with connections and with actions?
-    Growth,
 }
 
 /// Run when no trial is named.
-const DEFAULT_TRIALS: [Trial; 10] = [
+const DEFAULT_TRIALS: [Trial; 6] = [
     Trial::Exeat,
     Trial::Refusals,
     Trial::Doors,
     Trial::Heads,
     Trial::Layouts,
     Trial::Bodies,
-    Trial::Memory,
-    Trial::Handshakes,
-    Trial::Start,
-    Trial::Growth,
 ];
 
 /// Runs the trials and prints a table for each.
@@ -135,14 +118,6 @@ pub(crate) fn run(args: &Args, smoke: bool) -> anyhow::Result<()> {
             Trial::Doors => doors(&effort, &mut report)?,
             Trial::Peers => against_peers(args, (&effort, smoke), &mut report)?,
             Trial::Refusals => refused(&effort, smoke, &mut report)?,
-            Trial::Memory => memory::trial(REFERENCE, &program(), &effort, &mut report)?,
-            Trial::Handshakes => handshakes(&effort, &mut report)?,
-            Trial::Start => start::trial(REFERENCE, &program(), &effort, &mut report)?,
-            Trial::Growth => {
-                let kept = !smoke && !args.quick;
-                let reach = if kept { Reach::whole() } else { Reach::short() };
-                growth::trial(REFERENCE, &program(), &effort, &reach)?;
-            }
         }
     }
     args.json.as_ref().map_or(Ok(()), |file| report.write(file))
@@ -189,7 +164,18 @@ impl Args {
 }
 
 impl Args {
-    /// What the exeat trial asks for. Large replies over HTTP/2 have to be named: they would show once more what they
+    /// For trials with many cells, where nobody has said how many rounds.
+    fn fewer_rounds(&self, effort: &Effort) -> Effort {
+        Effort {
+            rounds: match self.rounds {
+                None => effort.rounds.min(ROUNDS_OF_EXEAT),
+                Some(_) => effort.rounds,
+            },
+            ..effort.clone()
+        }
+    }
+
+    /// What the exeat trial and that of the peers ask for. Large replies over HTTP/2 have to be named: they would show once more what they
     /// show over HTTP/1.1, and each cell takes its time.
     fn scenarios(&self, smoke: bool) -> Vec<Scenario> {
         let is_asked = |it: &Scenario| {
@@ -325,7 +311,8 @@ fn against_exeat(
     race(
         ("exeat", title),
         (&stage, &contenders),
-        (args, effort, smoke),
+        &args.scenarios(smoke),
+        &args.fewer_rounds(effort),
         report,
     )
 }
@@ -340,11 +327,12 @@ fn against_peers(
     let mut contenders = ourselves(&stage)?;
     contenders.extend(peers.contenders);
     let title =
-        "exeat against the faster of two bare stacks, and what people use instead, cores: 1";
+        "exeat beside what people use instead, against the faster of two bare stacks, cores: 1";
     race(
         ("peers", title),
         (&stage, &contenders),
-        (args, effort, smoke),
+        &args.scenarios(smoke),
+        &args.fewer_rounds(effort),
         report,
     )
 }
@@ -363,27 +351,21 @@ fn ourselves(stage: &Stage) -> anyhow::Result<Vec<Contender>> {
     ])
 }
 
-/// Two bare stacks, and those that are compared with the faster of them.
+/// As [`compare`], for contenders of whom the first two are bare stacks, and at a steady rate as well.
 fn race(
     (trial, title): (&str, &str),
     (stage, contenders): (&Stage, &[Contender]),
-    (args, effort, smoke): (&Args, &Effort, bool),
+    scenarios: &[Scenario],
+    effort: &Effort,
     report: &mut Report,
 ) -> anyhow::Result<()> {
-    let effort = Effort {
-        rounds: match args.rounds {
-            None => effort.rounds.min(ROUNDS_OF_EXEAT),
-            Some(_) => effort.rounds,
-        },
-        ..effort.clone()
-    };
-    let mut all = rounds::measure(stage, contenders, &args.scenarios(smoke), &effort)?;
+    let mut all = rounds::measure(stage, contenders, scenarios, effort)?;
     if !effort.steady.is_zero() {
-        rounds::add_steady(stage, contenders, &mut all, &effort)?;
+        rounds::add_steady(stage, contenders, &mut all, effort)?;
     }
     let found = (&all[..], References(2));
-    table::print(title, &effort, contenders, found);
-    report.add(trial, title, table::report(&effort, contenders, found));
+    table::print(title, effort, contenders, found);
+    report.add(trial, title, table::report(effort, contenders, found));
     Ok(())
 }
 
@@ -422,20 +404,6 @@ fn doors(effort: &Effort, report: &mut Report) -> anyhow::Result<()> {
     compare(title, (&stage, &contenders), &forward, &many, report)?;
     drop((contenders, stage));
     held::trial(program, effort.many, effort.rounds.min(HELD_ROUNDS))
-}
-
-fn handshakes(effort: &Effort, report: &mut Report) -> anyhow::Result<()> {
-    let stage = Stage::open(1)?;
-    let contenders = [
-        stage.bare("bare", REFERENCE)?,
-        handshakes::exeat(&stage, &program())?,
-    ];
-    handshakes::trial(&stage, &contenders, effort, report)
-}
-
-/// The exeat that was built with the bench.
-fn program() -> PathBuf {
-    PathBuf::from(env!("CARGO_BIN_EXE_exeat"))
 }
 
 fn across(modes: &[Mode], sizes: &[Size]) -> Vec<Scenario> {

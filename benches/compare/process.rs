@@ -114,7 +114,8 @@ impl Process {
         family.into_iter().map(cpu_time_alone).sum()
     }
 
-    /// As [`Process::cpu_time`], with the threads that have ended, but in hundredths of a second only (proc(5), `stat`).
+    /// As [`Process::cpu_time`], with the threads that have ended, but in hundredths of a second only (proc(5),
+    /// `stat`).
     pub(crate) fn cpu_time_with_the_dead(&self) -> anyhow::Result<Duration> {
         let family = family(self.child.id())?;
         family.into_iter().map(cpu_ticks).sum()

@@ -1,6 +1,5 @@
 //! What is compared with what.
 
-use std::path::Path;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -11,7 +10,11 @@ use crate::bare::Heads;
 use crate::bare::Layout;
 use crate::bare::Setup;
 use crate::exeat;
+use crate::growth;
+use crate::growth::Reach;
+use crate::handshakes;
 use crate::held;
+use crate::memory;
 use crate::origin::Size;
 use crate::peers;
 use crate::process;
@@ -25,6 +28,7 @@ use crate::rounds::Mode;
 use crate::rounds::Scenario;
 use crate::stage::Contender;
 use crate::stage::Stage;
+use crate::start;
 use crate::table;
 use crate::table::References;
 
@@ -86,16 +90,28 @@ enum Trial {
     Peers,
     /// What does a refusal cost, and does it leave anything?
     Refusals,
+    /// What do connections take that wait?
+    Memory,
+    /// What does it cost to open a tunnel?
+    Handshakes,
+    /// How long does a start take?
+    Start,
+    /// How does cost grow with connections and with actions?
+    Growth,
 }
 
 /// Run when no trial is named.
-const DEFAULT_TRIALS: [Trial; 6] = [
+const DEFAULT_TRIALS: [Trial; 10] = [
     Trial::Exeat,
     Trial::Refusals,
     Trial::Doors,
     Trial::Heads,
     Trial::Layouts,
     Trial::Bodies,
+    Trial::Memory,
+    Trial::Handshakes,
+    Trial::Start,
+    Trial::Growth,
 ];
 
 /// Runs the trials and prints a table for each.
@@ -118,6 +134,14 @@ pub(crate) fn run(args: &Args, smoke: bool) -> anyhow::Result<()> {
             Trial::Doors => doors(&effort, &mut report)?,
             Trial::Peers => against_peers(args, (&effort, smoke), &mut report)?,
             Trial::Refusals => refused(&effort, smoke, &mut report)?,
+            Trial::Memory => memory::trial(REFERENCE, &program(), &effort, &mut report)?,
+            Trial::Handshakes => handshakes(&effort, &mut report)?,
+            Trial::Start => start::trial(REFERENCE, &program(), &effort, &mut report)?,
+            Trial::Growth => {
+                let kept = !smoke && !args.quick;
+                let reach = if kept { Reach::whole() } else { Reach::short() };
+                growth::trial(REFERENCE, &program(), &effort, &reach)?;
+            }
         }
     }
     args.json.as_ref().map_or(Ok(()), |file| report.write(file))
@@ -175,8 +199,8 @@ impl Args {
         }
     }
 
-    /// What the exeat trial and that of the peers ask for. Large replies over HTTP/2 have to be named: they would show once more what they
-    /// show over HTTP/1.1, and each cell takes its time.
+    /// What the exeat trial and that of the peers ask for. Large replies over HTTP/2 have to be named: they would show
+    /// once more what they show over HTTP/1.1, and each cell takes its time.
     fn scenarios(&self, smoke: bool) -> Vec<Scenario> {
         let is_asked = |it: &Scenario| {
             let one_of_sizes = match self.size.is_empty() {
@@ -347,7 +371,7 @@ fn ourselves(stage: &Stage) -> anyhow::Result<Vec<Contender>> {
     Ok(vec![
         stage.bare("bare, current-thread", REFERENCE)?,
         stage.bare("bare, 2 workers", multi_thread)?,
-        exeat::start(stage, "exeat", Path::new(env!("CARGO_BIN_EXE_exeat")))?,
+        exeat::start(stage, "exeat", &program())?,
     ])
 }
 
@@ -374,7 +398,7 @@ const REFUSALS: usize = 200_000;
 
 fn refused(effort: &Effort, smoke: bool, report: &mut Report) -> anyhow::Result<()> {
     let stage = Stage::open(1)?;
-    let contender = exeat::start(&stage, "exeat", Path::new(env!("CARGO_BIN_EXE_exeat")))?;
+    let contender = exeat::start(&stage, "exeat", &program())?;
     let refusals = if smoke { 400 } else { REFUSALS };
     let facts = refusals::trial(&stage, &contender, effort, refusals)?;
     report.add("refusals", "Refusals of undeclared hosts, cores: 1", facts);
@@ -389,7 +413,7 @@ const HELD_ROUNDS: usize = 10;
 
 /// Exeat's own doors, side by side in one process; then its memory.
 fn doors(effort: &Effort, report: &mut Report) -> anyhow::Result<()> {
-    let program = Path::new(env!("CARGO_BIN_EXE_exeat"));
+    let program = &program();
     let stage = Stage::open(1)?;
     let contenders = exeat::doors(&stage, program)?;
     let title = ("doors", "The doors of exeat, cores: 1");
@@ -404,6 +428,20 @@ fn doors(effort: &Effort, report: &mut Report) -> anyhow::Result<()> {
     compare(title, (&stage, &contenders), &forward, &many, report)?;
     drop((contenders, stage));
     held::trial(program, effort.many, effort.rounds.min(HELD_ROUNDS))
+}
+
+fn handshakes(effort: &Effort, report: &mut Report) -> anyhow::Result<()> {
+    let stage = Stage::open(1)?;
+    let contenders = [
+        stage.bare("bare", REFERENCE)?,
+        handshakes::exeat(&stage, &program())?,
+    ];
+    handshakes::trial(&stage, &contenders, effort, report)
+}
+
+/// The exeat that was built with the bench.
+fn program() -> PathBuf {
+    PathBuf::from(env!("CARGO_BIN_EXE_exeat"))
 }
 
 fn across(modes: &[Mode], sizes: &[Size]) -> Vec<Scenario> {

@@ -1,8 +1,9 @@
 //! What the parts of a request's way cost in instructions, which neither other work on the machine nor a clock changes:
 //! valgrind counts them, one function at a time.
 //!
-//! `benches/counts/run` counts and compares with `benches/counts/baseline`, and `cargo bench --bench counts` counts only.
-//! A count is of [`TIMES`] times, of a record's of [`RECORDS`]. What is done in `ready_*` is not in it, but for records.
+//! `benches/counts/run` counts and compares with `benches/counts/baseline`, and `cargo bench --bench counts` counts
+//! only. A count is of [`TIMES`] times, of a record's of [`RECORDS`]. What is done in `ready_*` is not in it, but for
+//! records.
 
 #![expect(
     missing_docs,

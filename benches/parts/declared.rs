@@ -45,7 +45,8 @@ const ASKED: usize = 64;
 /// Of policies that name none.
 const ENVIRONMENT: &str = "default";
 
-/// What is asked of a policy, and asked already: it is decided as it is taken for, and nothing is done for the first time.
+/// What is asked of a policy, and asked already: it is decided as it is taken for, and nothing is done for the first
+/// time.
 pub(crate) struct Declared {
     pub(crate) policy: Arc<Policy>,
     /// Requests that it declares.

@@ -88,8 +88,8 @@ pub struct Metrics {
     connections: [Connections; Listener::ALL.len()],
     upstreams: Upstreams,
     secrets: Mutex<Secrets>,
-    // A request must not format labels: a known set costs one lookup, a new one is registered once. Nothing in labels is
-    // a client's, so that a fast hash does.
+    // A request must not format labels: a known set costs one lookup, a new one is registered once. Nothing in labels
+    // is a client's, so that a fast hash does.
     series: RwLock<HashMap<Labels, Arc<Series>, RandomState>>,
     times: AllTimes,
     /// As many as [`Reload`] has.

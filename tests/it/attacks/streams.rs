@@ -266,7 +266,7 @@ fn i6_what_is_not_websocket_ends_it() {
 #[test]
 fn i7_a_socket_ends_with_its_permission_after_the_grace() {
     let upgrade = "    upgrade: websocket\n";
-    let ws = POLICY.find("  ws:").unwrap()..POLICY.find("  two:\n    description").unwrap();
+    let ws = POLICY.find("  ws:").unwrap()..POLICY.find("  wild:\n").unwrap();
     let without = POLICY.replace(&POLICY[ws], "");
     for (changed, is_withdrawn) in [
         (POLICY.replace(upgrade, ""), true),

@@ -305,7 +305,6 @@ fn q6_there_is_one_parser_of_authorities_paths_and_queries() {
         [
             "admin.rs",
             "cli/demo/api.rs",
-            "dial/http1.rs",
             "dial/message.rs",
             "policy/declared.rs",
             "policy/permit.rs",

@@ -2,8 +2,7 @@
 //! valgrind counts them, one function at a time.
 //!
 //! `benches/counts/run` counts and compares with `benches/counts/baseline`, and `cargo bench --bench counts` counts
-//! only. A count is of [`TIMES`] times, of a record's of [`RECORDS`]. What is done in `ready_*` is not in it, but for
-//! records.
+//! only. A count is of [`TIMES`] times, without what is done in `ready_*`.
 
 #![expect(
     missing_docs,
@@ -22,13 +21,16 @@ mod ticket_form;
 mod told;
 
 use std::hint::black_box;
+use std::io;
 use std::sync::Arc;
+use std::sync::mpsc;
 
 use bytes::Bytes;
 use bytes::BytesMut;
 use exeat::action::Arguments;
 use exeat::audit::Audit;
 use exeat::audit::Queue;
+use exeat::audit::Sink;
 use exeat::credential::Credential;
 use exeat::credential::Draft;
 use exeat::credential::Form;
@@ -62,7 +64,6 @@ use crate::replies::secrets;
 use crate::replies::through;
 use crate::ticket_form::TicketForm;
 use crate::ticket_form::arguments;
-use crate::told::Nowhere;
 use crate::told::Told;
 
 /// The allocator of the exeat binary.
@@ -70,23 +71,28 @@ use crate::told::Told;
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 main!(
-    config = LibraryBenchmarkConfig::default().tool(Callgrind::with_args(["--cache-sim=no"])),
+    config = only_callgrind(EntryPoint::Default),
     library_benchmark_groups = parts
 );
+
+fn only_callgrind(counted: EntryPoint) -> LibraryBenchmarkConfig {
+    let mut callgrind = Callgrind::with_args(["--cache-sim=no"]);
+    callgrind.entry_point(counted);
+    let mut config = LibraryBenchmarkConfig::default();
+    config.tool(callgrind);
+    config
+}
 
 library_benchmark_group!(
     name = parts,
     benchmarks = [
-        head, decide, refuse, plan, recognise, credential, outgoing, scrub, record
+        head, decide, refuse, plan, recognise, credential, outgoing, scrub, ticket, line
     ]
 );
 
 /// Many, so that a table that is hashed with another seed each time, or an allocator that tidies up now and then, makes
 /// no difference.
 const TIMES: usize = 1000;
-
-/// All of them have a place in the queue.
-const RECORDS: usize = 10_000;
 
 #[library_benchmark(setup = ready_head)]
 fn head(mut ready: (HeadReader, Vec<BytesMut>)) -> (HeadReader, Vec<BytesMut>) {
@@ -206,21 +212,51 @@ fn ready_scrub(bytes: usize) -> (Arc<Forms>, Bytes) {
     ready
 }
 
-// From a ticket to its hashed line. Half of it is the work of the writer's thread, so here everything counts that the
-// process does from its start; there are so many records that the rest is a hundredth.
-#[library_benchmark(config = LibraryBenchmarkConfig::default()
-    .tool(Callgrind::with_args(["--cache-sim=no"]).entry_point(EntryPoint::None)))]
-fn record() {
+// What a request does for its record: a ticket opened, told everything and closed.
+#[library_benchmark(setup = ready_ticket)]
+fn ticket(ready: (Told, Audit, mpsc::Sender<()>)) -> (Told, Audit, mpsc::Sender<()>) {
+    for _ in 0..TIMES {
+        ready.0.record(&ready.1);
+    }
+    ready
+}
+
+fn ready_ticket() -> (Told, Audit, mpsc::Sender<()>) {
+    let (held, gate) = mpsc::channel();
     let metrics = Arc::new(Metrics::new());
-    let audit = Audit::to(Nowhere, Queue::default(), &metrics).expect("the writer starts");
-    let runtime = tokio::runtime::Builder::new_current_thread();
-    let runtime = { runtime }.build().expect("a runtime");
+    let audit = Audit::to(Held(gate), Queue::default(), &metrics).expect("the writer starts");
     let told = Told::new();
-    for _ in 0..RECORDS {
+    told.record(&audit);
+    (told, audit, held)
+}
+
+// What the writer makes of it: a line with its hash. Of all threads but the first, all is counted.
+#[library_benchmark(config = only_callgrind(EntryPoint::from("*::thread_start")))]
+fn line() {
+    let (told, audit, held) = ready_ticket();
+    for _ in 1..TIMES {
         told.record(&audit);
     }
-    runtime.block_on(audit.flush());
-    assert_eq!(audit.head().seq, RECORDS as u64);
+    drop(held);
+    let runtime = tokio::runtime::Builder::new_current_thread().build();
+    runtime.expect("a runtime").block_on(audit.flush());
+    assert_eq!(audit.head().seq, TIMES as u64);
+}
+
+/// Takes nothing before the other end is gone, and everything then: how often the writer sleeps and is woken between
+/// records would depend on the clock.
+struct Held(mpsc::Receiver<()>);
+
+impl Sink for Held {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        // Nothing is ever sent: an error is the end of waiting.
+        let _ = self.0.recv();
+        Ok(bytes.len())
+    }
+
+    fn sync(&mut self) -> io::Result<()> {
+        Ok(())
+    }
 }
 
 fn repeated<T>(one: impl FnMut() -> T) -> Vec<T> {

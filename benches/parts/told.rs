@@ -1,26 +1,12 @@
-//! A record of a usual request, and a place where lines end that takes no time.
+//! A record of a usual request.
 
-use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
-use exeat::audit::{Asked, Audit, End, Ending, Opening, Prepared, Sink, Target, Upstream};
+use exeat::audit::{Asked, Audit, End, Ending, Opening, Prepared, Target, Upstream};
 use exeat::name::{ActionName, AgentName, EnvironmentName, OutcomeName};
 use exeat::request::{Caller, Destination, Door};
 use http::{Method, StatusCode, Version};
-
-/// Takes everything and keeps nothing.
-pub(crate) struct Nowhere;
-
-impl Sink for Nowhere {
-    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        Ok(bytes.len())
-    }
-
-    fn sync(&mut self) -> io::Result<()> {
-        Ok(())
-    }
-}
 
 /// What the steps of a usual request know.
 pub(crate) struct Told {

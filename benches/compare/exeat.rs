@@ -162,11 +162,7 @@ fn command(
     let folder = stage.folder().join(name);
     // Alone in a folder: the one around them is watched too, and would tell of every line in the audit file.
     let (policies, state) = (folder.join("conf/policies"), folder.join("state"));
-    fs::create_dir_all(&policies)?;
-    fs::write(
-        policies.join("bench.yaml"),
-        policy(&stage.ports, variant.actions)?,
-    )?;
+    write_policies(&policies, &stage.ports, variant.actions)?;
     let mut command = stage.on_proxy_cores(program);
     command
         .args(["run", "--json"])
@@ -199,7 +195,26 @@ fn command(
     Ok(command)
 }
 
-fn policy(ports: &origin::Ready, actions: usize) -> anyhow::Result<String> {
+/// Actions in one file, which may have a mebibyte.
+const ACTIONS_OF_A_FILE: usize = 1_000;
+
+fn write_policies(folder: &Path, ports: &origin::Ready, actions: usize) -> anyhow::Result<()> {
+    fs::create_dir_all(folder)?;
+    fs::write(folder.join("bench.yaml"), policy(ports)?)?;
+    let others: Vec<_> = (0..actions.saturating_sub(NEEDED_ACTIONS)).collect();
+    for (number, others) in others.chunks(ACTIONS_OF_A_FILE).enumerate() {
+        let mut text = "version: 1\nactions:\n".to_owned();
+        for other in others {
+            // Some actions to a host, many hosts: as in the policies of a company.
+            let base = format!("https://api{}.example.com/v{other}", other / 10);
+            write_action(&mut text, &format!("get_other_{other}"), &base, "auth: api")?;
+        }
+        fs::write(folder.join(format!("others-{number}.yaml")), text)?;
+    }
+    Ok(())
+}
+
+fn policy(ports: &origin::Ready) -> anyhow::Result<String> {
     let (plain, tls, http2) = (ports.plain, ports.tls, ports.http2);
     let (plain_host, tls_host) = (origin::PLAIN_HOST, origin::TLS_HOST);
     let tunnel_host = origin::TUNNEL_HOST;
@@ -256,17 +271,7 @@ actions:
     )?;
     let below = format!("https://*.{}", origin::MANY_HOSTS);
     write_action(&mut text, "get_many", &below, "")?;
-    write_others(&mut text, actions.saturating_sub(NEEDED_ACTIONS))?;
     Ok(text)
-}
-
-/// Some actions to a host, many hosts: as in the policies of a company.
-fn write_others(text: &mut String, count: usize) -> std::fmt::Result {
-    for other in 0..count {
-        let base = format!("https://api{}.example.com/v{other}", other / 10);
-        write_action(text, &format!("get_other_{other}"), &base, "auth: api")?;
-    }
-    Ok(())
 }
 
 fn write_action(text: &mut String, name: &str, base: &str, last_field: &str) -> std::fmt::Result {

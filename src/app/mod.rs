@@ -235,8 +235,11 @@ async fn told_to_stop(stopped: oneshot::Receiver<()>, drain: &Drain, delay: Dura
     // An error means that `Running` was dropped, which stops as well.
     let _ = stopped.await;
     drain.enter(Phase::Announced);
-    // Whoever does not want to wait for the end does not want to wait for its beginning.
-    let _ = timeout(delay, drain.reached(Phase::Over)).await;
+    // Without a delay there is not even a tick of the timer, in which a request would be answered as if nothing were.
+    if !delay.is_zero() {
+        // Whoever does not want to wait for the end does not want to wait for its beginning.
+        let _ = timeout(delay, drain.reached(Phase::Over)).await;
+    }
 }
 
 /// Waits until every connection is closed, or the time for that is over, and then for the workers. Says whether that

@@ -45,7 +45,7 @@ pub use context::ContextVariables;
 pub use decide::{decide, decide_telling};
 pub use declared::{Declared, TokenSource};
 pub use editor::{json_schema, json_schema_of_tests};
-pub use hash::{Folding, PolicySet};
+pub use hash::PolicySet;
 pub use index::{Index, Overlap};
 pub use masked::Masked;
 pub use network::{AddressRefusal, Exemption, Network};
